@@ -1,0 +1,1 @@
+//! An AMQP client for tokio.

@@ -1,0 +1,1 @@
+//! Wire types and the protocol generated from the AMQP XML specification.
