@@ -7,6 +7,7 @@ mod broker;
 mod check;
 mod demo;
 mod fuzz;
+mod project;
 mod spec;
 mod test;
 mod vectors;
