@@ -1,6 +1,27 @@
 //! `cargo xtask test`: every test under every bundled spec, one summary at the end.
+//!
+//! A *suite* is one `cargo test`: one for the packages that do not depend on the spec, and one per spec
+//! for those that do. Every spec but the default has a target folder of its own, so that switching
+//! between them compiles nothing again. What the tests print is passed through as it comes; `tally`
+//! counts it. A suite that does not build, or whose program dies, is a failure, and so is one that
+//! runs nothing.
+
+mod suite;
+mod tally;
+
+use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
+
+use crate::broker::{Interrupt, Lease};
+use crate::project;
+use suite::Outcome;
+
+/// What `AMQP_SPEC` may name, besides a file; the first is the default of amqp-types.
+pub(crate) const SPECS: [&str; 4] = ["rabbitmq", "0-9-1", "0-9", "0-8"];
+/// The packages whose code depends on the spec; all other members are tested once.
+const SPEC_PACKAGES: [&str; 3] = ["amqp-types", "amqp-connector", "amqp-tests"];
 
 /// Run the tests.
 #[derive(Debug, clap::Args)]
@@ -8,16 +29,172 @@ use anyhow::{Result, bail};
 Examples:
   cargo xtask test                      everything, under all bundled specs
   cargo xtask test --spec 0-8           under one of them
-  cargo xtask test -- publish           only tests whose name contains `publish`")]
+  cargo xtask test -- publish           only tests whose name contains `publish`
+
+It starts a private RabbitMQ (see `cargo xtask broker`) and stops it again.")]
 pub(crate) struct Args {
     /// 0-8, 0-9, 0-9-1, rabbitmq, the path of an XML file, or all
     #[arg(long, default_value = "all")]
     spec: String,
-    /// Passed on to the test binaries: a part of the tests' names
+    /// Test against this broker instead (what tests leave on the broker is not checked then)
+    #[arg(long)]
+    url: Option<String>,
+    /// Passed on to the test programs: a part of the tests' names
     #[arg(last = true)]
     filter: Vec<String>,
 }
 
 pub(crate) fn run(args: Args) -> Result<()> {
-    bail!("not here yet (spec {}, filter {:?})", args.spec, args.filter)
+    let specs = match args.spec.as_str() {
+        "all" => SPECS.iter().map(|&spec| Spec::parse(spec)).collect::<Result<Vec<_>>>()?,
+        spec => vec![Spec::parse(spec)?],
+    };
+    let interrupt = Interrupt::install()?;
+    let lease = match args.url {
+        Some(_) => None,
+        None => Some(Lease::take(&interrupt)?),
+    };
+    let broker = match (&lease, args.url) {
+        (Some(lease), _) => lease.node().test_environment(),
+        (None, url) => {
+            vec![("AMQP_TEST_URL", url.unwrap_or_default()), ("AMQP_TEST_CTL", "none".to_owned())]
+        }
+    };
+    let outcomes = run_suites(&specs, &args.filter, &broker, &interrupt)?;
+    if let Some(lease) = lease {
+        lease.end()?;
+    }
+    println!("\n{}", summary(&outcomes));
+    if outcomes.iter().any(|outcome| !outcome.is_success()) {
+        bail!("the tests failed");
+    }
+    Ok(())
+}
+
+fn run_suites(
+    specs: &[Spec],
+    filter: &[String],
+    broker: &[(&'static str, String)],
+    interrupt: &Interrupt,
+) -> Result<Vec<Outcome>> {
+    let mut once = project::cargo();
+    once.args(["test", "--workspace", "--all-features", "--no-fail-fast"]);
+    once.args(SPEC_PACKAGES.iter().flat_map(|package| ["--exclude", package]));
+    let mut outcomes = vec![suite::run("(once)", &mut once, filter, interrupt)?];
+    for spec in specs {
+        let mut cargo = project::cargo();
+        cargo.args(["test", "--all-features", "--no-fail-fast"]);
+        cargo.args(SPEC_PACKAGES.iter().flat_map(|package| ["--package", package]));
+        spec.select(&mut cargo)?;
+        cargo.envs(broker.iter().map(|(name, value)| (*name, value)));
+        outcomes.push(suite::run(&spec.name, &mut cargo, filter, interrupt)?);
+    }
+    if filter.is_empty() {
+        for outcome in &mut outcomes {
+            outcome.require_tests();
+        }
+    }
+    Ok(outcomes)
+}
+
+/// A specification to compile with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Spec {
+    /// For people.
+    pub(crate) name: String,
+    /// The value of `AMQP_SPEC`; none for the default.
+    value: Option<String>,
+    /// The folder below target/spec to build in; none for the default.
+    folder: Option<String>,
+}
+
+impl Spec {
+    /// A bundled name or the path of an XML file.
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        if let Some(at) = SPECS.iter().position(|&name| name == text) {
+            let other = (at > 0).then(|| text.to_owned());
+            return Ok(Self { name: text.to_owned(), value: other.clone(), folder: other });
+        }
+        let path = std::path::Path::new(text);
+        if !path.is_file() {
+            bail!("`{text}` is neither a bundled spec ({}) nor an XML file", SPECS.join(", "));
+        }
+        let path = path.canonicalize()?.display().to_string();
+        // One folder per file, with a name that the file system takes.
+        let folder =
+            path.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+        Ok(Self { name: text.to_owned(), value: Some(path), folder: Some(folder) })
+    }
+
+    /// Makes `cargo` build with it, in the folder that is for it.
+    pub(crate) fn select(&self, cargo: &mut Command) -> Result<()> {
+        match &self.value {
+            Some(value) => cargo.env("AMQP_SPEC", value),
+            // As in a plain `cargo build`, which then need not build again.
+            None => cargo.env_remove("AMQP_SPEC"),
+        };
+        if let Some(folder) = &self.folder {
+            cargo.env("CARGO_TARGET_DIR", project::target_dir()?.join("spec").join(folder));
+        }
+        Ok(())
+    }
+}
+
+fn summary(outcomes: &[Outcome]) -> String {
+    let mut text = String::new();
+    for outcome in outcomes {
+        for failure in outcome.failures() {
+            text += &format!("failed under {}: {failure}\n", outcome.name());
+        }
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    let width = outcomes.iter().map(|outcome| outcome.name().len()).max().unwrap_or(0).max(4);
+    text += &format!("{:width$}  passed  failed  skipped     time\n", "spec");
+    let (mut passed, mut failed, mut skipped, mut time) = (0, 0, 0, Duration::ZERO);
+    for outcome in outcomes {
+        let counts = outcome.counts();
+        text += &format!(
+            "{:width$}  {:6}  {:6}  {:7}  {:5.0} s\n",
+            outcome.name(),
+            counts.passed,
+            counts.failed,
+            counts.skipped,
+            outcome.time().as_secs_f32()
+        );
+        passed += counts.passed;
+        failed += counts.failed;
+        skipped += counts.skipped;
+        time += outcome.time();
+    }
+    text += &format!("{:width$}  {:32.0} s\n\n", "all", time.as_secs_f32());
+    text + &format!("{passed} passed, {failed} failed, {skipped} skipped")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn default_spec_is_built_as_without_xtask() {
+        let default = Spec::parse("rabbitmq").unwrap();
+        assert_eq!((default.value, default.folder), (None, None));
+        let other = Spec::parse("0-8").unwrap();
+        assert_eq!((other.value.as_deref(), other.folder.as_deref()), (Some("0-8"), Some("0-8")));
+    }
+
+    #[test]
+    fn unknown_spec_lists_the_known_ones() {
+        let error = Spec::parse("0-7").unwrap_err().to_string();
+        assert!(error.contains("rabbitmq, 0-9-1, 0-9, 0-8"), "{error}");
+    }
+
+    #[test]
+    fn bundled_specs_are_those_of_amqp_types() {
+        let line = project::read(&project::root().join("amqp-types/src/protocol.rs")).unwrap();
+        for spec in SPECS {
+            assert!(line.contains(&format!("\"{spec}\" =>")), "{spec} is not bundled");
+        }
+    }
 }

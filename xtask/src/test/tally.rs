@@ -1,0 +1,71 @@
+//! Counts what test programs print, line by line.
+
+/// How many tests there were.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) passed: u64,
+    pub(crate) failed: u64,
+    pub(crate) skipped: u64,
+}
+
+/// What was counted so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) counts: Counts,
+    /// The names of the tests that failed.
+    pub(crate) failures: Vec<String>,
+}
+
+impl Tally {
+    /// Looks at one line of the output.
+    pub(crate) fn line(&mut self, line: &str) {
+        let line = without_colours(line);
+        if let Some(counts) = line.strip_prefix("test result: ") {
+            self.counts.passed += number_before(counts, " passed");
+            self.counts.failed += number_before(counts, " failed");
+            self.counts.skipped += number_before(counts, " ignored");
+        } else if let Some(test) = line.strip_prefix("test ")
+            && let Some((name, _)) = test.rsplit_once(" ... FAILED")
+        {
+            self.failures.push(name.to_owned());
+        }
+    }
+}
+
+fn number_before(text: &str, word: &str) -> u64 {
+    let before = text.split_once(word).map_or("", |(before, _)| before);
+    before.rsplit(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+/// The line without terminal escapes (ESC [ ... letter).
+fn without_colours(line: &str) -> String {
+    let mut parts = line.split("\x1b[");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| {
+        let rest = part.trim_start_matches(|c: char| !c.is_ascii_alphabetic());
+        text + rest.get(1..).unwrap_or_default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_several_programs() {
+        let mut tally = Tally::default();
+        for line in [
+            "running 3 tests",
+            "test wire::reads ... ok",
+            "test wire::writes ... \x1b[31mFAILED\x1b[0m",
+            "test src/lib.rs - Foo (line 3) ... FAILED",
+            "test result: \x1b[31mFAILED\x1b(B\x1b[m. 1 passed; 2 failed; 0 ignored; 0 measured; 4 filtered out; finished in 0.00s",
+            "test result: ok. 10 passed; 0 failed; 2 ignored; 0 measured; 0 filtered out",
+            "a test that prints test result: 99 passed",
+        ] {
+            tally.line(line);
+        }
+        assert_eq!(tally.counts, Counts { passed: 11, failed: 2, skipped: 2 });
+        assert_eq!(tally.failures, ["wire::writes", "src/lib.rs - Foo (line 3)"]);
+    }
+}
