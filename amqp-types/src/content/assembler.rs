@@ -1,0 +1,282 @@
+//! [`Assembler`]: the frames of one channel, put together to methods with their contents.
+//!
+//! Called by receivers with the frames of one channel in order. It holds what has come of one
+//! content and never makes room for a body that is only announced.
+
+use std::error::Error;
+use std::fmt;
+
+use super::{Body, ContentHeader};
+use crate::DecodeError;
+use crate::frame::{Frame, FrameKind};
+use crate::method::{AnyMethod, AnyProperties, Protocol};
+use crate::wire::Limits;
+
+/// The class whose methods alone go on channel 0, and nowhere else.
+const CONNECTION: &str = "connection";
+
+/// Puts the frames of one channel together; a channel needs one of its own.
+///
+/// ```text
+///          method without content          header of size > 0        body, size reached
+///        +---+                           +-------------------+     +------------> out
+///        |   v    method with content    |                   v     |
+///     Idle ------------------------> Header                 Body --+
+///                                        | header of size 0  | ^
+///                                        +-------> out       +-+ body, size not reached
+/// ```
+///
+/// After an error it is as new, but the peer is not to be trusted any more.
+#[derive(Clone, Debug)]
+pub struct Assembler<P: Protocol> {
+    state: State<P>,
+    max_body: u64,
+    limits: Limits,
+}
+
+#[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)] // One per channel, and moved on each frame rather than boxed.
+enum State<P: Protocol> {
+    Idle,
+    /// `method` carries content.
+    Header {
+        method: P::Method,
+    },
+    /// `body.len() < size`
+    Body {
+        method: P::Method,
+        properties: P::Properties,
+        size: u64,
+        body: Body,
+    },
+}
+
+/// What an [`Assembler`] gives out.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant)] // Short-lived: a receiver takes it apart at once.
+pub enum Incoming<P: Protocol> {
+    /// A method without content.
+    Method(P::Method),
+    /// A method with its content.
+    Content {
+        /// The method.
+        method: P::Method,
+        /// The properties, of the method's class.
+        properties: P::Properties,
+        /// The body, as long as its header said.
+        body: Body,
+    },
+}
+
+impl<P: Protocol> Default for Assembler<P> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<P: Protocol> Assembler<P> {
+    /// An assembler that takes bodies of any size, with the default [`Limits`] on tables.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { state: State::Idle, max_body: u64::MAX, limits: Limits::DEFAULT }
+    }
+
+    /// Refuses bodies of more octets than this.
+    #[must_use]
+    pub const fn with_max_body(mut self, octets: u64) -> Self {
+        self.max_body = octets;
+        self
+    }
+
+    /// Reads tables with these limits.
+    #[must_use]
+    pub const fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Whether no content is under way.
+    #[must_use]
+    pub const fn is_idle(&self) -> bool {
+        matches!(self.state, State::Idle)
+    }
+
+    /// Octets of the body under way that have come so far.
+    #[must_use]
+    pub const fn buffered(&self) -> usize {
+        match &self.state {
+            State::Body { body, .. } => body.len(),
+            _ => 0,
+        }
+    }
+
+    /// Takes the channel's next frame, and gives out what it completes. Heartbeats pass unseen.
+    ///
+    /// # Errors
+    ///
+    /// If the frame is not one that may follow, or its payload is malformed.
+    #[inline]
+    pub fn push(&mut self, frame: Frame) -> Result<Option<Incoming<P>>, AssembleError> {
+        if frame.kind == FrameKind::Heartbeat {
+            return Ok(None);
+        }
+        match (std::mem::replace(&mut self.state, State::Idle), frame.kind) {
+            (State::Idle, FrameKind::Method) => self.method(&frame),
+            (State::Header { method }, FrameKind::Header) => self.header(method, &frame),
+            (State::Body { method, properties, size, mut body }, FrameKind::Body) => {
+                body.push(frame.payload);
+                self.body(method, properties, size, body)
+            }
+            (state, found) => {
+                let expected = match state {
+                    State::Idle => FrameKind::Method,
+                    State::Header { .. } => FrameKind::Header,
+                    State::Body { .. } => FrameKind::Body,
+                };
+                Err(AssembleError::UnexpectedFrame { expected, found })
+            }
+        }
+    }
+
+    fn method(&mut self, frame: &Frame) -> Result<Option<Incoming<P>>, AssembleError> {
+        let method = P::Method::decode_limited(&frame.payload, self.limits)?;
+        let info = method.info();
+        // 0-9-1 4.2.3: channel 0 is the connection's own, and the connection has no other.
+        let misplaced = match frame.channel {
+            0 => info.content || (info.class != CONNECTION && P::INFO.class(CONNECTION).is_some()),
+            _ => info.class == CONNECTION,
+        };
+        if misplaced {
+            return Err(AssembleError::WrongChannel {
+                class_id: info.class_id,
+                method_id: info.method_id,
+                channel: frame.channel,
+            });
+        }
+        if !info.content {
+            return Ok(Some(Incoming::Method(method)));
+        }
+        self.state = State::Header { method };
+        Ok(None)
+    }
+
+    fn header(
+        &mut self,
+        method: P::Method,
+        frame: &Frame,
+    ) -> Result<Option<Incoming<P>>, AssembleError> {
+        let header = ContentHeader::<P::Properties>::decode_any(&frame.payload, self.limits)?;
+        let ContentHeader { body_size, properties } = header;
+        let (expected, found) = (method.info().class_id, properties.class_id());
+        if expected != found {
+            return Err(AssembleError::WrongClass { expected, found });
+        }
+        if body_size > self.max_body {
+            return Err(AssembleError::BodyTooLarge { size: body_size, max: self.max_body });
+        }
+        self.body(method, properties, body_size, Body::new())
+    }
+
+    /// Gives out the content if its body is complete, else keeps it.
+    #[inline]
+    fn body(
+        &mut self,
+        method: P::Method,
+        properties: P::Properties,
+        size: u64,
+        body: Body,
+    ) -> Result<Option<Incoming<P>>, AssembleError> {
+        let received = body.len() as u64;
+        if received > size {
+            return Err(AssembleError::BodyOverrun { size, received });
+        }
+        if received == size {
+            return Ok(Some(Incoming::Content { method, properties, body }));
+        }
+        self.state = State::Body { method, properties, size, body };
+        Ok(None)
+    }
+}
+
+/// A frame that cannot follow on those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AssembleError {
+    /// A frame of another kind belongs here.
+    UnexpectedFrame {
+        /// The kind that belongs here.
+        expected: FrameKind,
+        /// The kind that came.
+        found: FrameKind,
+    },
+    /// A connection's method on another channel than 0, or another class's on channel 0.
+    WrongChannel {
+        /// The id of the method's class.
+        class_id: u16,
+        /// The id of the method.
+        method_id: u16,
+        /// The channel it came on.
+        channel: u16,
+    },
+    /// The header is of another class than the method before it.
+    WrongClass {
+        /// The id of the method's class.
+        expected: u16,
+        /// The id of the header's class.
+        found: u16,
+    },
+    /// More body came than the header said.
+    BodyOverrun {
+        /// The length that the header said, in octets.
+        size: u64,
+        /// The octets that came.
+        received: u64,
+    },
+    /// The header says more than the receiver takes.
+    BodyTooLarge {
+        /// The length that the header said, in octets.
+        size: u64,
+        /// The most that the receiver takes, in octets.
+        max: u64,
+    },
+    /// The payload is malformed.
+    Decode(DecodeError),
+}
+
+impl From<DecodeError> for AssembleError {
+    fn from(error: DecodeError) -> Self {
+        Self::Decode(error)
+    }
+}
+
+impl fmt::Display for AssembleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnexpectedFrame { expected, found } => {
+                write!(f, "{found:?} frame where a {expected:?} frame belongs")
+            }
+            Self::WrongChannel { class_id, method_id, channel } => {
+                write!(f, "method {class_id}.{method_id} on channel {channel}")
+            }
+            Self::WrongClass { expected, found } => {
+                write!(f, "content header of class {found} after a method of class {expected}")
+            }
+            Self::BodyOverrun { size, received } => {
+                write!(f, "{received} octets of a body of {size}")
+            }
+            Self::BodyTooLarge { size, max } => {
+                write!(f, "body of {size} octets, at most {max} are taken")
+            }
+            Self::Decode(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Error for AssembleError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Decode(error) => Some(error),
+            _ => None,
+        }
+    }
+}

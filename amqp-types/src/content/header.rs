@@ -1,0 +1,126 @@
+//! [`ContentHeader`]: the frame between a method and its body.
+
+use bytes::Bytes;
+
+use crate::method::{AnyProperties, Properties, Protocol};
+use crate::reflect::{DynamicProperties, SpecInfo};
+use crate::wire::{Limits, Reader, Writer};
+use crate::{DecodeError, DecodeErrorKind, EncodeError};
+
+/// A content header: how long the body is, and its properties.
+///
+/// `T` is an emitted struct such as `basic::Properties`, or, with the methods ending in `_any` and
+/// `_dynamic`, the enum of all classes' properties or [`DynamicProperties`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ContentHeader<T> {
+    /// The length of the body, in octets.
+    pub body_size: u64,
+    /// The properties.
+    pub properties: T,
+}
+
+impl<T: Properties> ContentHeader<T> {
+    /// Writes the payload of a header frame.
+    ///
+    /// # Errors
+    ///
+    /// If a property cannot be written.
+    #[inline]
+    pub fn encode(&self, writer: &mut Writer<'_>) -> Result<(), EncodeError> {
+        begin(T::CLASS_ID, self.body_size, writer);
+        self.properties.encode(writer)
+    }
+
+    /// Reads the payload of a header frame, which must be of this class.
+    ///
+    /// # Errors
+    ///
+    /// `UnexpectedClass` if it is of another class, `BadWeight`; or if the properties are
+    /// malformed, or octets are left over.
+    pub fn decode(payload: &Bytes) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(payload);
+        let (class_id, body_size) = prelude(&mut reader)?;
+        if class_id != T::CLASS_ID {
+            return Err(DecodeError::new(DecodeErrorKind::UnexpectedClass, 0));
+        }
+        let properties = T::decode(&mut reader)?;
+        reader.finish()?;
+        Ok(Self { body_size, properties })
+    }
+}
+
+impl<T: AnyProperties> ContentHeader<T> {
+    /// Writes the payload of a header frame of any class.
+    ///
+    /// # Errors
+    ///
+    /// If a property cannot be written.
+    pub fn encode_any(&self, writer: &mut Writer<'_>) -> Result<(), EncodeError> {
+        begin(self.properties.class_id(), self.body_size, writer);
+        self.properties.encode(writer)
+    }
+
+    /// Reads the payload of a header frame of any class.
+    ///
+    /// # Errors
+    ///
+    /// `UnknownClass`, `UnexpectedClass` if the class has no content, `BadWeight`; or if the
+    /// properties are malformed, or octets are left over.
+    pub fn decode_any(payload: &Bytes, limits: Limits) -> Result<Self, DecodeError> {
+        let mut reader = Reader::with_limits(payload, limits);
+        let (class_id, body_size) = prelude(&mut reader)?;
+        let properties = match T::decode_flags_and_values(class_id, &mut reader) {
+            Ok(properties) => properties,
+            Err(error) => {
+                // The class comes first; what stands under a foreign one means nothing.
+                crate::reflect::content_class(T::Protocol::INFO, class_id)?;
+                return Err(error);
+            }
+        };
+        reader.finish()?;
+        Ok(Self { body_size, properties })
+    }
+}
+
+impl ContentHeader<DynamicProperties> {
+    /// Writes the payload of a header frame.
+    ///
+    /// # Errors
+    ///
+    /// If a property cannot be written.
+    pub fn encode_dynamic(&self, writer: &mut Writer<'_>) -> Result<(), EncodeError> {
+        begin(self.properties.info().id, self.body_size, writer);
+        self.properties.encode(writer)
+    }
+
+    /// Reads the payload of a header frame of any class of the specification.
+    ///
+    /// # Errors
+    ///
+    /// As for [`decode_any`](Self::decode_any).
+    pub fn decode_dynamic(spec: &SpecInfo, payload: &Bytes) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(payload);
+        let (class_id, body_size) = prelude(&mut reader)?;
+        let properties = DynamicProperties::decode(spec, class_id, &mut reader)?;
+        reader.finish()?;
+        Ok(Self { body_size, properties })
+    }
+}
+
+#[inline]
+fn begin(class_id: u16, body_size: u64, writer: &mut Writer<'_>) {
+    writer.short(class_id);
+    writer.short(0); // weight
+    writer.longlong(body_size);
+}
+
+/// Class and body size.
+#[inline]
+fn prelude(reader: &mut Reader<'_>) -> Result<(u16, u64), DecodeError> {
+    let class_id = reader.short()?;
+    let at = reader.position();
+    match reader.short()? {
+        0 => Ok((class_id, reader.longlong()?)),
+        weight => Err(DecodeError::new(DecodeErrorKind::BadWeight(weight), at)),
+    }
+}
