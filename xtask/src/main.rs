@@ -8,6 +8,7 @@ mod check;
 mod demo;
 mod fuzz;
 mod project;
+mod scratch;
 mod spec;
 mod test;
 mod vectors;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
+use serde::Deserialize;
 
 /// The workspace's root folder.
 pub(crate) fn root() -> PathBuf {
@@ -36,24 +37,54 @@ pub(crate) fn cargo() -> Command {
     cargo
 }
 
+/// What `cargo metadata` says, as far as it is used here.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Metadata {
+    pub(crate) target_directory: PathBuf,
+    pub(crate) packages: Vec<Package>,
+    /// Absent with `--no-deps`.
+    pub(crate) resolve: Option<Resolve>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Package {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) license: Option<String>,
+    pub(crate) dependencies: Vec<Dependency>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Dependency {
+    pub(crate) name: String,
+    /// `dev` or `build`; absent for a normal one.
+    pub(crate) kind: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Resolve {
+    pub(crate) nodes: Vec<Node>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Node {
+    pub(crate) id: String,
+}
+
 /// The folder cargo builds into, which `CARGO_TARGET_DIR` or a cargo config may have moved.
 pub(crate) fn target_dir() -> Result<PathBuf> {
-    let metadata = metadata(["--no-deps"])?;
-    let dir = metadata.get("target_directory").and_then(|dir| dir.as_str());
-    dir.map(PathBuf::from).context("cargo metadata names no target_directory")
+    Ok(metadata(["--no-deps"])?.target_directory)
 }
 
 /// What `cargo metadata` says about the workspace.
-pub(crate) fn metadata(
-    options: impl IntoIterator<Item = impl AsRef<OsStr>>,
-) -> Result<serde_json::Value> {
+pub(crate) fn metadata(options: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Result<Metadata> {
     let mut cargo = cargo();
     cargo.args(["metadata", "--format-version", "1"]).args(options);
     let out = cargo.stderr(Stdio::inherit()).output().context("cannot run cargo metadata")?;
     if !out.status.success() {
         bail!("cargo metadata failed ({})", out.status);
     }
-    serde_json::from_slice(&out.stdout).context("cargo metadata gave something that is no JSON")
+    serde_json::from_slice(&out.stdout).context("cannot read what cargo metadata gave")
 }
 
 /// A path as a person in the checkout would write it.

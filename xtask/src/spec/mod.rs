@@ -49,6 +49,16 @@ pub(crate) fn run(args: Args) -> Result<()> {
     }
 }
 
+/// The surface files are as the macro would have them.
+pub(crate) fn check_surface() -> Result<String> {
+    anyhow::bail!("not here yet")
+}
+
+/// `spec check` without its lines, for a list of checks.
+pub(crate) fn check_quietly() -> Result<String> {
+    anyhow::bail!("not here yet")
+}
+
 fn run_diff(a: &str, b: &str) -> Result<()> {
     let left = model::Spec::read(&bundled::resolve(a)?)?;
     let right = model::Spec::read(&bundled::resolve(b)?)?;

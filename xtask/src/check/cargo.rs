@@ -1,0 +1,43 @@
+//! The steps that are calls of cargo.
+
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::project;
+
+/// Linted one by one: together, features that one member asks for would hide what another lacks.
+pub(crate) const MEMBERS: [&str; 5] =
+    ["amqp-spec-macro", "amqp-types", "amqp-connector", "amqp-tests", "xtask"];
+
+/// rustfmt would change nothing.
+pub(crate) fn fmt() -> Result<String> {
+    let mut cargo = project::cargo();
+    cargo.args(["fmt", "--all", "--check"]);
+    quietly(cargo)
+}
+
+/// clippy says nothing about a member, with all its targets and features.
+pub(crate) fn clippy(member: &str) -> Result<String> {
+    let mut cargo = project::cargo();
+    cargo.args(["clippy", "--quiet", "--package", member, "--all-targets", "--all-features"]);
+    cargo.args(["--", "--deny", "warnings"]);
+    quietly(cargo)
+}
+
+/// rustdoc says nothing, private items included.
+pub(crate) fn doc() -> Result<String> {
+    let mut cargo = project::cargo();
+    cargo.args(["doc", "--quiet", "--workspace", "--no-deps", "--all-features"]);
+    cargo.arg("--document-private-items").env("RUSTDOCFLAGS", "--deny warnings");
+    quietly(cargo)
+}
+
+fn quietly(mut command: Command) -> Result<String> {
+    let out = command.output().with_context(|| format!("cannot run {command:?}"))?;
+    if out.status.success() {
+        return Ok(String::new());
+    }
+    let told = [out.stdout, out.stderr].concat();
+    bail!("{}", String::from_utf8_lossy(&told).trim_end())
+}

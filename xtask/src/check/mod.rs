@@ -1,0 +1,105 @@
+//! `cargo xtask check`: everything about the code that is no test.
+//!
+//! A step is a function that gives a short note or an error; all run, whatever fails. This module
+//! holds the list and the telling; the steps themselves live below.
+
+mod cargo;
+mod layers;
+mod licence;
+mod policy;
+mod source;
+
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+
+/// Everything about the code that is no test: format, lints, docs, layers, dependencies, specs.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask check                 all steps
+  cargo xtask check fmt layers      some of them
+  cargo xtask check --list          which there are")]
+pub(crate) struct Args {
+    /// Only these steps; a step is meant by the beginning of its name
+    steps: Vec<String>,
+    /// Only print the steps' names
+    #[arg(long)]
+    list: bool,
+}
+
+/// A step's name and what it does; the text it gives is told after `ok`.
+pub(crate) struct Step {
+    name: String,
+    run: Box<dyn Fn() -> Result<String>>,
+}
+
+impl Step {
+    fn new(name: impl Into<String>, run: impl Fn() -> Result<String> + 'static) -> Self {
+        Self { name: name.into(), run: Box::new(run) }
+    }
+}
+
+pub(crate) fn run(args: Args) -> Result<()> {
+    let mut steps = steps();
+    for wanted in &args.steps {
+        if !steps.iter().any(|step| step.name.starts_with(wanted.as_str())) {
+            let names: Vec<_> = steps.iter().map(|step| step.name.as_str()).collect();
+            bail!("no step `{wanted}`; there are: {}", names.join(", "));
+        }
+    }
+    steps.retain(|step| {
+        args.steps.is_empty() || args.steps.iter().any(|wanted| step.name.starts_with(wanted))
+    });
+    if args.list {
+        steps.iter().for_each(|step| println!("{}", step.name));
+        return Ok(());
+    }
+    run_all(&steps)
+}
+
+fn steps() -> Vec<Step> {
+    let mut steps = vec![Step::new("fmt", cargo::fmt)];
+    steps.push(Step::new("layers", layers::check));
+    steps.extend(
+        cargo::MEMBERS
+            .map(|member| Step::new(format!("clippy {member}"), move || cargo::clippy(member))),
+    );
+    steps.push(Step::new("doc", cargo::doc));
+    steps.push(Step::new("duplicates", policy::duplicates));
+    steps.push(Step::new("licences", policy::licences));
+    steps.push(Step::new("dependencies", policy::dependencies));
+    steps.push(Step::new("surface", crate::spec::check_surface));
+    steps.push(Step::new("specs", crate::spec::check_quietly));
+    steps
+}
+
+fn run_all(steps: &[Step]) -> Result<()> {
+    let begin = Instant::now();
+    let mut failed = Vec::new();
+    for step in steps {
+        print!("{:24} ", step.name);
+        flush();
+        let begin = Instant::now();
+        let result = (step.run)();
+        let seconds = begin.elapsed().as_secs_f32();
+        match result {
+            Ok(note) => println!("ok     {seconds:6.1} s  {note}"),
+            Err(error) => {
+                println!("FAILED {seconds:6.1} s\n{error:#}\n");
+                failed.push(step.name.as_str());
+            }
+        }
+    }
+    let seconds = begin.elapsed().as_secs_f32();
+    println!("{} steps, {} failed, {seconds:.0} s", steps.len(), failed.len());
+    if failed.is_empty() {
+        return Ok(());
+    }
+    bail!("failed: {}", failed.join(", "))
+}
+
+fn flush() {
+    // Only for the look of it: the name of a step shows while it runs.
+    let _ = std::io::Write::flush(&mut std::io::stdout());
+}
