@@ -1,0 +1,179 @@
+//! A class's content properties: the struct and its codec.
+
+use proc_macro2::{Ident, Literal, TokenStream};
+use quote::quote;
+
+use super::class::odd_case;
+use super::model::{Class, Properties, Property, Spec, WireType};
+use super::{docs, fresh, ident};
+
+/// All items of one class's properties.
+pub(super) fn items(
+    properties: &Properties,
+    class: &Class,
+    spec: &Spec,
+    runtime: &TokenStream,
+) -> TokenStream {
+    let structure = structure(properties, class, spec, runtime);
+    let class_id = Literal::u16_unsuffixed(class.id);
+    let encode = encode(properties, runtime);
+    let decode = decode(properties, runtime);
+    let values = values(properties, runtime);
+    let variant = ident(&class.name.type_name);
+    let sole = spec.classes.iter().filter(|class| class.properties.is_some()).count() == 1;
+    let other = (!sole).then(|| quote!(other => ::core::result::Result::Err(other),));
+    quote! {
+        #structure
+
+        impl #runtime::Properties for Properties {
+            type Protocol = super::Spec;
+            const CLASS_ID: u16 = #class_id;
+            const INFO: &'static #runtime::reflect::ClassInfo = Method::INFO;
+
+            #encode
+            #decode
+            #values
+
+            fn into_any(self) -> super::Properties {
+                super::Properties::#variant(self)
+            }
+
+            fn from_any(any: super::Properties) -> ::core::result::Result<Self, super::Properties> {
+                match any {
+                    super::Properties::#variant(properties) => {
+                        ::core::result::Result::Ok(properties)
+                    }
+                    #other
+                }
+            }
+        }
+    }
+}
+
+fn structure(
+    properties: &Properties,
+    class: &Class,
+    spec: &Spec,
+    runtime: &TokenStream,
+) -> TokenStream {
+    let doc = docs::properties(properties, class, spec);
+    let fields = sent(properties).map(|Property { field, .. }| {
+        let doc = docs::field(field);
+        let allow = odd_case(&field.name.plain);
+        let name = ident(&field.name.value);
+        let kind = field.wire.rust(runtime);
+        match field.wire {
+            WireType::Bit => quote!(#doc #allow pub #name: #kind),
+            _ => quote!(#doc #allow pub #name: ::core::option::Option<#kind>),
+        }
+    });
+    quote! {
+        #doc
+        #[derive(Clone, Debug, Default, PartialEq)]
+        pub struct Properties {
+            #(#fields,)*
+        }
+    }
+}
+
+/// The properties that are not reserved.
+fn sent(properties: &Properties) -> impl Iterator<Item = &Property> {
+    properties.list.iter().filter(|property| !property.field.reserved)
+}
+
+fn encode(properties: &Properties, runtime: &TokenStream) -> TokenStream {
+    let writer = ident("writer");
+    let flags = properties.list.iter().map(|Property { field, .. }| {
+        let name = ident(&field.name.value);
+        match field.wire {
+            _ if field.reserved => quote!(false),
+            WireType::Bit => quote!(self.#name),
+            _ => quote!(self.#name.is_some()),
+        }
+    });
+    let valued = sent(properties).filter(|property| property.field.wire != WireType::Bit);
+    let writes = valued.map(|Property { field, .. }| {
+        let name = ident(&field.name.value);
+        let place = if field.wire.is_copy() { quote!(self.#name) } else { quote!(&self.#name) };
+        let write = field.wire.write_argument(&writer, &quote!(value));
+        quote! {
+            if let ::core::option::Option::Some(value) = #place {
+                #write
+            }
+        }
+    });
+    quote! {
+        fn encode(
+            &self,
+            writer: &mut #runtime::wire::Writer<'_>,
+        ) -> ::core::result::Result<(), #runtime::EncodeError> {
+            writer.property_flags(&[#(#flags),*]);
+            #(#writes)*
+            ::core::result::Result::Ok(())
+        }
+    }
+}
+
+fn decode(properties: &Properties, runtime: &TokenStream) -> TokenStream {
+    let fields = properties.list.iter().map(|property| &property.field);
+    let reader = fresh("reader", fields.clone());
+    let flags: Vec<Ident> =
+        (0..properties.words).map(|word| fresh(&format!("flags_{word}"), fields.clone())).collect();
+    let reads = properties.list.iter().zip(flag_words(properties, &flags));
+    let reads = reads.map(|(property, flags)| read(property, flags, &reader));
+    let declared = Literal::usize_unsuffixed(properties.list.len());
+    let names = sent(properties).map(|property| ident(&property.field.name.value));
+    let flags = if properties.list.is_empty() { quote!([_]) } else { quote!([#(#flags),*]) };
+    quote! {
+        fn decode(
+            #reader: &mut #runtime::wire::Reader<'_>,
+        ) -> ::core::result::Result<Self, #runtime::DecodeError> {
+            let #flags = #reader.property_flags(#declared)?;
+            #(#reads)*
+            ::core::result::Result::Ok(Self { #(#names),* })
+        }
+    }
+}
+
+/// For each property the variable that holds its flag word.
+fn flag_words<'a>(
+    properties: &'a Properties,
+    flags: &'a [Ident],
+) -> impl Iterator<Item = Option<&'a Ident>> {
+    properties.list.iter().map(|property| flags.get(property.word))
+}
+
+fn read(property: &Property, flags: Option<&Ident>, reader: &Ident) -> TokenStream {
+    let field = &property.field;
+    let mask: Literal = Literal::u16_unsuffixed(property.mask);
+    let present = quote!(#flags & #mask != 0);
+    let read = field.wire.read_property(reader);
+    let allow = odd_case(&field.name.plain);
+    let name = ident(&field.name.value);
+    match (field.reserved, field.wire) {
+        // A bit has no value besides its flag.
+        (true, WireType::Bit) => TokenStream::new(),
+        (true, _) => quote!(if #present { #read?; }),
+        (false, WireType::Bit) => quote!(#allow let #name = #present;),
+        (false, _) => quote!(#allow let #name = (#present).then(|| #read).transpose()?;),
+    }
+}
+
+fn values(properties: &Properties, runtime: &TokenStream) -> TokenStream {
+    let values = properties.list.iter().map(|Property { field, .. }| {
+        let name = ident(&field.name.value);
+        let variant = field.wire.variant();
+        let value = quote!(#runtime::reflect::Value::#variant);
+        match field.wire {
+            _ if field.reserved => quote!(::core::option::Option::None),
+            WireType::Bit => quote!(self.#name.then_some(#value(true))),
+            kind if kind.is_copy() => quote!(self.#name.map(#value)),
+            _ => quote!(self.#name.clone().map(#value)),
+        }
+    });
+    quote! {
+        fn values(&self) -> ::std::vec::Vec<::core::option::Option<#runtime::reflect::Value>> {
+            ::std::vec![#(#values),*]
+        }
+    }
+}
