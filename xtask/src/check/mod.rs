@@ -69,8 +69,8 @@ fn steps() -> Vec<Step> {
     steps.push(Step::new("duplicates", policy::duplicates));
     steps.push(Step::new("licences", policy::licences));
     steps.push(Step::new("dependencies", policy::dependencies));
-    steps.push(Step::new("surface", crate::spec::check_surface));
-    steps.push(Step::new("specs", crate::spec::check_quietly));
+    steps.push(Step::new("surface", crate::spec::surface::check));
+    steps.push(Step::new("specs", crate::spec::check::quietly));
     steps
 }
 

@@ -8,6 +8,10 @@ use super::model::Spec;
 use super::{bundled, package};
 
 /// Runs all of it, installing Debian's package amqp-specs if it is missing and we may.
+pub(crate) fn quietly() -> Result<String> {
+    anyhow::bail!("not here yet")
+}
+
 pub(crate) fn run() -> Result<()> {
     package::ensure()?;
     let problems = compare()?;

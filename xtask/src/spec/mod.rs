@@ -6,9 +6,12 @@ pub(crate) mod bundled;
 pub(crate) mod check;
 mod deviations;
 mod diff;
+mod emitted;
+mod expand;
 mod list;
 pub(crate) mod model;
 pub(crate) mod package;
+pub(crate) mod surface;
 
 use anyhow::Result;
 
@@ -20,7 +23,8 @@ Examples:
   cargo xtask spec check
   cargo xtask spec diff 0-8 0-9-1           two bundled specs
   cargo xtask spec diff rabbitmq my.xml     a bundled one and your own
-")]
+  cargo xtask spec expand basic.publish     the Rust that a method becomes
+  cargo xtask spec expand queue --spec 0-8")]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -39,6 +43,23 @@ enum Command {
         /// A name of `spec list` or the path of an XML file
         b: String,
     },
+    /// One line for each method of each spec of ours, kept in amqp-types/specs/surface
+    Surface {
+        /// Fail if the files are not up to date (what happens without options, too)
+        #[arg(long, conflicts_with = "bless")]
+        check: bool,
+        /// Write the files
+        #[arg(long)]
+        bless: bool,
+    },
+    /// The Rust that the macro emits, formatted
+    Expand {
+        /// CLASS or CLASS.METHOD, such as basic.publish; everything if left out
+        item: Option<String>,
+        /// A name of `spec list` or the path of an XML file
+        #[arg(long, default_value = "rabbitmq", value_name = "NAME|PATH")]
+        spec: String,
+    },
 }
 
 pub(crate) fn run(args: Args) -> Result<()> {
@@ -46,17 +67,9 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::List => list::run(),
         Command::Check => check::run(),
         Command::Diff { a, b } => run_diff(&a, &b),
+        Command::Surface { check: _, bless } => surface::run(bless),
+        Command::Expand { item, spec } => expand::run(item.as_deref(), &spec),
     }
-}
-
-/// The surface files are as the macro would have them.
-pub(crate) fn check_surface() -> Result<String> {
-    anyhow::bail!("not here yet")
-}
-
-/// `spec check` without its lines, for a list of checks.
-pub(crate) fn check_quietly() -> Result<String> {
-    anyhow::bail!("not here yet")
 }
 
 fn run_diff(a: &str, b: &str) -> Result<()> {
