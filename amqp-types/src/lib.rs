@@ -9,15 +9,18 @@ pub mod decimal;
 pub mod error;
 pub mod frame;
 pub mod method;
-// pub mod protocol;
+pub mod protocol;
 pub mod reflect;
+#[cfg(feature = "serde")]
+mod serde_impls;
 pub mod short_str;
 pub mod table;
 pub mod timestamp;
 pub mod value;
 pub mod wire;
 
-// pub use amqp_spec_macro::protocol;
+pub use amqp_spec_macro::protocol;
+pub use bytes;
 pub use content::Body;
 pub use decimal::Decimal;
 pub use error::{DecodeError, DecodeErrorKind, EncodeError};

@@ -22,7 +22,7 @@ pub(crate) const INLINE: usize = 23;
 /// The wire promises UTF-8 only for method arguments; brokers pass other octets through in
 /// properties and table keys, so a `ShortStr` holds octets and [`as_str`](Self::as_str) is checked.
 /// Up to 23 octets are stored inline, longer ones as [`Bytes`] that share the buffer they were
-/// read from.
+/// read from. With the feature `serde` it is text, or `{"hex": "fffe"}` where it is not UTF-8.
 ///
 /// ```
 /// use amqp_types::{ShortStr, short_str};

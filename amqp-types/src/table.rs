@@ -27,7 +27,12 @@ use crate::{Decimal, FieldValue, InvalidShortStr, ShortStr, Timestamp};
 /// assert_eq!(headers.len(), 1);
 /// # Ok::<(), amqp_types::InvalidShortStr>(())
 /// ```
+///
+/// With the feature `serde` it is a list of pairs, so that order and duplicates survive:
+/// `[["x-max-length", {"i32": 1000}], ["x-overflow", {"long_string": "drop-head"}]]`.
 #[derive(Clone, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(transparent))]
 pub struct FieldTable(Vec<(ShortStr, FieldValue)>);
 
 impl FieldTable {
@@ -298,6 +303,8 @@ impl From<Vec<(ShortStr, FieldValue)>> for FieldTable {
 /// assert_eq!(array.get(1).and_then(FieldValue::as_str), Some("b"));
 /// ```
 #[derive(Clone, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(transparent))]
 pub struct FieldArray(Vec<FieldValue>);
 
 impl FieldArray {

@@ -22,7 +22,12 @@ use crate::{Decimal, FieldArray, FieldTable, ShortStr, Timestamp};
 /// assert_eq!(value.as_i64(), Some(7));
 /// assert_eq!(FieldValue::from("text").as_str(), Some("text"));
 /// ```
+///
+/// With the feature `serde`, a value is its type and content, nothing lost: `{"i32": 5}`,
+/// `{"long_string": "text"}` or `{"long_string": {"hex": "ff"}}`, `{"f64": "0.5"}`, `"void"`.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum FieldValue {
     /// `t`: a boolean.
@@ -45,15 +50,15 @@ pub enum FieldValue {
     /// [`Writer`](crate::wire::Writer) is verbatim.
     I64Alt(i64),
     /// `f`: single precision. Only finite values are sent.
-    F32(f32),
+    F32(#[cfg_attr(feature = "serde", serde(with = "crate::serde_impls::single"))] f32),
     /// `d`: double precision. Only finite values are sent.
-    F64(f64),
+    F64(#[cfg_attr(feature = "serde", serde(with = "crate::serde_impls::double"))] f64),
     /// `D`: a decimal number.
     Decimal(Decimal),
     /// `S`: octets, mostly text.
-    LongString(Bytes),
+    LongString(#[cfg_attr(feature = "serde", serde(with = "crate::serde_impls::octets"))] Bytes),
     /// `x`: octets, never text.
-    ByteArray(Bytes),
+    ByteArray(#[cfg_attr(feature = "serde", serde(with = "crate::serde_impls::octets"))] Bytes),
     /// `A`: a list of values.
     Array(FieldArray),
     /// `T`: a point in time.

@@ -80,9 +80,18 @@ impl Reader<'_> {
         Ok(value)
     }
 
+    /// Containers apart from all else, which keeps the stack frames that recur small.
     fn value(&mut self) -> Result<FieldValue, DecodeError> {
         let at = self.position();
-        Ok(match self.octet()? {
+        match self.octet()? {
+            b'A' => self.array().map(FieldValue::Array),
+            b'F' => self.table().map(FieldValue::Table),
+            tag => self.scalar(tag, at),
+        }
+    }
+
+    fn scalar(&mut self, tag: u8, at: usize) -> Result<FieldValue, DecodeError> {
+        Ok(match tag {
             b't' => FieldValue::Bool(self.octet()? != 0),
             b'b' => FieldValue::I8(self.chunk().map(i8::from_be_bytes)?),
             b'B' => FieldValue::U8(self.octet()?),
@@ -98,10 +107,8 @@ impl Reader<'_> {
             b'S' => FieldValue::LongString(self.long_str()?),
             b'x' => FieldValue::ByteArray(self.long_str()?),
             b'T' => FieldValue::Timestamp(Timestamp(self.longlong()?)),
-            b'A' => FieldValue::Array(self.array()?),
-            b'F' => FieldValue::Table(self.table()?),
             b'V' => FieldValue::Void,
-            tag => return Err(DecodeError::new(DecodeErrorKind::UnknownTableTag(tag), at)),
+            _ => return Err(DecodeError::new(DecodeErrorKind::UnknownTableTag(tag), at)),
         })
     }
 
@@ -177,6 +184,14 @@ impl Writer<'_> {
         };
         self.octet(tag);
         match value {
+            FieldValue::Array(array) => self.array(array),
+            FieldValue::Table(table) => self.table(table),
+            _ => self.scalar(value),
+        }
+    }
+
+    fn scalar(&mut self, value: &FieldValue) -> Result<(), EncodeError> {
+        match value {
             FieldValue::Bool(value) => self.octet(u8::from(*value)),
             FieldValue::I8(value) => self.octets(&value.to_be_bytes()),
             FieldValue::U8(value) => self.octet(*value),
@@ -200,9 +215,8 @@ impl Writer<'_> {
                 self.long_str(octets)?;
             }
             FieldValue::Timestamp(value) => self.timestamp(*value),
-            FieldValue::Array(array) => self.array(array)?,
-            FieldValue::Table(table) => self.table(table)?,
-            FieldValue::Void => {}
+            // Containers are not scalar, and void has nothing but its tag.
+            FieldValue::Array(_) | FieldValue::Table(_) | FieldValue::Void => {}
         }
         Ok(())
     }

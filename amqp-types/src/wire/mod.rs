@@ -15,6 +15,8 @@
 mod fields;
 mod limits;
 mod reader;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use bytes::Bytes;
