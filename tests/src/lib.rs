@@ -1,1 +1,36 @@
-//! Test support.
+//! What the broker tests stand on: [`broker_test`] gives each test a [`Fixture`], and fails it if
+//! anything is left behind: a task, a socket, a connection, a channel, a queue or an exchange.
+//!
+//! ```no_run
+//! use amqp_tests::broker_test;
+//!
+//! // With #[test] above it:
+//! fn a_sentence_that_says_what_holds() {
+//!     broker_test(async |t| {
+//!         let queue = t.name("orders"); // unique to this test
+//!         println!("declare {queue} at {}", t.url());
+//!     });
+//! }
+//! ```
+//!
+//! `tests/broker/skel.rs` is an empty test file to copy. `cargo xtask test` starts a broker and says
+//! where it is (see [`Broker::from_env`]); without that every broker test fails and tells how to run it.
+//!
+//! # How leaks are told apart
+//!
+//! Tests of one program run side by side, so "whose is it?" must have an exact answer. The broker
+//! listens on several ports, and each test has one of them for itself ([`lanes`]): every socket,
+//! connection and channel with that port is this test's. Names carry the test's own prefix, and its
+//! tasks are those of its own runtime.
+
+mod broker;
+mod fixture;
+mod lanes;
+mod leaks;
+mod outcome;
+mod sockets;
+
+pub use broker::{Broker, EvalError};
+pub use fixture::{Fixture, broker_test, broker_test_alone, leaks_of};
+pub use leaks::{Leak, Leaks};
+pub use outcome::Outcome;

@@ -201,9 +201,11 @@ impl Node {
             .map(|(name, value)| format!("export {name}={}\n", quoted(&value.to_string_lossy())))
             .collect();
         let erl_call = match &self.programs.erl_call {
+            // -h: without a name of its own, calls at the same time hinder each other (so they do with
+            // -r, whose random names are the same within a second).
             Some(program) => format!(
                 "printf 'io:put_chars(begin %s end).\\n' \"$2\" \
-                 | exec {} -sname {} -fetch_stdout -e",
+                 | exec {} -h ctl$$ -sname {} -fetch_stdout -e",
                 quoted(&program.to_string_lossy()),
                 self.name
             ),

@@ -1,0 +1,9 @@
+//! The tests that need a broker: `cargo xtask test` runs them under every spec.
+//!
+//! One program with a module per subject; `skel` is an empty one to copy. What holds for every spec stands
+//! here once, and what a spec lacks is left out with `if_spec!`.
+
+// clippy's exception for tests covers functions marked #[test], and these stand beside them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod leaks;
