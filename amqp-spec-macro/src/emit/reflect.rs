@@ -6,10 +6,48 @@ use quote::quote;
 use super::ident;
 use super::model::{Class, Constant, Field, Method, Spec, Version};
 
+/// Functions that keep the descriptions to a line for each field and constant. They are private to
+/// the expansion, on its marker type, where no name of a specification can meet theirs.
+pub(super) fn shorthand(runtime: &TokenStream) -> TokenStream {
+    quote! {
+        #[allow(dead_code)]
+        impl Spec {
+            const fn field(
+                name: &'static str,
+                wire_type: #runtime::reflect::WireType,
+                domain: &'static str,
+            ) -> #runtime::reflect::FieldInfo {
+                #runtime::reflect::FieldInfo { name, wire_type, domain, reserved: false }
+            }
+
+            const fn reserved(
+                name: &'static str,
+                wire_type: #runtime::reflect::WireType,
+                domain: &'static str,
+            ) -> #runtime::reflect::FieldInfo {
+                #runtime::reflect::FieldInfo { name, wire_type, domain, reserved: true }
+            }
+
+            const fn constant(name: &'static str, value: u32) -> #runtime::reflect::ConstantInfo {
+                #runtime::reflect::ConstantInfo { name, value, class: ::core::option::Option::None }
+            }
+
+            const fn error(
+                name: &'static str,
+                value: u32,
+                class: &'static str,
+            ) -> #runtime::reflect::ConstantInfo {
+                let class = ::core::option::Option::Some(class);
+                #runtime::reflect::ConstantInfo { name, value, class }
+            }
+        }
+    }
+}
+
 /// An expression of type `SpecInfo`.
 pub(super) fn spec(spec: &Spec, runtime: &TokenStream) -> TokenStream {
     let classes = spec.classes.iter().map(|class| ident(&class.module));
-    let constants = spec.constants.iter().map(|it| constant(it, runtime));
+    let constants = spec.constants.iter().map(constant);
     quote! {
         #runtime::reflect::SpecInfo {
             name: NAME,
@@ -33,14 +71,13 @@ pub(super) fn version(version: Version, runtime: &TokenStream) -> TokenStream {
     quote!(#runtime::reflect::Version { major: #major, minor: #minor, revision: #revision })
 }
 
-fn constant(constant: &Constant, runtime: &TokenStream) -> TokenStream {
+fn constant(constant: &Constant) -> TokenStream {
     let name = &constant.name.spec;
     let value = Literal::u32_unsuffixed(constant.value);
-    let class = match &constant.class {
-        Some(class) => quote!(::core::option::Option::Some(#class)),
-        None => quote!(::core::option::Option::None),
-    };
-    quote!(#runtime::reflect::ConstantInfo { name: #name, value: #value, class: #class })
+    match &constant.class {
+        Some(class) => quote!(Spec::error(#name, #value, #class)),
+        None => quote!(Spec::constant(#name, #value)),
+    }
 }
 
 /// An expression of type `ClassInfo`, for the class's module.
@@ -48,13 +85,13 @@ pub(super) fn class(class: &Class, runtime: &TokenStream) -> TokenStream {
     let name = &class.name.spec;
     let id = Literal::u16_unsuffixed(class.id);
     let properties = class.properties.iter().flat_map(|properties| &properties.list);
-    let properties = properties.map(|property| field(&property.field, runtime));
+    let properties = fields(properties.map(|property| &property.field), runtime);
     let methods = class.methods.iter().map(|method| ident(&method.type_name));
     quote! {
         #runtime::reflect::ClassInfo {
             name: #name,
             id: #id,
-            properties: &[#(#properties,)*],
+            properties: #properties,
             methods: &[#(<#methods as #runtime::Method>::INFO,)*],
         }
     }
@@ -63,18 +100,20 @@ pub(super) fn class(class: &Class, runtime: &TokenStream) -> TokenStream {
 /// An expression of type `MethodInfo`.
 pub(super) fn method(method: &Method, class: &Class, runtime: &TokenStream) -> TokenStream {
     let (class_name, name) = (&class.name.spec, &method.name.spec);
+    let full_name = format!("{class_name}.{name}");
     let class_id = Literal::u16_unsuffixed(class.id);
     let method_id = Literal::u16_unsuffixed(method.id);
-    let fields = method.fields().map(|it| field(it, runtime));
+    let fields = fields(method.fields(), runtime);
     let responses = method.reply.answers().iter().map(|answer| &answer.spec);
     let Method { synchronous, content, from_client, from_server, .. } = method;
     quote! {
         #runtime::reflect::MethodInfo {
             class: #class_name,
             name: #name,
+            full_name: #full_name,
             class_id: #class_id,
             method_id: #method_id,
-            fields: &[#(#fields,)*],
+            fields: #fields,
             synchronous: #synchronous,
             content: #content,
             responses: &[#(#responses,)*],
@@ -84,15 +123,21 @@ pub(super) fn method(method: &Method, class: &Class, runtime: &TokenStream) -> T
     }
 }
 
-fn field(field: &Field, runtime: &TokenStream) -> TokenStream {
-    let (name, domain, reserved) = (&field.name.spec, &field.domain, field.reserved);
-    let wire_type = field.wire.variant();
-    quote! {
-        #runtime::reflect::FieldInfo {
-            name: #name,
-            wire_type: #runtime::reflect::WireType::#wire_type,
-            domain: #domain,
-            reserved: #reserved,
-        }
+/// An expression of type `&'static [FieldInfo]`. The import, local to it, is for legibility.
+fn fields<'a>(fields: impl Iterator<Item = &'a Field>, runtime: &TokenStream) -> TokenStream {
+    let fields: Vec<TokenStream> = fields
+        .map(|field| {
+            let (name, domain) = (&field.name.spec, &field.domain);
+            let wire_type = field.wire.variant();
+            let make = ident(if field.reserved { "reserved" } else { "field" });
+            quote!(super::Spec::#make(#name, WireType::#wire_type, #domain))
+        })
+        .collect();
+    if fields.is_empty() {
+        return quote!(&[]);
     }
+    quote!({
+        use #runtime::reflect::WireType;
+        &[#(#fields,)*]
+    })
 }

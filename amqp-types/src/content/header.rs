@@ -27,8 +27,22 @@ impl<T: Properties> ContentHeader<T> {
     /// If a property cannot be written.
     #[inline]
     pub fn encode(&self, writer: &mut Writer<'_>) -> Result<(), EncodeError> {
-        begin(T::CLASS_ID, self.body_size, writer);
-        self.properties.encode(writer)
+        Self::write(&self.properties, self.body_size, writer)
+    }
+
+    /// Writes the payload of a header frame from borrowed properties.
+    ///
+    /// # Errors
+    ///
+    /// If a property cannot be written.
+    #[inline]
+    pub fn write(
+        properties: &T,
+        body_size: u64,
+        writer: &mut Writer<'_>,
+    ) -> Result<(), EncodeError> {
+        begin(T::CLASS_ID, body_size, writer);
+        properties.encode(writer)
     }
 
     /// Reads the payload of a header frame, which must be of this class.

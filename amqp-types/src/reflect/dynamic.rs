@@ -16,7 +16,7 @@ use crate::{DecodeError, DecodeErrorKind, EncodeError};
 /// use amqp_types::reflect::{DynamicMethod, FieldInfo, MethodInfo, Value, WireType};
 ///
 /// static TUNE: MethodInfo = MethodInfo {
-///     class: "connection", name: "tune", class_id: 10, method_id: 30,
+///     class: "connection", name: "tune", full_name: "connection.tune", class_id: 10, method_id: 30,
 ///     fields: &[FieldInfo {
 ///         name: "channel-max", wire_type: WireType::Short, domain: "short", reserved: false,
 ///     }],

@@ -58,6 +58,8 @@ pub struct MethodInfo {
     pub class: &'static str,
     /// The name of the method in its class.
     pub name: &'static str,
+    /// Class and method, as in `basic.publish`.
+    pub full_name: &'static str,
     /// The id of the class.
     pub class_id: u16,
     /// The id of the method in its class.
