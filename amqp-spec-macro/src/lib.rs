@@ -76,7 +76,7 @@ fn expand_file(
     let mut errors = Vec::new();
     let mut bundled = Vec::new();
     for listed in &source.bundled {
-        match model::version(&listed.text, &listed.shown) {
+        match expand::version(&listed.text, &listed.shown) {
             Ok(version) => bundled.push((listed.name.clone(), version)),
             // The file that is compiled reports for itself.
             Err(_) if listed.shown == source.shown => {}

@@ -63,24 +63,27 @@ fn all_methods(class: &Class, runtime: &TokenStream) -> TokenStream {
 /// The function from a method number and arguments to a method.
 fn decode(class: &Class, runtime: &TokenStream) -> TokenStream {
     let class_id = Literal::u16_unsuffixed(class.id);
-    let reader = if class.methods.is_empty() { ident("_reader") } else { ident("reader") };
     let arms = class.methods.iter().map(|method| {
         let id = Literal::u16_unsuffixed(method.id);
         let variant = ident(&method.type_name);
-        quote!(#id => <#variant as #runtime::Method>::decode_arguments(reader).map(Self::#variant))
+        quote!(#id => #runtime::Method::decode_arguments(reader).map(Self::#variant))
     });
+    let unknown = quote! {
+        ::core::result::Result::Err(#runtime::DecodeError::new(
+            #runtime::DecodeErrorKind::UnknownMethod(#class_id, method_id),
+            2,
+        ))
+    };
+    let (reader, body) = match class.methods.len() {
+        0 => (ident("_reader"), unknown),
+        _ => (ident("reader"), quote!(match method_id { #(#arms,)* _ => #unknown, })),
+    };
     quote! {
         pub(super) fn decode(
             method_id: u16,
             #reader: &mut #runtime::wire::Reader<'_>,
         ) -> ::core::result::Result<Self, #runtime::DecodeError> {
-            match method_id {
-                #(#arms,)*
-                unknown => ::core::result::Result::Err(#runtime::DecodeError::new(
-                    #runtime::DecodeErrorKind::UnknownMethod(#class_id, unknown),
-                    2,
-                )),
-            }
+            #body
         }
     }
 }

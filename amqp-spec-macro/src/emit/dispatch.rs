@@ -6,7 +6,7 @@ use quote::quote;
 
 use super::class::match_self;
 use super::model::{Class, Spec};
-use super::{docs, ident};
+use super::{docs, ident, reflect};
 
 /// `Spec`, `Method` and `Properties`.
 pub(super) fn all(spec: &Spec, runtime: &TokenStream) -> TokenStream {
@@ -17,6 +17,7 @@ pub(super) fn all(spec: &Spec, runtime: &TokenStream) -> TokenStream {
 }
 
 fn marker(runtime: &TokenStream) -> TokenStream {
+    let shorthand = reflect::shorthand(runtime);
     quote! {
         /// The protocol that this module describes, for generic code.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -28,6 +29,8 @@ fn marker(runtime: &TokenStream) -> TokenStream {
             const INFO: &'static #runtime::reflect::SpecInfo = &INFO;
             const FRAMING: #runtime::frame::Framing = FRAMING;
         }
+
+        #shorthand
     }
 }
 

@@ -40,6 +40,7 @@ pub(super) fn method(method: &Method, class: &Class, spec: &Spec) -> TokenStream
         .map(|field| format!("`{}`", field.name.spec))
         .collect();
     if !reserved.is_empty() {
+        lines.push(String::new());
         lines.push(format!("Reserved fields, sent as zero: {}.", reserved.join(", ")));
     }
     let doc = doc(&lines);

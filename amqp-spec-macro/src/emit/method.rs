@@ -31,13 +31,14 @@ fn structure(method: &Method, class: &Class, spec: &Spec, runtime: &TokenStream)
     let name = ident(&method.type_name);
     let fields = method.fields().filter(|field| !field.reserved).map(|field| {
         let doc = docs::field(field);
-        let allow = odd_case(&field.name.plain);
         let name = ident(&field.name.value);
         let kind = field.wire.rust(runtime);
-        quote!(#doc #allow pub #name: #kind)
+        quote!(#doc pub #name: #kind)
     });
+    let allow = method.fields().find_map(|field| odd_case(&field.name.plain));
     quote! {
         #doc
+        #allow
         #[derive(Clone, Debug, Default, PartialEq)]
         pub struct #name {
             #(#fields,)*

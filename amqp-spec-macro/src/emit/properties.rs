@@ -1,7 +1,8 @@
 //! A class's content properties: the struct and its codec.
 
-use proc_macro2::{Ident, Literal, TokenStream};
+use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::quote;
+use syn::LitInt;
 
 use super::class::odd_case;
 use super::model::{Class, Properties, Property, Spec, WireType};
@@ -59,16 +60,17 @@ fn structure(
     let doc = docs::properties(properties, class, spec);
     let fields = sent(properties).map(|Property { field, .. }| {
         let doc = docs::field(field);
-        let allow = odd_case(&field.name.plain);
         let name = ident(&field.name.value);
         let kind = field.wire.rust(runtime);
         match field.wire {
-            WireType::Bit => quote!(#doc #allow pub #name: #kind),
-            _ => quote!(#doc #allow pub #name: ::core::option::Option<#kind>),
+            WireType::Bit => quote!(#doc pub #name: #kind),
+            _ => quote!(#doc pub #name: ::core::option::Option<#kind>),
         }
     });
+    let allow = sent(properties).find_map(|property| odd_case(&property.field.name.plain));
     quote! {
         #doc
+        #allow
         #[derive(Clone, Debug, Default, PartialEq)]
         pub struct Properties {
             #(#fields,)*
@@ -145,7 +147,7 @@ fn flag_words<'a>(
 
 fn read(property: &Property, flags: Option<&Ident>, reader: &Ident) -> TokenStream {
     let field = &property.field;
-    let mask: Literal = Literal::u16_unsuffixed(property.mask);
+    let mask = LitInt::new(&format!("{:#06x}", property.mask), Span::call_site());
     let present = quote!(#flags & #mask != 0);
     let read = field.wire.read_property(reader);
     let allow = odd_case(&field.name.plain);

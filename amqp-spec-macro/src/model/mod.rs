@@ -4,7 +4,7 @@
 //! bits are packed, replies are references, flags have their masks, names are valid and distinct
 //! Rust identifiers. So whatever holds a [`Spec`] needs no look-up by string and cannot fail.
 
-mod build;
+pub(crate) mod build;
 mod class;
 mod constants;
 mod domains;
@@ -13,7 +13,6 @@ mod recognise;
 mod replies;
 mod scope;
 
-pub(crate) use self::build::{build, version};
 pub(crate) use self::names::Name;
 use super::{diagnostics, xml};
 

@@ -1,5 +1,6 @@
 //! Tests of the whole pipeline, from XML text to formatted Rust.
 
+mod golden;
 mod official;
 
 use super::emit::Options;

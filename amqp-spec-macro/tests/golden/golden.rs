@@ -1,0 +1,1770 @@
+// Written by `BLESS=1 cargo test -p amqp-spec-macro`; not to be edited.
+
+/// What the compiled specification is called.
+pub const NAME: &str = "golden";
+/// The version that the specification gives itself.
+pub const VERSION: ::amqp_types::reflect::Version = ::amqp_types::reflect::Version {
+    major: 7,
+    minor: 3,
+    revision: ::core::option::Option::None,
+};
+/// The octets by which a client opens a connection.
+pub const PROTOCOL_HEADER: [u8; 8] = *b"AMQP\x01\x01\x07\x03";
+/// The TCP port of the protocol.
+pub const DEFAULT_PORT: u16 = 5999;
+/// The numbers that frames are made of.
+pub const FRAMING: ::amqp_types::frame::Framing = ::amqp_types::frame::Framing {
+    method: 11,
+    header: 12,
+    body: 13,
+    heartbeat: 9,
+    end: 190,
+    min_size: 8192,
+};
+/// The whole specification as data.
+pub static INFO: ::amqp_types::reflect::SpecInfo = ::amqp_types::reflect::SpecInfo {
+    name: NAME,
+    version: VERSION,
+    protocol_header: PROTOCOL_HEADER,
+    port: DEFAULT_PORT,
+    classes: &[
+        r#box::Method::INFO,
+        ask::Method::INFO,
+        content::Method::INFO,
+        constants_::Method::INFO,
+    ],
+    constants: &[
+        Spec::constant("frame-method", 11),
+        Spec::constant("frame-header", 12),
+        Spec::constant("frame-body", 13),
+        Spec::constant("frame-heartbeat", 9),
+        Spec::constant("frame-min-size", 8192),
+        Spec::constant("frame-end", 190),
+        Spec::constant("reply-success", 200),
+        Spec::error("odd-code", 399, "soft-error"),
+        Spec::error("odd-alias", 399, "hard-error"),
+        Spec::error("worse-code", 599, "hard-error"),
+    ],
+};
+/// The specification's constants.
+pub mod constants {
+    /// `frame-method`, declared in `golden.xml:4`.
+    pub const FRAME_METHOD: u32 = 11;
+    /// `frame-header`, declared in `golden.xml:5`.
+    pub const FRAME_HEADER: u32 = 12;
+    /// `frame-body`, declared in `golden.xml:6`.
+    pub const FRAME_BODY: u32 = 13;
+    /// `frame-heartbeat`, declared in `golden.xml:7`.
+    pub const FRAME_HEARTBEAT: u32 = 9;
+    /// `frame-min-size`, declared in `golden.xml:8`.
+    pub const FRAME_MIN_SIZE: u32 = 8192;
+    /// `frame-end`, declared in `golden.xml:9`.
+    pub const FRAME_END: u32 = 190;
+    /// `reply-success`, declared in `golden.xml:10`.
+    pub const REPLY_SUCCESS: u32 = 200;
+    /// `odd-code` (soft-error), declared in `golden.xml:11`.
+    pub const ODD_CODE: u32 = 399;
+    /// `odd-alias` (hard-error), declared in `golden.xml:12`.
+    pub const ODD_ALIAS: u32 = 399;
+    /// `worse-code` (hard-error), declared in `golden.xml:13`.
+    pub const WORSE_CODE: u32 = 599;
+}
+/// Why a channel or connection was closed, or a message returned.
+///
+/// Brokers also send codes that the compiled specification does not name; those are kept as
+/// they are, and are neither soft nor hard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReplyCode(pub u16);
+impl ReplyCode {
+    /// `reply-success`: no error.
+    pub const REPLY_SUCCESS: Self = Self(200);
+    /// `odd-code`: closes the channel.
+    pub const ODD_CODE: Self = Self(399);
+    /// `odd-alias`: closes the connection.
+    pub const ODD_ALIAS: Self = Self(399);
+    /// `worse-code`: closes the connection.
+    pub const WORSE_CODE: Self = Self(599);
+    /// The specification's name of the code, such as `not-found`; none for a number that it
+    /// does not have.
+    #[must_use]
+    pub const fn name(self) -> ::core::option::Option<&'static str> {
+        match self {
+            Self::REPLY_SUCCESS => ::core::option::Option::Some("reply-success"),
+            Self::ODD_CODE => ::core::option::Option::Some("odd-code"),
+            Self::WORSE_CODE => ::core::option::Option::Some("worse-code"),
+            _ => ::core::option::Option::None,
+        }
+    }
+    /// Whether the code closes the channel and leaves the connection open.
+    #[must_use]
+    pub const fn is_soft_error(self) -> bool {
+        ::core::matches!(self, Self::ODD_CODE)
+    }
+    /// Whether the code closes the connection.
+    #[must_use]
+    pub const fn is_hard_error(self) -> bool {
+        ::core::matches!(self, Self::WORSE_CODE)
+    }
+}
+impl ::core::convert::From<u16> for ReplyCode {
+    fn from(code: u16) -> Self {
+        Self(code)
+    }
+}
+impl ::core::convert::From<ReplyCode> for u16 {
+    fn from(code: ReplyCode) -> Self {
+        code.0
+    }
+}
+impl ::core::fmt::Display for ReplyCode {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        match self.name() {
+            ::core::option::Option::Some(name) => ::core::write!(f, "{} {name}", self.0),
+            ::core::option::Option::None => ::core::write!(f, "{}", self.0),
+        }
+    }
+}
+/// The protocol that this module describes, for generic code.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Spec;
+impl ::amqp_types::Protocol for Spec {
+    type Method = Method;
+    type Properties = Properties;
+    const INFO: &'static ::amqp_types::reflect::SpecInfo = &INFO;
+    const FRAMING: ::amqp_types::frame::Framing = FRAMING;
+}
+#[allow(dead_code)]
+impl Spec {
+    const fn field(
+        name: &'static str,
+        wire_type: ::amqp_types::reflect::WireType,
+        domain: &'static str,
+    ) -> ::amqp_types::reflect::FieldInfo {
+        ::amqp_types::reflect::FieldInfo {
+            name,
+            wire_type,
+            domain,
+            reserved: false,
+        }
+    }
+    const fn reserved(
+        name: &'static str,
+        wire_type: ::amqp_types::reflect::WireType,
+        domain: &'static str,
+    ) -> ::amqp_types::reflect::FieldInfo {
+        ::amqp_types::reflect::FieldInfo {
+            name,
+            wire_type,
+            domain,
+            reserved: true,
+        }
+    }
+    const fn constant(
+        name: &'static str,
+        value: u32,
+    ) -> ::amqp_types::reflect::ConstantInfo {
+        ::amqp_types::reflect::ConstantInfo {
+            name,
+            value,
+            class: ::core::option::Option::None,
+        }
+    }
+    const fn error(
+        name: &'static str,
+        value: u32,
+        class: &'static str,
+    ) -> ::amqp_types::reflect::ConstantInfo {
+        let class = ::core::option::Option::Some(class);
+        ::amqp_types::reflect::ConstantInfo {
+            name,
+            value,
+            class,
+        }
+    }
+}
+/// Any method of the protocol.
+#[allow(clippy::large_enum_variant)]
+#[derive(Clone, Debug, PartialEq)]
+pub enum Method {
+    /// Of class `box`.
+    Box(r#box::Method),
+    /// Of class `ask`.
+    Ask(ask::Method),
+    /// Of class `content`.
+    Content(content::Method),
+    /// Of class `constants`.
+    Constants(constants_::Method),
+}
+impl ::amqp_types::AnyMethod for Method {
+    type Protocol = Spec;
+    fn info(&self) -> &'static ::amqp_types::reflect::MethodInfo {
+        match self {
+            Self::Box(method) => method.info(),
+            Self::Ask(method) => method.info(),
+            Self::Content(method) => method.info(),
+            Self::Constants(method) => method.info(),
+        }
+    }
+    fn decode_limited(
+        payload: &::amqp_types::bytes::Bytes,
+        limits: ::amqp_types::wire::Limits,
+    ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
+        let reader = &mut ::amqp_types::wire::Reader::with_limits(payload, limits);
+        let class_id = reader.short()?;
+        let method_id = reader.short()?;
+        let method = match class_id {
+            10 => r#box::Method::decode(method_id, reader).map(Self::Box)?,
+            20 => ask::Method::decode(method_id, reader).map(Self::Ask)?,
+            30 => content::Method::decode(method_id, reader).map(Self::Content)?,
+            0 => constants_::Method::decode(method_id, reader).map(Self::Constants)?,
+            unknown => {
+                return ::core::result::Result::Err(
+                    ::amqp_types::DecodeError::new(
+                        ::amqp_types::DecodeErrorKind::UnknownClass(unknown),
+                        0,
+                    ),
+                );
+            }
+        };
+        reader.finish()?;
+        ::core::result::Result::Ok(method)
+    }
+    fn encode(
+        &self,
+        writer: &mut ::amqp_types::wire::Writer<'_>,
+    ) -> ::core::result::Result<(), ::amqp_types::EncodeError> {
+        match self {
+            Self::Box(method) => method.encode(writer),
+            Self::Ask(method) => method.encode(writer),
+            Self::Content(method) => method.encode(writer),
+            Self::Constants(method) => method.encode(writer),
+        }
+    }
+    fn values(&self) -> ::std::vec::Vec<::amqp_types::reflect::Value> {
+        match self {
+            Self::Box(method) => method.values(),
+            Self::Ask(method) => method.values(),
+            Self::Content(method) => method.values(),
+            Self::Constants(method) => method.values(),
+        }
+    }
+}
+/// The properties of any class's content.
+#[allow(clippy::large_enum_variant)]
+#[derive(Clone, Debug, PartialEq)]
+pub enum Properties {
+    /// Of class `ask`.
+    Ask(ask::Properties),
+    /// Of class `content`.
+    Content(content::Properties),
+}
+impl ::amqp_types::AnyProperties for Properties {
+    type Protocol = Spec;
+    fn class_id(&self) -> u16 {
+        self.info().id
+    }
+    fn info(&self) -> &'static ::amqp_types::reflect::ClassInfo {
+        match self {
+            Self::Ask(_) => ask::Method::INFO,
+            Self::Content(_) => content::Method::INFO,
+        }
+    }
+    fn decode_flags_and_values(
+        class_id: u16,
+        reader: &mut ::amqp_types::wire::Reader<'_>,
+    ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
+        match class_id {
+            10 => {
+                ::core::result::Result::Err(
+                    ::amqp_types::DecodeError::new(
+                        ::amqp_types::DecodeErrorKind::UnexpectedClass,
+                        0,
+                    ),
+                )
+            }
+            20 => {
+                <ask::Properties as ::amqp_types::Properties>::decode(reader)
+                    .map(Self::Ask)
+            }
+            30 => {
+                <content::Properties as ::amqp_types::Properties>::decode(reader)
+                    .map(Self::Content)
+            }
+            0 => {
+                ::core::result::Result::Err(
+                    ::amqp_types::DecodeError::new(
+                        ::amqp_types::DecodeErrorKind::UnexpectedClass,
+                        0,
+                    ),
+                )
+            }
+            unknown => {
+                ::core::result::Result::Err(
+                    ::amqp_types::DecodeError::new(
+                        ::amqp_types::DecodeErrorKind::UnknownClass(unknown),
+                        0,
+                    ),
+                )
+            }
+        }
+    }
+    fn encode(
+        &self,
+        writer: &mut ::amqp_types::wire::Writer<'_>,
+    ) -> ::core::result::Result<(), ::amqp_types::EncodeError> {
+        match self {
+            Self::Ask(properties) => ::amqp_types::Properties::encode(properties, writer),
+            Self::Content(properties) => {
+                ::amqp_types::Properties::encode(properties, writer)
+            }
+        }
+    }
+    fn values(
+        &self,
+    ) -> ::std::vec::Vec<::core::option::Option<::amqp_types::reflect::Value>> {
+        match self {
+            Self::Ask(properties) => ::amqp_types::Properties::values(properties),
+            Self::Content(properties) => ::amqp_types::Properties::values(properties),
+        }
+    }
+}
+/// Class `box`, number 10.
+///
+/// Declared in `golden.xml:21`.
+pub mod r#box {
+    /// Any method of class `box`.
+    #[allow(clippy::large_enum_variant)]
+    #[derive(Clone, Debug, PartialEq)]
+    pub enum Method {
+        /// `box.return`.
+        Return(Return),
+        /// `box.ok`.
+        Ok(Ok),
+        /// `box.bits`.
+        Bits(Bits),
+    }
+    impl Method {
+        /// The static description of class `box`.
+        pub const INFO: &'static ::amqp_types::reflect::ClassInfo = &::amqp_types::reflect::ClassInfo {
+            name: "box",
+            id: 10,
+            properties: &[],
+            methods: &[
+                <Return as ::amqp_types::Method>::INFO,
+                <Ok as ::amqp_types::Method>::INFO,
+                <Bits as ::amqp_types::Method>::INFO,
+            ],
+        };
+        pub(super) fn decode(
+            method_id: u16,
+            reader: &mut ::amqp_types::wire::Reader<'_>,
+        ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
+            match method_id {
+                1 => ::amqp_types::Method::decode_arguments(reader).map(Self::Return),
+                2 => ::amqp_types::Method::decode_arguments(reader).map(Self::Ok),
+                65535 => ::amqp_types::Method::decode_arguments(reader).map(Self::Bits),
+                _ => {
+                    ::core::result::Result::Err(
+                        ::amqp_types::DecodeError::new(
+                            ::amqp_types::DecodeErrorKind::UnknownMethod(10, method_id),
+                            2,
+                        ),
+                    )
+                }
+            }
+        }
+        pub(super) fn info(&self) -> &'static ::amqp_types::reflect::MethodInfo {
+            match self {
+                Self::Return(_) => <Return as ::amqp_types::Method>::INFO,
+                Self::Ok(_) => <Ok as ::amqp_types::Method>::INFO,
+                Self::Bits(_) => <Bits as ::amqp_types::Method>::INFO,
+            }
+        }
+        pub(super) fn encode(
+            &self,
+            writer: &mut ::amqp_types::wire::Writer<'_>,
+        ) -> ::core::result::Result<(), ::amqp_types::EncodeError> {
+            match self {
+                Self::Return(method) => ::amqp_types::Method::encode(method, writer),
+                Self::Ok(method) => ::amqp_types::Method::encode(method, writer),
+                Self::Bits(method) => ::amqp_types::Method::encode(method, writer),
+            }
+        }
+        pub(super) fn values(&self) -> ::std::vec::Vec<::amqp_types::reflect::Value> {
+            match self {
+                Self::Return(method) => ::amqp_types::Method::values(method),
+                Self::Ok(method) => ::amqp_types::Method::values(method),
+                Self::Bits(method) => ::amqp_types::Method::values(method),
+            }
+        }
+    }
+    /// `box.return`: class 10, method 1; sent by the client; answered by [`Ok`](struct@Ok), unless `no_wait` is set.
+    ///
+    /// Declared in `golden.xml:22`.
+    #[doc(alias = "box.return")]
+    #[derive(Clone, Debug, Default, PartialEq)]
+    pub struct Return {
+        /// `octet`: octet.
+        pub octet: u8,
+        /// `short`: short.
+        pub short: u16,
+        /// `long`: long.
+        pub long: u32,
+        /// `longlong`: longlong.
+        pub longlong: u64,
+        /// `shortstr`: shortstr (domain `queue-name`).
+        pub shortstr: ::amqp_types::ShortStr,
+        /// `longstr`: longstr.
+        pub longstr: ::amqp_types::bytes::Bytes,
+        /// `timestamp`: timestamp.
+        pub timestamp: ::amqp_types::Timestamp,
+        /// `table`: table.
+        pub table: ::amqp_types::FieldTable,
+        /// `content`: content.
+        pub content: ::amqp_types::wire::ContentDomain,
+        /// `type`: bit (domain `yes-or-no`).
+        pub r#type: bool,
+        /// `nowait`: bit.
+        pub no_wait: bool,
+    }
+    impl ::amqp_types::Method for Return {
+        type Protocol = super::Spec;
+        const CLASS_ID: u16 = 10;
+        const METHOD_ID: u16 = 1;
+        const NAME: &'static str = "box.return";
+        const INFO: &'static ::amqp_types::reflect::MethodInfo = &::amqp_types::reflect::MethodInfo {
+            class: "box",
+            name: "return",
+            full_name: "box.return",
+            class_id: 10,
+            method_id: 1,
+            fields: {
+                use ::amqp_types::reflect::WireType;
+                &[
+                    super::Spec::field("octet", WireType::Octet, "octet"),
+                    super::Spec::field("short", WireType::Short, "short"),
+                    super::Spec::field("long", WireType::Long, "long"),
+                    super::Spec::field("longlong", WireType::LongLong, "longlong"),
+                    super::Spec::field("shortstr", WireType::ShortStr, "queue-name"),
+                    super::Spec::field("longstr", WireType::LongStr, "longstr"),
+                    super::Spec::field("timestamp", WireType::Timestamp, "timestamp"),
+                    super::Spec::field("table", WireType::Table, "table"),
+                    super::Spec::field("content", WireType::Content, "content"),
+                    super::Spec::field("type", WireType::Bit, "yes-or-no"),
+                    super::Spec::field("nowait", WireType::Bit, "bit"),
+                ]
+            },
+            synchronous: true,
+            content: false,
+            responses: &["ok"],
+            from_client: true,
+            from_server: false,
+        };
+        fn encode_arguments(
+            &self,
+            writer: &mut ::amqp_types::wire::Writer<'_>,
+        ) -> ::core::result::Result<(), ::amqp_types::EncodeError> {
+            writer.octet(self.octet);
+            writer.short(self.short);
+            writer.long(self.long);
+            writer.longlong(self.longlong);
+            writer.short_str(&self.shortstr);
+            writer.long_str(&self.longstr)?;
+            writer.timestamp(self.timestamp);
+            writer.table(&self.table)?;
+            writer.content(&self.content)?;
+            writer.bits([self.r#type, self.no_wait]);
+            ::core::result::Result::Ok(())
+        }
+        fn decode_arguments(
+            reader: &mut ::amqp_types::wire::Reader<'_>,
+        ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
+            let octet = reader.octet()?;
+            let short = reader.short()?;
+            let long = reader.long()?;
+            let longlong = reader.longlong()?;
+            let shortstr = reader.short_str()?;
+            let longstr = reader.long_str()?;
+            let timestamp = reader.timestamp()?;
+            let table = reader.table()?;
+            let content = reader.content()?;
+            let [r#type, no_wait] = reader.bits()?;
+            ::core::result::Result::Ok(Self {
+                octet,
+                short,
+                long,
+                longlong,
+                shortstr,
+                longstr,
+                timestamp,
+                table,
+                content,
+                r#type,
+                no_wait,
+            })
+        }
+        fn values(&self) -> ::std::vec::Vec<::amqp_types::reflect::Value> {
+            ::std::vec![
+                ::amqp_types::reflect::Value::Octet(self.octet),
+                ::amqp_types::reflect::Value::Short(self.short),
+                ::amqp_types::reflect::Value::Long(self.long),
+                ::amqp_types::reflect::Value::LongLong(self.longlong),
+                ::amqp_types::reflect::Value::ShortStr(self.shortstr.clone()),
+                ::amqp_types::reflect::Value::LongStr(self.longstr.clone()),
+                ::amqp_types::reflect::Value::Timestamp(self.timestamp),
+                ::amqp_types::reflect::Value::Table(self.table.clone()),
+                ::amqp_types::reflect::Value::Content(self.content.clone()),
+                ::amqp_types::reflect::Value::Bit(self.r#type),
+                ::amqp_types::reflect::Value::Bit(self.no_wait)
+            ]
+        }
+        fn into_any(self) -> super::Method {
+            super::Method::Box(Method::Return(self))
+        }
+        fn from_any(any: super::Method) -> ::core::result::Result<Self, super::Method> {
+            match any {
+                super::Method::Box(Method::Return(method)) => {
+                    ::core::result::Result::Ok(method)
+                }
+                other => ::core::result::Result::Err(other),
+            }
+        }
+    }
+    impl ::amqp_types::Request for Return {
+        type Reply = Ok;
+        fn wants_reply(&self) -> bool {
+            !self.no_wait
+        }
+    }
+    impl ::amqp_types::ClientMethod for Return {}
+    /// `box.ok`: class 10, method 2; sent by the server; answers [`Return`](struct@Return); no reply.
+    ///
+    /// Declared in `golden.xml:37`.
+    #[doc(alias = "box.ok")]
+    #[derive(Clone, Debug, Default, PartialEq)]
+    pub struct Ok {}
+    impl ::amqp_types::Method for Ok {
+        type Protocol = super::Spec;
+        const CLASS_ID: u16 = 10;
+        const METHOD_ID: u16 = 2;
+        const NAME: &'static str = "box.ok";
+        const INFO: &'static ::amqp_types::reflect::MethodInfo = &::amqp_types::reflect::MethodInfo {
+            class: "box",
+            name: "ok",
+            full_name: "box.ok",
+            class_id: 10,
+            method_id: 2,
+            fields: &[],
+            synchronous: true,
+            content: false,
+            responses: &[],
+            from_client: false,
+            from_server: true,
+        };
+        fn encode_arguments(
+            &self,
+            _writer: &mut ::amqp_types::wire::Writer<'_>,
+        ) -> ::core::result::Result<(), ::amqp_types::EncodeError> {
+            ::core::result::Result::Ok(())
+        }
+        fn decode_arguments(
+            _reader: &mut ::amqp_types::wire::Reader<'_>,
+        ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
+            ::core::result::Result::Ok(Self {})
+        }
+        fn values(&self) -> ::std::vec::Vec<::amqp_types::reflect::Value> {
+            ::std::vec![]
+        }
+        fn into_any(self) -> super::Method {
+            super::Method::Box(Method::Ok(self))
+        }
+        fn from_any(any: super::Method) -> ::core::result::Result<Self, super::Method> {
+            match any {
+                super::Method::Box(Method::Ok(method)) => {
+                    ::core::result::Result::Ok(method)
+                }
+                other => ::core::result::Result::Err(other),
+            }
+        }
+    }
+    impl ::amqp_types::ServerMethod for Ok {}
+    /// `box.bits`: class 10, method 65535; sent by either peer; no reply.
+    ///
+    /// Declared in `golden.xml:41`.
+    ///
+    /// Reserved fields, sent as zero: `reserved-1`, `reserved-2`, `reserved-3`.
+    #[doc(alias = "box.bits")]
+    #[allow(non_snake_case)]
+    #[derive(Clone, Debug, Default, PartialEq)]
+    pub struct Bits {
+        /// `b0`: bit.
+        pub b0: bool,
+        /// `b1`: bit.
+        pub b1: bool,
+        /// `b3`: bit.
+        pub b3: bool,
+        /// `b4`: bit.
+        pub b4: bool,
+        /// `b5`: bit.
+        pub b5: bool,
+        /// `b6`: bit.
+        pub b6: bool,
+        /// `b7`: bit.
+        pub b7: bool,
+        /// `b8`: bit.
+        pub b8: bool,
+        /// `reader`: octet.
+        pub reader: u8,
+        /// `2nd-Run`: bit.
+        pub _2nd_Run: bool,
+    }
+    impl ::amqp_types::Method for Bits {
+        type Protocol = super::Spec;
+        const CLASS_ID: u16 = 10;
+        const METHOD_ID: u16 = 65535;
+        const NAME: &'static str = "box.bits";
+        const INFO: &'static ::amqp_types::reflect::MethodInfo = &::amqp_types::reflect::MethodInfo {
+            class: "box",
+            name: "bits",
+            full_name: "box.bits",
+            class_id: 10,
+            method_id: 65535,
+            fields: {
+                use ::amqp_types::reflect::WireType;
+                &[
+                    super::Spec::field("b0", WireType::Bit, "bit"),
+                    super::Spec::field("b1", WireType::Bit, "bit"),
+                    super::Spec::reserved("reserved-1", WireType::Bit, "bit"),
+                    super::Spec::field("b3", WireType::Bit, "bit"),
+                    super::Spec::field("b4", WireType::Bit, "bit"),
+                    super::Spec::field("b5", WireType::Bit, "bit"),
+                    super::Spec::field("b6", WireType::Bit, "bit"),
+                    super::Spec::field("b7", WireType::Bit, "bit"),
+                    super::Spec::field("b8", WireType::Bit, "bit"),
+                    super::Spec::reserved("reserved-2", WireType::ShortStr, "shortstr"),
+                    super::Spec::reserved("reserved-3", WireType::Table, "table"),
+                    super::Spec::field("reader", WireType::Octet, "octet"),
+                    super::Spec::field("2nd-Run", WireType::Bit, "bit"),
+                ]
+            },
+            synchronous: false,
+            content: false,
+            responses: &[],
+            from_client: true,
+            from_server: true,
+        };
+        fn encode_arguments(
+            &self,
+            writer: &mut ::amqp_types::wire::Writer<'_>,
+        ) -> ::core::result::Result<(), ::amqp_types::EncodeError> {
+            writer
+                .bits([
+                    self.b0,
+                    self.b1,
+                    false,
+                    self.b3,
+                    self.b4,
+                    self.b5,
+                    self.b6,
+                    self.b7,
+                    self.b8,
+                ]);
+            writer.short_str(&::amqp_types::ShortStr::EMPTY);
+            writer.table(&::amqp_types::FieldTable::new())?;
+            writer.octet(self.reader);
+            writer.bits([self._2nd_Run]);
+            ::core::result::Result::Ok(())
+        }
+        fn decode_arguments(
+            reader_: &mut ::amqp_types::wire::Reader<'_>,
+        ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
+            let [b0, b1, _, b3, b4, b5, b6, b7, b8] = reader_.bits()?;
+            reader_.short_str()?;
+            reader_.table()?;
+            let reader = reader_.octet()?;
+            #[allow(non_snake_case)]
+            let [_2nd_Run] = reader_.bits()?;
+            ::core::result::Result::Ok(Self {
+                b0,
+                b1,
+                b3,
+                b4,
+                b5,
+                b6,
+                b7,
+                b8,
+                reader,
+                _2nd_Run,
+            })
+        }
+        fn values(&self) -> ::std::vec::Vec<::amqp_types::reflect::Value> {
+            ::std::vec![
+                ::amqp_types::reflect::Value::Bit(self.b0),
+                ::amqp_types::reflect::Value::Bit(self.b1),
+                ::amqp_types::reflect::Value::Bit(false),
+                ::amqp_types::reflect::Value::Bit(self.b3),
+                ::amqp_types::reflect::Value::Bit(self.b4),
+                ::amqp_types::reflect::Value::Bit(self.b5),
+                ::amqp_types::reflect::Value::Bit(self.b6),
+                ::amqp_types::reflect::Value::Bit(self.b7),
+                ::amqp_types::reflect::Value::Bit(self.b8),
+                ::amqp_types::reflect::Value::ShortStr(::amqp_types::ShortStr::EMPTY),
+                ::amqp_types::reflect::Value::Table(::amqp_types::FieldTable::new()),
+                ::amqp_types::reflect::Value::Octet(self.reader),
+                ::amqp_types::reflect::Value::Bit(self._2nd_Run)
+            ]
+        }
+        fn into_any(self) -> super::Method {
+            super::Method::Box(Method::Bits(self))
+        }
+        fn from_any(any: super::Method) -> ::core::result::Result<Self, super::Method> {
+            match any {
+                super::Method::Box(Method::Bits(method)) => {
+                    ::core::result::Result::Ok(method)
+                }
+                other => ::core::result::Result::Err(other),
+            }
+        }
+    }
+    impl ::amqp_types::ClientMethod for Bits {}
+    impl ::amqp_types::ServerMethod for Bits {}
+}
+/// Class `ask`, number 20.
+///
+/// Declared in `golden.xml:59`.
+pub mod ask {
+    /// Any method of class `ask`.
+    #[allow(clippy::large_enum_variant)]
+    #[derive(Clone, Debug, PartialEq)]
+    pub enum Method {
+        /// `ask.get`.
+        Get(Get),
+        /// `ask.get-ok`.
+        GetOk(GetOk),
+        /// `ask.get-empty`.
+        GetEmpty(GetEmpty),
+        /// `ask.method`.
+        Method_(Method_),
+        /// `ask.recover`.
+        Recover(Recover),
+        /// `ask.recover-ok`.
+        RecoverOk(RecoverOk),
+    }
+    impl Method {
+        /// The static description of class `ask`.
+        pub const INFO: &'static ::amqp_types::reflect::ClassInfo = &::amqp_types::reflect::ClassInfo {
+            name: "ask",
+            id: 20,
+            properties: &[],
+            methods: &[
+                <Get as ::amqp_types::Method>::INFO,
+                <GetOk as ::amqp_types::Method>::INFO,
+                <GetEmpty as ::amqp_types::Method>::INFO,
+                <Method_ as ::amqp_types::Method>::INFO,
+                <Recover as ::amqp_types::Method>::INFO,
+                <RecoverOk as ::amqp_types::Method>::INFO,
+            ],
+        };
+        pub(super) fn decode(
+            method_id: u16,
+            reader: &mut ::amqp_types::wire::Reader<'_>,
+        ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
+            match method_id {
+                1 => ::amqp_types::Method::decode_arguments(reader).map(Self::Get),
+                2 => ::amqp_types::Method::decode_arguments(reader).map(Self::GetOk),
+                3 => ::amqp_types::Method::decode_arguments(reader).map(Self::GetEmpty),
+                4 => ::amqp_types::Method::decode_arguments(reader).map(Self::Method_),
+                5 => ::amqp_types::Method::decode_arguments(reader).map(Self::Recover),
+                6 => ::amqp_types::Method::decode_arguments(reader).map(Self::RecoverOk),
+                _ => {
+                    ::core::result::Result::Err(
+                        ::amqp_types::DecodeError::new(
+                            ::amqp_types::DecodeErrorKind::UnknownMethod(20, method_id),
+                            2,
+                        ),
+                    )
+                }
+            }
+        }
+        pub(super) fn info(&self) -> &'static ::amqp_types::reflect::MethodInfo {
+            match self {
+                Self::Get(_) => <Get as ::amqp_types::Method>::INFO,
+                Self::GetOk(_) => <GetOk as ::amqp_types::Method>::INFO,
+                Self::GetEmpty(_) => <GetEmpty as ::amqp_types::Method>::INFO,
+                Self::Method_(_) => <Method_ as ::amqp_types::Method>::INFO,
+                Self::Recover(_) => <Recover as ::amqp_types::Method>::INFO,
+                Self::RecoverOk(_) => <RecoverOk as ::amqp_types::Method>::INFO,
+            }
+        }
+        pub(super) fn encode(
+            &self,
+            writer: &mut ::amqp_types::wire::Writer<'_>,
+        ) -> ::core::result::Result<(), ::amqp_types::EncodeError> {
+            match self {
+                Self::Get(method) => ::amqp_types::Method::encode(method, writer),
+                Self::GetOk(method) => ::amqp_types::Method::encode(method, writer),
+                Self::GetEmpty(method) => ::amqp_types::Method::encode(method, writer),
+                Self::Method_(method) => ::amqp_types::Method::encode(method, writer),
+                Self::Recover(method) => ::amqp_types::Method::encode(method, writer),
+                Self::RecoverOk(method) => ::amqp_types::Method::encode(method, writer),
+            }
+        }
+        pub(super) fn values(&self) -> ::std::vec::Vec<::amqp_types::reflect::Value> {
+            match self {
+                Self::Get(method) => ::amqp_types::Method::values(method),
+                Self::GetOk(method) => ::amqp_types::Method::values(method),
+                Self::GetEmpty(method) => ::amqp_types::Method::values(method),
+                Self::Method_(method) => ::amqp_types::Method::values(method),
+                Self::Recover(method) => ::amqp_types::Method::values(method),
+                Self::RecoverOk(method) => ::amqp_types::Method::values(method),
+            }
+        }
+    }
+    /// `ask.get`: class 20, method 1; sent by the client; answered by [`GetOk`](struct@GetOk) or [`GetEmpty`](struct@GetEmpty) or [`Method_`](struct@Method_) ([`GetReply`]).
+    ///
+    /// Declared in `golden.xml:60`.
+    #[doc(alias = "ask.get")]
+    #[derive(Clone, Debug, Default, PartialEq)]
+    pub struct Get {}
+    impl ::amqp_types::Method for Get {
+        type Protocol = super::Spec;
+        const CLASS_ID: u16 = 20;
+        const METHOD_ID: u16 = 1;
+        const NAME: &'static str = "ask.get";
+        const INFO: &'static ::amqp_types::reflect::MethodInfo = &::amqp_types::reflect::MethodInfo {
+            class: "ask",
+            name: "get",
+            full_name: "ask.get",
+            class_id: 20,
+            method_id: 1,
+            fields: &[],
+            synchronous: true,
+            content: false,
+            responses: &["get-ok", "get-empty", "method"],
+            from_client: true,
+            from_server: false,
+        };
+        fn encode_arguments(
+            &self,
+            _writer: &mut ::amqp_types::wire::Writer<'_>,
+        ) -> ::core::result::Result<(), ::amqp_types::EncodeError> {
+            ::core::result::Result::Ok(())
+        }
+        fn decode_arguments(
+            _reader: &mut ::amqp_types::wire::Reader<'_>,
+        ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
+            ::core::result::Result::Ok(Self {})
+        }
+        fn values(&self) -> ::std::vec::Vec<::amqp_types::reflect::Value> {
+            ::std::vec![]
+        }
+        fn into_any(self) -> super::Method {
+            super::Method::Ask(Method::Get(self))
+        }
+        fn from_any(any: super::Method) -> ::core::result::Result<Self, super::Method> {
+            match any {
+                super::Method::Ask(Method::Get(method)) => {
+                    ::core::result::Result::Ok(method)
+                }
+                other => ::core::result::Result::Err(other),
+            }
+        }
+    }
+    /// What answers `ask.get`.
+    #[allow(clippy::large_enum_variant)]
+    #[derive(Clone, Debug, PartialEq)]
+    pub enum GetReply {
+        /// `ask.get-ok`.
+        Ok(GetOk),
+        /// `ask.get-empty`.
+        Empty(GetEmpty),
+        /// `ask.method`.
+        Method(Method_),
+    }
+    impl ::amqp_types::Reply for GetReply {
+        type Protocol = super::Spec;
+        fn accepts(class_id: u16, method_id: u16) -> bool {
+            <GetOk as ::amqp_types::Reply>::accepts(class_id, method_id)
+                || <GetEmpty as ::amqp_types::Reply>::accepts(class_id, method_id)
+                || <Method_ as ::amqp_types::Reply>::accepts(class_id, method_id)
+        }
+        fn from_any(any: super::Method) -> ::core::result::Result<Self, super::Method> {
+            match any {
+                super::Method::Ask(Method::GetOk(method)) => {
+                    ::core::result::Result::Ok(Self::Ok(method))
+                }
+                super::Method::Ask(Method::GetEmpty(method)) => {
+                    ::core::result::Result::Ok(Self::Empty(method))
+                }
+                super::Method::Ask(Method::Method_(method)) => {
+                    ::core::result::Result::Ok(Self::Method(method))
+                }
+                other => ::core::result::Result::Err(other),
+            }
+        }
+    }
+    impl ::amqp_types::Request for Get {
+        type Reply = GetReply;
+    }
+    impl ::amqp_types::ClientMethod for Get {}
+    /// `ask.get-ok`: class 20, method 2; sent by the server; carries content; answers [`Get`](struct@Get); no reply.
+    ///
+    /// Declared in `golden.xml:66`.
+    #[doc(alias = "ask.get-ok")]
+    #[derive(Clone, Debug, Default, PartialEq)]
+    pub struct GetOk {}
+    impl ::amqp_types::Method for GetOk {
+        type Protocol = super::Spec;
+        const CLASS_ID: u16 = 20;
+        const METHOD_ID: u16 = 2;
+        const NAME: &'static str = "ask.get-ok";
+        const INFO: &'static ::amqp_types::reflect::MethodInfo = &::amqp_types::reflect::MethodInfo {
+            class: "ask",
+            name: "get-ok",
+            full_name: "ask.get-ok",
+            class_id: 20,
+            method_id: 2,
+            fields: &[],
+            synchronous: false,
+            content: true,
+            responses: &[],
+            from_client: false,
+            from_server: true,
+        };
+        fn encode_arguments(
+            &self,
+            _writer: &mut ::amqp_types::wire::Writer<'_>,
+        ) -> ::core::result::Result<(), ::amqp_types::EncodeError> {
+            ::core::result::Result::Ok(())
+        }
+        fn decode_arguments(
+            _reader: &mut ::amqp_types::wire::Reader<'_>,
+        ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
+            ::core::result::Result::Ok(Self {})
+        }
+        fn values(&self) -> ::std::vec::Vec<::amqp_types::reflect::Value> {
+            ::std::vec![]
+        }
+        fn into_any(self) -> super::Method {
+            super::Method::Ask(Method::GetOk(self))
+        }
+        fn from_any(any: super::Method) -> ::core::result::Result<Self, super::Method> {
+            match any {
+                super::Method::Ask(Method::GetOk(method)) => {
+                    ::core::result::Result::Ok(method)
+                }
+                other => ::core::result::Result::Err(other),
+            }
+        }
+    }
+    impl ::amqp_types::ServerMethod for GetOk {}
+    impl ::amqp_types::ContentMethod for GetOk {
+        type Properties = Properties;
+    }
+    /// `ask.get-empty`: class 20, method 3; sent by the server; answers [`Get`](struct@Get); no reply.
+    ///
+    /// Declared in `golden.xml:69`.
+    #[doc(alias = "ask.get-empty")]
+    #[derive(Clone, Debug, Default, PartialEq)]
+    pub struct GetEmpty {}
+    impl ::amqp_types::Method for GetEmpty {
+        type Protocol = super::Spec;
+        const CLASS_ID: u16 = 20;
+        const METHOD_ID: u16 = 3;
+        const NAME: &'static str = "ask.get-empty";
+        const INFO: &'static ::amqp_types::reflect::MethodInfo = &::amqp_types::reflect::MethodInfo {
+            class: "ask",
+            name: "get-empty",
+            full_name: "ask.get-empty",
+            class_id: 20,
+            method_id: 3,
+            fields: &[],
+            synchronous: false,
+            content: false,
+            responses: &[],
+            from_client: false,
+            from_server: true,
+        };
+        fn encode_arguments(
+            &self,
+            _writer: &mut ::amqp_types::wire::Writer<'_>,
+        ) -> ::core::result::Result<(), ::amqp_types::EncodeError> {
+            ::core::result::Result::Ok(())
+        }
+        fn decode_arguments(
+            _reader: &mut ::amqp_types::wire::Reader<'_>,
+        ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
+            ::core::result::Result::Ok(Self {})
+        }
+        fn values(&self) -> ::std::vec::Vec<::amqp_types::reflect::Value> {
+            ::std::vec![]
+        }
+        fn into_any(self) -> super::Method {
+            super::Method::Ask(Method::GetEmpty(self))
+        }
+        fn from_any(any: super::Method) -> ::core::result::Result<Self, super::Method> {
+            match any {
+                super::Method::Ask(Method::GetEmpty(method)) => {
+                    ::core::result::Result::Ok(method)
+                }
+                other => ::core::result::Result::Err(other),
+            }
+        }
+    }
+    impl ::amqp_types::ServerMethod for GetEmpty {}
+    /// `ask.method`: class 20, method 4; sent by the server; answers [`Get`](struct@Get); no reply.
+    ///
+    /// Declared in `golden.xml:72`.
+    #[doc(alias = "ask.method")]
+    #[derive(Clone, Debug, Default, PartialEq)]
+    pub struct Method_ {}
+    impl ::amqp_types::Method for Method_ {
+        type Protocol = super::Spec;
+        const CLASS_ID: u16 = 20;
+        const METHOD_ID: u16 = 4;
+        const NAME: &'static str = "ask.method";
+        const INFO: &'static ::amqp_types::reflect::MethodInfo = &::amqp_types::reflect::MethodInfo {
+            class: "ask",
+            name: "method",
+            full_name: "ask.method",
+            class_id: 20,
+            method_id: 4,
+            fields: &[],
+            synchronous: false,
+            content: false,
+            responses: &[],
+            from_client: false,
+            from_server: true,
+        };
+        fn encode_arguments(
+            &self,
+            _writer: &mut ::amqp_types::wire::Writer<'_>,
+        ) -> ::core::result::Result<(), ::amqp_types::EncodeError> {
+            ::core::result::Result::Ok(())
+        }
+        fn decode_arguments(
+            _reader: &mut ::amqp_types::wire::Reader<'_>,
+        ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
+            ::core::result::Result::Ok(Self {})
+        }
+        fn values(&self) -> ::std::vec::Vec<::amqp_types::reflect::Value> {
+            ::std::vec![]
+        }
+        fn into_any(self) -> super::Method {
+            super::Method::Ask(Method::Method_(self))
+        }
+        fn from_any(any: super::Method) -> ::core::result::Result<Self, super::Method> {
+            match any {
+                super::Method::Ask(Method::Method_(method)) => {
+                    ::core::result::Result::Ok(method)
+                }
+                other => ::core::result::Result::Err(other),
+            }
+        }
+    }
+    impl ::amqp_types::ServerMethod for Method_ {}
+    /// `ask.recover`: class 20, method 5; sent by the client; answered by [`RecoverOk`](struct@RecoverOk).
+    ///
+    /// Declared in `golden.xml:75`.
+    #[doc(alias = "ask.recover")]
+    #[derive(Clone, Debug, Default, PartialEq)]
+    pub struct Recover {}
+    impl ::amqp_types::Method for Recover {
+        type Protocol = super::Spec;
+        const CLASS_ID: u16 = 20;
+        const METHOD_ID: u16 = 5;
+        const NAME: &'static str = "ask.recover";
+        const INFO: &'static ::amqp_types::reflect::MethodInfo = &::amqp_types::reflect::MethodInfo {
+            class: "ask",
+            name: "recover",
+            full_name: "ask.recover",
+            class_id: 20,
+            method_id: 5,
+            fields: &[],
+            synchronous: false,
+            content: false,
+            responses: &["recover-ok"],
+            from_client: true,
+            from_server: false,
+        };
+        fn encode_arguments(
+            &self,
+            _writer: &mut ::amqp_types::wire::Writer<'_>,
+        ) -> ::core::result::Result<(), ::amqp_types::EncodeError> {
+            ::core::result::Result::Ok(())
+        }
+        fn decode_arguments(
+            _reader: &mut ::amqp_types::wire::Reader<'_>,
+        ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
+            ::core::result::Result::Ok(Self {})
+        }
+        fn values(&self) -> ::std::vec::Vec<::amqp_types::reflect::Value> {
+            ::std::vec![]
+        }
+        fn into_any(self) -> super::Method {
+            super::Method::Ask(Method::Recover(self))
+        }
+        fn from_any(any: super::Method) -> ::core::result::Result<Self, super::Method> {
+            match any {
+                super::Method::Ask(Method::Recover(method)) => {
+                    ::core::result::Result::Ok(method)
+                }
+                other => ::core::result::Result::Err(other),
+            }
+        }
+    }
+    impl ::amqp_types::Request for Recover {
+        type Reply = RecoverOk;
+    }
+    impl ::amqp_types::ClientMethod for Recover {}
+    /// `ask.recover-ok`: class 20, method 6; sent by the server; answers [`Recover`](struct@Recover); no reply.
+    ///
+    /// Declared in `golden.xml:78`.
+    #[doc(alias = "ask.recover-ok")]
+    #[derive(Clone, Debug, Default, PartialEq)]
+    pub struct RecoverOk {}
+    impl ::amqp_types::Method for RecoverOk {
+        type Protocol = super::Spec;
+        const CLASS_ID: u16 = 20;
+        const METHOD_ID: u16 = 6;
+        const NAME: &'static str = "ask.recover-ok";
+        const INFO: &'static ::amqp_types::reflect::MethodInfo = &::amqp_types::reflect::MethodInfo {
+            class: "ask",
+            name: "recover-ok",
+            full_name: "ask.recover-ok",
+            class_id: 20,
+            method_id: 6,
+            fields: &[],
+            synchronous: false,
+            content: false,
+            responses: &[],
+            from_client: false,
+            from_server: true,
+        };
+        fn encode_arguments(
+            &self,
+            _writer: &mut ::amqp_types::wire::Writer<'_>,
+        ) -> ::core::result::Result<(), ::amqp_types::EncodeError> {
+            ::core::result::Result::Ok(())
+        }
+        fn decode_arguments(
+            _reader: &mut ::amqp_types::wire::Reader<'_>,
+        ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
+            ::core::result::Result::Ok(Self {})
+        }
+        fn values(&self) -> ::std::vec::Vec<::amqp_types::reflect::Value> {
+            ::std::vec![]
+        }
+        fn into_any(self) -> super::Method {
+            super::Method::Ask(Method::RecoverOk(self))
+        }
+        fn from_any(any: super::Method) -> ::core::result::Result<Self, super::Method> {
+            match any {
+                super::Method::Ask(Method::RecoverOk(method)) => {
+                    ::core::result::Result::Ok(method)
+                }
+                other => ::core::result::Result::Err(other),
+            }
+        }
+    }
+    impl ::amqp_types::ServerMethod for RecoverOk {}
+    /// Content of class `ask` has no properties.
+    ///
+    /// Declared in `golden.xml:59`.
+    #[derive(Clone, Debug, Default, PartialEq)]
+    pub struct Properties {}
+    impl ::amqp_types::Properties for Properties {
+        type Protocol = super::Spec;
+        const CLASS_ID: u16 = 20;
+        const INFO: &'static ::amqp_types::reflect::ClassInfo = Method::INFO;
+        fn encode(
+            &self,
+            writer: &mut ::amqp_types::wire::Writer<'_>,
+        ) -> ::core::result::Result<(), ::amqp_types::EncodeError> {
+            writer.property_flags(&[]);
+            ::core::result::Result::Ok(())
+        }
+        fn decode(
+            reader: &mut ::amqp_types::wire::Reader<'_>,
+        ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
+            let [_] = reader.property_flags(0)?;
+            ::core::result::Result::Ok(Self {})
+        }
+        fn values(
+            &self,
+        ) -> ::std::vec::Vec<::core::option::Option<::amqp_types::reflect::Value>> {
+            ::std::vec![]
+        }
+        fn into_any(self) -> super::Properties {
+            super::Properties::Ask(self)
+        }
+        fn from_any(
+            any: super::Properties,
+        ) -> ::core::result::Result<Self, super::Properties> {
+            match any {
+                super::Properties::Ask(properties) => {
+                    ::core::result::Result::Ok(properties)
+                }
+                other => ::core::result::Result::Err(other),
+            }
+        }
+    }
+}
+/// Class `content`, number 30.
+///
+/// Declared in `golden.xml:84`.
+pub mod content {
+    /// Any method of class `content`.
+    #[allow(clippy::large_enum_variant)]
+    #[derive(Clone, Debug, PartialEq)]
+    pub enum Method {
+        /// `content.send`.
+        Send(Send),
+    }
+    impl Method {
+        /// The static description of class `content`.
+        pub const INFO: &'static ::amqp_types::reflect::ClassInfo = &::amqp_types::reflect::ClassInfo {
+            name: "content",
+            id: 30,
+            properties: {
+                use ::amqp_types::reflect::WireType;
+                &[
+                    super::Spec::field("p1", WireType::ShortStr, "shortstr"),
+                    super::Spec::field("p2", WireType::Octet, "octet"),
+                    super::Spec::field("p3", WireType::Bit, "bit"),
+                    super::Spec::field("p4", WireType::Table, "table"),
+                    super::Spec::reserved("p5", WireType::LongStr, "longstr"),
+                    super::Spec::reserved("p6", WireType::Bit, "bit"),
+                    super::Spec::field("p7", WireType::Octet, "octet"),
+                    super::Spec::field("p8", WireType::Octet, "octet"),
+                    super::Spec::field("p9", WireType::Octet, "octet"),
+                    super::Spec::field("p10", WireType::Octet, "octet"),
+                    super::Spec::field("p11", WireType::Octet, "octet"),
+                    super::Spec::field("p12", WireType::Octet, "octet"),
+                    super::Spec::field("p13", WireType::Octet, "octet"),
+                    super::Spec::field("p14", WireType::Octet, "octet"),
+                    super::Spec::field("p15", WireType::Short, "short"),
+                    super::Spec::field("p16", WireType::Timestamp, "timestamp"),
+                ]
+            },
+            methods: &[<Send as ::amqp_types::Method>::INFO],
+        };
+        pub(super) fn decode(
+            method_id: u16,
+            reader: &mut ::amqp_types::wire::Reader<'_>,
+        ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
+            match method_id {
+                0 => ::amqp_types::Method::decode_arguments(reader).map(Self::Send),
+                _ => {
+                    ::core::result::Result::Err(
+                        ::amqp_types::DecodeError::new(
+                            ::amqp_types::DecodeErrorKind::UnknownMethod(30, method_id),
+                            2,
+                        ),
+                    )
+                }
+            }
+        }
+        pub(super) fn info(&self) -> &'static ::amqp_types::reflect::MethodInfo {
+            match self {
+                Self::Send(_) => <Send as ::amqp_types::Method>::INFO,
+            }
+        }
+        pub(super) fn encode(
+            &self,
+            writer: &mut ::amqp_types::wire::Writer<'_>,
+        ) -> ::core::result::Result<(), ::amqp_types::EncodeError> {
+            match self {
+                Self::Send(method) => ::amqp_types::Method::encode(method, writer),
+            }
+        }
+        pub(super) fn values(&self) -> ::std::vec::Vec<::amqp_types::reflect::Value> {
+            match self {
+                Self::Send(method) => ::amqp_types::Method::values(method),
+            }
+        }
+    }
+    /// `content.send`: class 30, method 0; sent by either peer; carries content; no reply.
+    ///
+    /// Declared in `golden.xml:101`.
+    #[doc(alias = "content.send")]
+    #[derive(Clone, Debug, Default, PartialEq)]
+    pub struct Send {}
+    impl ::amqp_types::Method for Send {
+        type Protocol = super::Spec;
+        const CLASS_ID: u16 = 30;
+        const METHOD_ID: u16 = 0;
+        const NAME: &'static str = "content.send";
+        const INFO: &'static ::amqp_types::reflect::MethodInfo = &::amqp_types::reflect::MethodInfo {
+            class: "content",
+            name: "send",
+            full_name: "content.send",
+            class_id: 30,
+            method_id: 0,
+            fields: &[],
+            synchronous: false,
+            content: true,
+            responses: &[],
+            from_client: true,
+            from_server: true,
+        };
+        fn encode_arguments(
+            &self,
+            _writer: &mut ::amqp_types::wire::Writer<'_>,
+        ) -> ::core::result::Result<(), ::amqp_types::EncodeError> {
+            ::core::result::Result::Ok(())
+        }
+        fn decode_arguments(
+            _reader: &mut ::amqp_types::wire::Reader<'_>,
+        ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
+            ::core::result::Result::Ok(Self {})
+        }
+        fn values(&self) -> ::std::vec::Vec<::amqp_types::reflect::Value> {
+            ::std::vec![]
+        }
+        fn into_any(self) -> super::Method {
+            super::Method::Content(Method::Send(self))
+        }
+        fn from_any(any: super::Method) -> ::core::result::Result<Self, super::Method> {
+            match any {
+                super::Method::Content(Method::Send(method)) => {
+                    ::core::result::Result::Ok(method)
+                }
+                other => ::core::result::Result::Err(other),
+            }
+        }
+    }
+    impl ::amqp_types::ClientMethod for Send {}
+    impl ::amqp_types::ServerMethod for Send {}
+    impl ::amqp_types::ContentMethod for Send {
+        type Properties = Properties;
+    }
+    /// The 16 content properties of class `content`, each optional.
+    ///
+    /// Declared in `golden.xml:84`.
+    #[derive(Clone, Debug, Default, PartialEq)]
+    pub struct Properties {
+        /// `p1`: shortstr.
+        pub p1: ::core::option::Option<::amqp_types::ShortStr>,
+        /// `p2`: octet.
+        pub p2: ::core::option::Option<u8>,
+        /// `p3`: bit.
+        pub p3: bool,
+        /// `p4`: table.
+        pub p4: ::core::option::Option<::amqp_types::FieldTable>,
+        /// `p7`: octet.
+        pub p7: ::core::option::Option<u8>,
+        /// `p8`: octet.
+        pub p8: ::core::option::Option<u8>,
+        /// `p9`: octet.
+        pub p9: ::core::option::Option<u8>,
+        /// `p10`: octet.
+        pub p10: ::core::option::Option<u8>,
+        /// `p11`: octet.
+        pub p11: ::core::option::Option<u8>,
+        /// `p12`: octet.
+        pub p12: ::core::option::Option<u8>,
+        /// `p13`: octet.
+        pub p13: ::core::option::Option<u8>,
+        /// `p14`: octet.
+        pub p14: ::core::option::Option<u8>,
+        /// `p15`: short.
+        pub p15: ::core::option::Option<u16>,
+        /// `p16`: timestamp.
+        pub p16: ::core::option::Option<::amqp_types::Timestamp>,
+    }
+    impl ::amqp_types::Properties for Properties {
+        type Protocol = super::Spec;
+        const CLASS_ID: u16 = 30;
+        const INFO: &'static ::amqp_types::reflect::ClassInfo = Method::INFO;
+        fn encode(
+            &self,
+            writer: &mut ::amqp_types::wire::Writer<'_>,
+        ) -> ::core::result::Result<(), ::amqp_types::EncodeError> {
+            writer
+                .property_flags(
+                    &[
+                        self.p1.is_some(),
+                        self.p2.is_some(),
+                        self.p3,
+                        self.p4.is_some(),
+                        false,
+                        false,
+                        self.p7.is_some(),
+                        self.p8.is_some(),
+                        self.p9.is_some(),
+                        self.p10.is_some(),
+                        self.p11.is_some(),
+                        self.p12.is_some(),
+                        self.p13.is_some(),
+                        self.p14.is_some(),
+                        self.p15.is_some(),
+                        self.p16.is_some(),
+                    ],
+                );
+            if let ::core::option::Option::Some(value) = &self.p1 {
+                writer.short_str(value);
+            }
+            if let ::core::option::Option::Some(value) = self.p2 {
+                writer.octet(value);
+            }
+            if let ::core::option::Option::Some(value) = &self.p4 {
+                writer.table(value)?;
+            }
+            if let ::core::option::Option::Some(value) = self.p7 {
+                writer.octet(value);
+            }
+            if let ::core::option::Option::Some(value) = self.p8 {
+                writer.octet(value);
+            }
+            if let ::core::option::Option::Some(value) = self.p9 {
+                writer.octet(value);
+            }
+            if let ::core::option::Option::Some(value) = self.p10 {
+                writer.octet(value);
+            }
+            if let ::core::option::Option::Some(value) = self.p11 {
+                writer.octet(value);
+            }
+            if let ::core::option::Option::Some(value) = self.p12 {
+                writer.octet(value);
+            }
+            if let ::core::option::Option::Some(value) = self.p13 {
+                writer.octet(value);
+            }
+            if let ::core::option::Option::Some(value) = self.p14 {
+                writer.octet(value);
+            }
+            if let ::core::option::Option::Some(value) = self.p15 {
+                writer.short(value);
+            }
+            if let ::core::option::Option::Some(value) = self.p16 {
+                writer.timestamp(value);
+            }
+            ::core::result::Result::Ok(())
+        }
+        fn decode(
+            reader: &mut ::amqp_types::wire::Reader<'_>,
+        ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
+            let [flags_0, flags_1] = reader.property_flags(16)?;
+            let p1 = (flags_0 & 0x8000 != 0).then(|| reader.short_octets()).transpose()?;
+            let p2 = (flags_0 & 0x4000 != 0).then(|| reader.octet()).transpose()?;
+            let p3 = flags_0 & 0x2000 != 0;
+            let p4 = (flags_0 & 0x1000 != 0).then(|| reader.table()).transpose()?;
+            if flags_0 & 0x0800 != 0 {
+                reader.long_str()?;
+            }
+            let p7 = (flags_0 & 0x0200 != 0).then(|| reader.octet()).transpose()?;
+            let p8 = (flags_0 & 0x0100 != 0).then(|| reader.octet()).transpose()?;
+            let p9 = (flags_0 & 0x0080 != 0).then(|| reader.octet()).transpose()?;
+            let p10 = (flags_0 & 0x0040 != 0).then(|| reader.octet()).transpose()?;
+            let p11 = (flags_0 & 0x0020 != 0).then(|| reader.octet()).transpose()?;
+            let p12 = (flags_0 & 0x0010 != 0).then(|| reader.octet()).transpose()?;
+            let p13 = (flags_0 & 0x0008 != 0).then(|| reader.octet()).transpose()?;
+            let p14 = (flags_0 & 0x0004 != 0).then(|| reader.octet()).transpose()?;
+            let p15 = (flags_0 & 0x0002 != 0).then(|| reader.short()).transpose()?;
+            let p16 = (flags_1 & 0x8000 != 0).then(|| reader.timestamp()).transpose()?;
+            ::core::result::Result::Ok(Self {
+                p1,
+                p2,
+                p3,
+                p4,
+                p7,
+                p8,
+                p9,
+                p10,
+                p11,
+                p12,
+                p13,
+                p14,
+                p15,
+                p16,
+            })
+        }
+        fn values(
+            &self,
+        ) -> ::std::vec::Vec<::core::option::Option<::amqp_types::reflect::Value>> {
+            ::std::vec![
+                self.p1.clone().map(::amqp_types::reflect::Value::ShortStr), self.p2
+                .map(::amqp_types::reflect::Value::Octet), self.p3
+                .then_some(::amqp_types::reflect::Value::Bit(true)), self.p4.clone()
+                .map(::amqp_types::reflect::Value::Table), ::core::option::Option::None,
+                ::core::option::Option::None, self.p7
+                .map(::amqp_types::reflect::Value::Octet), self.p8
+                .map(::amqp_types::reflect::Value::Octet), self.p9
+                .map(::amqp_types::reflect::Value::Octet), self.p10
+                .map(::amqp_types::reflect::Value::Octet), self.p11
+                .map(::amqp_types::reflect::Value::Octet), self.p12
+                .map(::amqp_types::reflect::Value::Octet), self.p13
+                .map(::amqp_types::reflect::Value::Octet), self.p14
+                .map(::amqp_types::reflect::Value::Octet), self.p15
+                .map(::amqp_types::reflect::Value::Short), self.p16
+                .map(::amqp_types::reflect::Value::Timestamp)
+            ]
+        }
+        fn into_any(self) -> super::Properties {
+            super::Properties::Content(self)
+        }
+        fn from_any(
+            any: super::Properties,
+        ) -> ::core::result::Result<Self, super::Properties> {
+            match any {
+                super::Properties::Content(properties) => {
+                    ::core::result::Result::Ok(properties)
+                }
+                other => ::core::result::Result::Err(other),
+            }
+        }
+    }
+}
+/// Class `constants`, number 0.
+///
+/// Declared in `golden.xml:108`.
+pub mod constants_ {
+    /// Any method of class `constants`.
+    #[allow(clippy::large_enum_variant)]
+    #[derive(Clone, Debug, PartialEq)]
+    pub enum Method {}
+    impl Method {
+        /// The static description of class `constants`.
+        pub const INFO: &'static ::amqp_types::reflect::ClassInfo = &::amqp_types::reflect::ClassInfo {
+            name: "constants",
+            id: 0,
+            properties: &[],
+            methods: &[],
+        };
+        pub(super) fn decode(
+            method_id: u16,
+            _reader: &mut ::amqp_types::wire::Reader<'_>,
+        ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
+            ::core::result::Result::Err(
+                ::amqp_types::DecodeError::new(
+                    ::amqp_types::DecodeErrorKind::UnknownMethod(0, method_id),
+                    2,
+                ),
+            )
+        }
+        pub(super) fn info(&self) -> &'static ::amqp_types::reflect::MethodInfo {
+            match *self {}
+        }
+        pub(super) fn encode(
+            &self,
+            _writer: &mut ::amqp_types::wire::Writer<'_>,
+        ) -> ::core::result::Result<(), ::amqp_types::EncodeError> {
+            match *self {}
+        }
+        pub(super) fn values(&self) -> ::std::vec::Vec<::amqp_types::reflect::Value> {
+            match *self {}
+        }
+    }
+}
+/// Compiles one of two pieces of code by whether the compiled specification has something.
+///
+/// Asks for `class`, `class.method`, `class.method.field`, `class.properties.name` or
+/// `constant.name`, all in snake case. The `else` may be left out. Works as an item, a
+/// statement and an expression. Reserved fields count as absent.
+///
+/// ```ignore
+/// if_spec! { basic.nack => { let how = "nack"; } else { let how = "reject"; } }
+/// ```
+#[macro_export]
+macro_rules! if_golden {
+    (box => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (box . return => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (box . return . octet => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (box . return . short => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (box . return . long => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (box . return . longlong => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (box . return . shortstr => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (box . return . longstr => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (box . return . timestamp => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (box . return . table => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (box . return . content => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (box . return . type => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (box . return . no_wait => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (box . ok => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (box . bits => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (box . bits . b0 => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (box . bits . b1 => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (box . bits . b3 => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (box . bits . b4 => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (box . bits . b5 => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (box . bits . b6 => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (box . bits . b7 => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (box . bits . b8 => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (box . bits . reader => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (box . bits . _2nd_Run => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (ask => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (ask . get => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (ask . get_ok => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (ask . get_empty => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (ask . method => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (ask . recover => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (ask . recover_ok => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (content => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (content . send => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (content . properties . p1 => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (content . properties . p2 => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (content . properties . p3 => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (content . properties . p4 => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (content . properties . p7 => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (content . properties . p8 => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (content . properties . p9 => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (content . properties . p10 => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (content . properties . p11 => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (content . properties . p12 => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (content . properties . p13 => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (content . properties . p14 => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (content . properties . p15 => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (content . properties . p16 => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (constants => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (constant . frame_method => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (constant . frame_header => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (constant . frame_body => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (constant . frame_heartbeat => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (constant . frame_min_size => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (constant . frame_end => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (constant . reply_success => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (constant . odd_code => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (constant . odd_alias => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (constant . worse_code => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    ($first:ident $(. $rest:ident)* => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($($no)*)?
+    };
+}
+/// Refuses to compile unless the compiled specification is one of those named.
+///
+/// An environment variable can be missing without anybody noticing; this notices.
+///
+/// ```ignore
+/// require_spec!("0-9-1", "rabbitmq");
+/// ```
+#[macro_export]
+macro_rules! require_golden {
+    ("golden" $(, $rest:literal)* $(,)?) => {};
+    ($_0:literal, "golden" $(, $rest:literal)* $(,)?) => {};
+    ($_0:literal, $_1:literal, "golden" $(, $rest:literal)* $(,)?) => {};
+    ($_0:literal, $_1:literal, $_2:literal, "golden" $(, $rest:literal)* $(,)?) => {};
+    ($wanted:literal $(, $other:literal)* $(,)?) => {
+        ::core::compile_error!(::core::concat!("this code needs the AMQP specification \"",
+        $wanted, $("\" or \"", $other,)* "\", but \"golden\" is compiled in", ""));
+    };
+}
