@@ -46,7 +46,7 @@ impl Scratch {
 
     /// Compiles it; the compiler's words are in the error.
     pub(crate) fn build(&self) -> Result<()> {
-        let out = self.check("build")?;
+        let out = self.cargo_output("build")?;
         if out.status.success() {
             return Ok(());
         }
@@ -54,7 +54,7 @@ impl Scratch {
     }
 
     /// Runs `cargo build` or `cargo check` and gives back whatever came of it.
-    pub(crate) fn check(&self, how: &str) -> Result<Output> {
+    pub(crate) fn cargo_output(&self, how: &str) -> Result<Output> {
         self.cargo(how).output().with_context(|| format!("cannot run cargo {how}"))
     }
 

@@ -70,7 +70,7 @@ fn steps() -> Vec<Step> {
     steps.push(Step::new("licences", policy::licences));
     steps.push(Step::new("dependencies", policy::dependencies));
     steps.push(Step::new("surface", crate::spec::surface::check));
-    steps.push(Step::new("specs", crate::spec::check::quietly));
+    steps.push(Step::new("specs", crate::spec::check::step));
     steps
 }
 

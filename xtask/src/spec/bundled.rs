@@ -50,6 +50,11 @@ pub(crate) fn by_name(name: &str) -> Option<PathBuf> {
     all().find(|ours| ours.name == name).map(Ours::path)
 }
 
+/// The bundled file that has at least what an official file has.
+pub(crate) fn by_official_name(key: &str) -> Option<PathBuf> {
+    BUNDLED.iter().find(|ours| ours.official == key).map(Ours::path)
+}
+
 /// The file that `NAME|PATH` means: one of ours, a folder of the package amqp-specs, or a path.
 pub(crate) fn resolve(name_or_path: &str) -> Result<PathBuf> {
     if let Some(path) = by_name(name_or_path).or_else(|| package::file(name_or_path)) {

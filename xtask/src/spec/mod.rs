@@ -11,6 +11,7 @@ mod expand;
 mod list;
 pub(crate) mod model;
 pub(crate) mod package;
+mod round_trip;
 pub(crate) mod surface;
 
 use anyhow::Result;

@@ -39,7 +39,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Some(spec) => resolve::one(spec)?,
         None => resolve::named_by(&files, &args.dir)?,
     };
-    let program = Program::build(&specs)?;
+    let program = Program::build(specs)?;
     let status = program.run(&files)?;
     if status.success() {
         return Ok(());

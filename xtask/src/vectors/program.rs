@@ -14,12 +14,23 @@ use crate::scratch::{self, Scratch};
 pub(crate) struct Program(Scratch);
 
 impl Program {
-    /// Compiles all specs into one program. If they do not compile together, each is tried alone,
-    /// and those that do not compile are named.
-    pub(crate) fn build(specs: &[Resolved]) -> Result<Self> {
+    /// Compiles all specs into one program. If they do not compile together, each is tried alone;
+    /// the vectors of one that does not compile will fail.
+    pub(crate) fn build(mut specs: Vec<Resolved>) -> Result<Self> {
         let scratch = Scratch::new("vectors")?;
-        println!("compiling {} specs ...", specs.iter().filter(|spec| spec.xml.is_ok()).count());
-        scratch.write(&source(specs))?;
+        let count = specs.iter().filter(|spec| spec.xml.is_ok()).count();
+        println!("compiling {count} specs ...");
+        scratch.write(&source(&specs))?;
+        let Err(error) = scratch.build() else { return Ok(Self(scratch)) };
+        if count < 2 {
+            return Err(error);
+        }
+        println!("{error:#}\ntrying each spec alone ...");
+        for spec in &mut specs {
+            scratch.write(&source(std::slice::from_ref(spec)))?;
+            spec.is_broken = spec.xml.is_ok() && scratch.build().is_err();
+        }
+        scratch.write(&source(&specs))?;
         scratch.build()?;
         Ok(Self(scratch))
     }
@@ -34,8 +45,9 @@ fn source(specs: &[Resolved]) -> String {
     let checker = project::root().join("amqp-types/examples/vectors/checker/mod.rs");
     let mut modules = scratch::path_module("checker", &checker);
     let mut entries = String::new();
-    for (index, Resolved { key, xml }) in specs.iter().enumerate() {
+    for (index, Resolved { key, xml, is_broken }) in specs.iter().enumerate() {
         let entry = match xml {
+            Ok(_) if *is_broken => format!("Spec::broken({key:?}, \"does not compile\")"),
             Ok(xml) => {
                 modules.push_str(&scratch::spec_module(&format!("s{index}"), xml));
                 format!("Spec::compiled::<s{index}::Spec>({key:?})")

@@ -16,13 +16,15 @@ pub(crate) struct Resolved {
     pub(crate) key: String,
     /// The XML file, or why there is none.
     pub(crate) xml: Result<PathBuf, String>,
+    /// The file was found not to compile.
+    pub(crate) is_broken: bool,
 }
 
 /// The one spec that `--spec` asks for, for all vectors.
 pub(crate) fn one(spec: &str) -> Result<Vec<Resolved>> {
     let xml = bundled::resolve(spec)?;
     println!("all vectors against {}", project::shown(&xml));
-    Ok(vec![Resolved { key: "*".to_owned(), xml: Ok(xml) }])
+    Ok(vec![Resolved { key: "*".to_owned(), xml: Ok(xml), is_broken: false }])
 }
 
 /// The spec of every key in the files.
@@ -38,7 +40,7 @@ pub(crate) fn named_by(files: &[PathBuf], dir: &Path) -> Result<Vec<Resolved>> {
         println!("{error:#}");
     }
     let resolved: Vec<_> = keys.into_iter().map(|key| resolve(key, dir)).collect();
-    for Resolved { key, xml } in &resolved {
+    for Resolved { key, xml, .. } in &resolved {
         match xml {
             Ok(xml) => println!("{key:16} {}", project::shown(xml)),
             Err(reason) => println!("{key:16} skipped: {reason}"),
@@ -60,6 +62,7 @@ fn resolve(key: String, dir: &Path) -> Resolved {
     let xml = own_file(&key, dir)
         .or_else(|| package::file(&key))
         .or_else(|| bundled::by_name(&key))
+        .or_else(|| bundled::by_official_name(&key))
         .ok_or_else(|| {
             let package = if package::is_installed() {
                 "the package amqp-specs has no such folder"
@@ -68,7 +71,7 @@ fn resolve(key: String, dir: &Path) -> Resolved {
             };
             format!("no {key}.xml in the folder, {package}, and no spec of ours has that name")
         });
-    Resolved { key, xml }
+    Resolved { key, xml, is_broken: false }
 }
 
 fn own_file(key: &str, dir: &Path) -> Option<PathBuf> {
