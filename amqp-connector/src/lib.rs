@@ -1,1 +1,87 @@
-//! An AMQP client for tokio.
+//! An AMQP client for tokio: complete, fast, hard to misuse, impossible to hang.
+//!
+//! Which version of the protocol it speaks is decided when it is compiled: [`amqp_types`] reads an AMQP
+//! XML specification and emits every method from it. `AMQP_SPEC=0-8 cargo build` makes it speak 0-8; the
+//! names below stay the same.
+//!
+//! # Four things to know
+//!
+//! - A [`Connector`] knows where a broker is. Its three steps are types: [`Connector::connect`], then
+//!   [`Greeted::authenticate`], then [`Connection::channel_open`]. [`Connection::open`] takes a URI.
+//! - [`Connection`] and [`Channel`] are cheap handles. One task, the [`Driver`], owns the socket; nothing
+//!   that a handle's owner does can stall it.
+//! - [`Channel::basic_publish`] gives a [`Confirmation`], which resolves to the message's [`Outcome`] in
+//!   every case. [`Channel::basic_consume`] gives a [`Consumer`], a stream that ends with a reason.
+//! - Every method of the compiled specification can be sent by [`Channel::call`] and [`Channel::send`].
+//!
+//! ```no_run
+//! use amqp_connector::{BasicConsume, BasicPublish, Connection, Prefetch, QueueDeclare};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let connection = Connection::open("amqp://guest:guest@localhost:5672/%2f").await?;
+//! let channel = connection.channel_open().await?;
+//! channel.queue_declare(QueueDeclare::new("jobs")).await?;
+//! let _outcome = channel.basic_publish(BasicPublish::new("", "jobs", "work")).await?.await;
+//!
+//! let mut jobs = channel.basic_consume(BasicConsume::new("jobs", Prefetch::Count(10))).await?;
+//! if let Some(job) = jobs.recv().await {
+//!     job.ack()?;
+//! }
+//! connection.close().await;
+//! # Ok(()) }
+//! ```
+//!
+//! # Cancel safety
+//!
+//! Each future says what may have happened when it is dropped before it resolves. None leaves a channel
+//! unusable or gives one call's reply to another.
+
+amqp_types::if_spec! { basic.consume_ok => {} else {
+    compile_error!(
+        "the connector needs a specification with the classes connection, channel, exchange, queue and \
+         basic; AMQP_SPEC names one without basic.consume-ok"
+    );
+} }
+
+mod call;
+mod channel;
+mod codec;
+mod connect_error;
+mod connection;
+mod connector;
+mod consumer;
+mod delivery;
+mod driver;
+mod error;
+mod handshake;
+mod name;
+mod options;
+mod publish;
+mod sasl;
+mod session;
+mod shared;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod uri;
+
+pub use amqp_types;
+pub use amqp_types::protocol::{self, basic};
+pub use amqp_types::{Body, FieldTable, FieldValue, ShortStr};
+pub use bytes::Bytes;
+
+pub use call::{Call, Content};
+pub use channel::{
+    BasicConsume, BasicGet, Channel, ExchangeDeclare, ExchangeDelete, Prefetch, QueueBind,
+    QueueDeclare, QueueDelete,
+};
+pub use connect_error::{ConnectError, Step};
+pub use connection::Connection;
+pub use connector::{Connector, Greeted};
+pub use consumer::{Consumer, ConsumerEnd};
+pub use delivery::{Acker, Delivery};
+pub use driver::Driver;
+pub use error::{CloseReason, Error, ErrorKind, Initiator, Result, Scope};
+pub use options::{Options, Tuning};
+pub use publish::{BasicPublish, Confirmation, Outcome, Publish, Returned, UnknownReason};
+pub use sasl::Mechanism;
+pub use uri::UriError;

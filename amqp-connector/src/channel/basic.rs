@@ -1,0 +1,300 @@
+//! Class `basic`: quality of service, publish, get and consume, in terms that every specification has.
+
+use std::future::Future;
+
+use amqp_types::protocol::basic::{self, GetReply};
+use amqp_types::protocol::{self};
+use amqp_types::{FieldTable, InvalidShortStr, Reply, ShortStr};
+
+use super::Channel;
+use crate::call::{Call, RawCall};
+use crate::consumer::Consumer;
+use crate::delivery::Delivery;
+use crate::error::{Error, Result};
+use crate::name::short_str;
+use crate::publish::{BasicPublish, Confirmation, Publish};
+use crate::session::Queued;
+
+/// How many unsettled deliveries the broker may have with a consumer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Prefetch {
+    /// At most this many; at least one.
+    Count(u16),
+    /// As many as there are. The consumer's memory is then bounded by its budget alone.
+    Unlimited,
+}
+
+impl Prefetch {
+    /// The number on the wire, where zero means no limit.
+    fn count(self) -> Result<u16> {
+        match self {
+            Self::Count(0) => Err(Error::invalid("a prefetch of zero is `Prefetch::Unlimited`")),
+            Self::Count(count) => Ok(count),
+            Self::Unlimited => Ok(0),
+        }
+    }
+}
+
+/// A consumer to start; see [`Channel::basic_consume`].
+#[derive(Clone, Debug)]
+#[must_use = "a consumer is started by `Channel::basic_consume`"]
+pub struct BasicConsume {
+    method: basic::Consume,
+    prefetch: Prefetch,
+    unsupported: Option<&'static str>,
+    invalid: Option<InvalidShortStr>,
+}
+
+impl BasicConsume {
+    /// A consumer of `queue` that holds at most `prefetch` unsettled deliveries. The server chooses its
+    /// tag; deliveries are to be acknowledged.
+    pub fn new<Q>(queue: Q, prefetch: Prefetch) -> Self
+    where
+        Q: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
+    {
+        let mut invalid = None;
+        let method = basic::Consume { queue: short_str(queue, &mut invalid), ..Default::default() };
+        Self { method, prefetch, unsupported: None, invalid }
+    }
+
+    /// The consumer's tag, unique on its channel.
+    pub fn tag<T>(mut self, tag: T) -> Self
+    where
+        T: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
+    {
+        self.method.consumer_tag = short_str(tag, &mut self.invalid);
+        self
+    }
+
+    /// Whether the broker counts a delivery as settled when it has sent it. A message is lost if its
+    /// delivery does not arrive.
+    pub fn no_ack(mut self, no_ack: bool) -> Self {
+        self.method.no_ack = no_ack;
+        self
+    }
+
+    /// Whether messages published on the same connection are left out. RabbitMQ ignores it.
+    pub fn no_local(mut self, no_local: bool) -> Self {
+        self.method.no_local = no_local;
+        self
+    }
+
+    /// Whether no other consumer may read the queue.
+    pub fn exclusive(mut self, exclusive: bool) -> Self {
+        self.method.exclusive = exclusive;
+        self
+    }
+
+    /// Further arguments, such as `x-priority`. `Unsupported` where the specification's `basic.consume`
+    /// has none (0-8).
+    pub fn arguments(mut self, arguments: FieldTable) -> Self {
+        amqp_types::if_spec! { basic.consume.arguments => {
+            self.method.arguments = arguments;
+        } else { amqp_types::if_spec! { basic.consume.filter => {
+            self.method.filter = arguments;
+        } else {
+            if !arguments.is_empty() {
+                self.unsupported = Some("arguments of basic.consume");
+            }
+        } } } }
+        self
+    }
+
+    fn into_parts(self) -> Result<(basic::Consume, u16)> {
+        match (self.invalid, self.unsupported) {
+            (Some(invalid), _) => Err(invalid.into()),
+            (None, Some(what)) => Err(Error::unsupported(what)),
+            (None, None) => Ok((self.method, self.prefetch.count()?)),
+        }
+    }
+}
+
+/// A message to fetch; see [`Channel::basic_get`].
+#[derive(Clone, Debug)]
+#[must_use = "a message is fetched by `Channel::basic_get`"]
+pub struct BasicGet {
+    method: basic::Get,
+    invalid: Option<InvalidShortStr>,
+}
+
+impl BasicGet {
+    /// The next message of `queue`, to be acknowledged.
+    pub fn new<Q>(queue: Q) -> Self
+    where
+        Q: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
+    {
+        let mut invalid = None;
+        let method = basic::Get { queue: short_str(queue, &mut invalid), ..Default::default() };
+        Self { method, invalid }
+    }
+
+    /// Whether the broker counts the message as settled when it has sent it.
+    pub fn no_ack(mut self, no_ack: bool) -> Self {
+        self.method.no_ack = no_ack;
+        self
+    }
+}
+
+impl Channel {
+    /// Limits unsettled deliveries (`basic.qos`): of each new consumer, or with `global` of the whole
+    /// channel. [`basic_consume`](Self::basic_consume) sets its consumer's own.
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](Self::call).
+    ///
+    /// # Cancel safety
+    ///
+    /// See [`Call`].
+    #[track_caller]
+    pub fn basic_qos(&self, prefetch: Prefetch, global: bool) -> Call<basic::Qos> {
+        let qos = prefetch.count().map(|prefetch_count| basic::Qos {
+            prefetch_count,
+            global,
+            ..Default::default()
+        });
+        Call::new(self.handle.clone(), qos)
+    }
+
+    /// Publishes a message (`basic.publish`). Resolves when the message is accepted for sending, which
+    /// waits for room in the outbound budget and for the broker's permission; what it resolves to tells
+    /// the message's outcome.
+    ///
+    /// ```no_run
+    /// # async fn run(channel: amqp_connector::Channel) -> amqp_connector::Result<()> {
+    /// use amqp_connector::{BasicPublish, Outcome};
+    ///
+    /// channel.confirm_select().await?;
+    /// let confirmation = channel.basic_publish(BasicPublish::new("", "jobs", "work")).await?;
+    /// match confirmation.await {
+    ///     Outcome::Acked => {}
+    ///     other => eprintln!("not taken: {other:?}"),
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` for a name over 255 octets, and for properties or arguments that do not fit a frame;
+    /// `Limit` if as many confirmations as allowed are kept unawaited; the reason why the channel is
+    /// closed. The message was not sent in any of these cases.
+    ///
+    /// # Cancel safety
+    ///
+    /// See [`Publish`].
+    pub fn basic_publish(&self, publish: BasicPublish) -> Publish {
+        Publish::new(self.handle.clone(), publish.into_message(false))
+    }
+
+    /// As [`basic_publish`](Self::basic_publish), but fails with `Blocked` where that would wait.
+    ///
+    /// # Errors
+    ///
+    /// `Blocked`, and as [`basic_publish`](Self::basic_publish).
+    pub fn try_basic_publish(&self, publish: BasicPublish) -> Result<Confirmation> {
+        Publish::new(self.handle.clone(), publish.into_message(false)).try_now()
+    }
+
+    /// Fetches the next message of a queue (`basic.get`); `None` if it is empty.
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](Self::call). The broker closes the channel if the queue does not exist (404).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, a message that still comes goes back to its queue (and is lost with
+    /// `no_ack`).
+    #[track_caller]
+    pub fn basic_get(
+        &self,
+        get: BasicGet,
+    ) -> impl Future<Output = Result<Option<Delivery>>> + Send + use<> {
+        let BasicGet { method, invalid } = get;
+        let no_ack = method.no_ack;
+        let request = invalid.map_or(Ok(method), |invalid| Err(invalid.into()));
+        let call = RawCall::new(self.handle.clone(), request);
+        let handle = self.handle.clone();
+        async move {
+            let reply = call.await?;
+            match (GetReply::from_any(reply.method), reply.content) {
+                (Ok(GetReply::Ok(got)), Some((protocol::Properties::Basic(properties), body))) => {
+                    let deliver = basic::Deliver {
+                        delivery_tag: got.delivery_tag,
+                        redelivered: got.redelivered,
+                        exchange: got.exchange,
+                        routing_key: got.routing_key,
+                        ..Default::default()
+                    };
+                    let queued = Queued { deliver, properties, body };
+                    let shared = handle.shared().clone();
+                    Ok(Some(Delivery::new(shared, handle.key(), queued, no_ack)))
+                }
+                _ => Ok(None),
+            }
+        }
+    }
+
+    /// Starts a consumer (`basic.qos`, then `basic.consume`).
+    ///
+    /// ```no_run
+    /// # async fn run(channel: amqp_connector::Channel) -> amqp_connector::Result<()> {
+    /// use amqp_connector::{BasicConsume, Prefetch};
+    ///
+    /// let mut consumer = channel.basic_consume(BasicConsume::new("jobs", Prefetch::Count(100))).await?;
+    /// while let Some(delivery) = consumer.recv().await {
+    ///     println!("{} octets", delivery.body.len());
+    ///     delivery.ack()?;
+    /// }
+    /// println!("over: {:?}", consumer.end());
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` for arguments that the specification lacks, and as [`call`](Self::call). The broker
+    /// closes the channel if the queue does not exist (404) or is exclusive (403, 405).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, the consumer is cancelled once the broker has started it, and what it
+    /// received goes back to its queue.
+    #[track_caller]
+    pub fn basic_consume(
+        &self,
+        consume: BasicConsume,
+    ) -> impl Future<Output = Result<Consumer>> + Send + use<> {
+        let (consume, prefetch) = match consume.into_parts() {
+            Ok((consume, prefetch)) => (Ok(consume), Ok(prefetch)),
+            Err(error) => (Err(error.clone()), Err(error)),
+        };
+        let no_ack = consume.as_ref().is_ok_and(|consume| consume.no_ack);
+        let qos =
+            prefetch.map(|prefetch_count| basic::Qos { prefetch_count, ..Default::default() });
+        let qos = Call::new(self.handle.clone(), qos);
+        let call = RawCall::new(self.handle.clone(), consume);
+        let handle = self.handle.clone();
+        async move {
+            qos.await?;
+            let reply = call.await?;
+            match reply.consumer {
+                Some((id, tag)) => {
+                    handle.shared().with(|session| session.mark_claimed(handle.key(), id));
+                    Ok(Consumer::new(handle, id, tag, no_ack))
+                }
+                None => Err(Error::invalid("the reply names no consumer")),
+            }
+        }
+    }
+
+    /// The handle of a consumer that was started by [`call`](Self::call) or [`send`](Self::send) with a
+    /// `basic.consume` of one's own making. `None` if there is none of this tag, or its handle was given
+    /// out before.
+    #[must_use]
+    pub fn consumer<T: TryInto<ShortStr>>(&self, tag: T) -> Option<Consumer> {
+        let (tag, key) = (tag.try_into().ok()?, self.handle.key());
+        let (id, no_ack) =
+            self.handle.shared().with(|session| session.claim_consumer(key, tag.as_bytes()))?;
+        Some(Consumer::new(self.handle.clone(), id, tag, no_ack))
+    }
+}

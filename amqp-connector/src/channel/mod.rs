@@ -1,0 +1,302 @@
+//! The handle of a channel, and its generic operations.
+//!
+//! `class_method` operations stand in the files named after their class. All state is the session's;
+//! handles are cheap to clone, and the last one closes the channel.
+
+mod basic;
+mod confirm;
+mod exchange;
+mod queue;
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::sync::Arc;
+use std::task::Poll;
+
+use amqp_types::protocol::{self, ReplyCode, Spec};
+use amqp_types::{ClientMethod, ContentMethod, Method, Request};
+use bytes::Bytes;
+
+pub use basic::{BasicConsume, BasicGet, Prefetch};
+pub use exchange::{ExchangeDeclare, ExchangeDelete};
+pub use queue::{QueueBind, QueueDeclare, QueueDelete};
+
+use crate::call::{Call, Content, RawCall, refuse_reserved, typed};
+use crate::connection::ConnectionHandle;
+use crate::error::{CloseReason, Error, Result};
+use crate::publish::Returned;
+use crate::session::{ChannelKey, Place};
+use crate::shared::Shared;
+
+/// An open channel. Clones are handles of the same channel, and may be used from any task.
+///
+/// # Drop
+///
+/// When the last handle, consumer and confirmation of the channel is gone, it is closed in the background.
+#[derive(Clone)]
+pub struct Channel {
+    handle: Arc<ChannelHandle>,
+}
+
+/// The last of these closes the channel.
+pub(crate) struct ChannelHandle {
+    connection: Arc<ConnectionHandle>,
+    key: ChannelKey,
+}
+
+impl ChannelHandle {
+    pub(crate) fn new(connection: Arc<ConnectionHandle>, key: ChannelKey) -> Arc<Self> {
+        Arc::new(Self { connection, key })
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        self.connection.shared()
+    }
+
+    pub(crate) fn key(&self) -> ChannelKey {
+        self.key
+    }
+}
+
+impl Drop for ChannelHandle {
+    fn drop(&mut self) {
+        self.shared().with(|session| session.release_channel(self.key));
+    }
+}
+
+impl Channel {
+    pub(crate) fn new(handle: Arc<ChannelHandle>) -> Self {
+        Self { handle }
+    }
+
+    /// The channel's number on its connection. Numbers are reused once a channel is closed.
+    #[must_use]
+    pub fn id(&self) -> u16 {
+        self.handle.key.id
+    }
+
+    /// Why the channel ends or ended; `None` while it is open.
+    #[must_use]
+    pub fn close_reason(&self) -> Option<Arc<CloseReason>> {
+        let key = self.handle.key;
+        self.handle.shared().with(|session| {
+            session.channel_close_reason(key).or_else(|| session.close_reason().cloned())
+        })
+    }
+
+    /// Sends any request of the compiled specification and waits for its reply.
+    ///
+    /// ```no_run
+    /// # async fn run(channel: amqp_connector::Channel) -> amqp_connector::Result<()> {
+    /// use amqp_connector::protocol::tx;
+    ///
+    /// channel.call(tx::Select::default()).await?;
+    /// channel.call(tx::Commit::default()).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` for a request with no-wait (use [`send`](Self::send)), for one whose reply carries
+    /// content (use [`call_with_content`](Self::call_with_content)), for methods that belong to the
+    /// connection's or channel's own handle, and for one that does not fit a frame; `Timeout`; the reason
+    /// why the channel is closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// See [`Call`].
+    #[track_caller]
+    pub fn call<R>(&self, request: R) -> Call<R>
+    where
+        R: Request<Protocol = Spec> + ClientMethod,
+    {
+        let request = match replies_with_content::<R>() {
+            true => Err(Error::invalid("the reply may carry content: use `call_with_content`")),
+            false => Ok(request),
+        };
+        Call::new(self.handle.clone(), request)
+    }
+
+    /// As [`call`](Self::call), for a request whose reply may carry content.
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](Self::call).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`call`](Self::call).
+    #[track_caller]
+    pub fn call_with_content<R>(
+        &self,
+        request: R,
+    ) -> impl Future<Output = Result<(R::Reply, Option<Content>)>> + Send + use<R>
+    where
+        R: Request<Protocol = Spec> + ClientMethod,
+    {
+        let call = RawCall::new(self.handle.clone(), Ok(request));
+        async move {
+            let reply = call.await?;
+            Ok((typed::<R::Reply>(reply.method)?, reply.content))
+        }
+    }
+
+    /// Sends a method that has no reply, or a request with no-wait. Encodes at once and never waits.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` for a request that has a reply, for a method that carries content, for methods that
+    /// belong to the connection's or channel's own handle, and for one that does not fit a frame; the
+    /// reason why the channel is closed.
+    pub fn send<M>(&self, method: M) -> Result<()>
+    where
+        M: Method<Protocol = Spec> + ClientMethod,
+    {
+        let method = method.into_any();
+        refuse_reserved(&method)?;
+        let key = self.handle.key;
+        self.handle.shared().with(|session| session.send(key, &method))
+    }
+
+    /// Sends any method that carries content, waiting for room like a publish. A `basic.publish` is
+    /// better sent by [`basic_publish`](Self::basic_publish), which tells its outcome.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` for `basic.publish` and for what does not fit a frame; the reason why the channel is
+    /// closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, nothing was sent and nothing will be.
+    pub async fn send_content<M>(
+        &self,
+        method: M,
+        properties: M::Properties,
+        body: impl Into<Bytes>,
+    ) -> Result<()>
+    where
+        M: ContentMethod<Protocol = Spec> + ClientMethod,
+    {
+        if M::NAME == protocol::basic::Publish::NAME {
+            return Err(Error::invalid("use `basic_publish`, which counts confirms"));
+        }
+        let (key, body) = (self.handle.key, body.into());
+        let mut guard = PlaceGuard { handle: &self.handle, place: Place::None };
+        poll_fn(|cx| {
+            let content = (&method, &properties, &body);
+            let PlaceGuard { handle, place } = &mut guard;
+            handle
+                .shared()
+                .with(|session| session.poll_send_content(key, content, place, cx.waker()))
+        })
+        .await
+    }
+
+    /// Waits until everything sent on this channel so far is written to the transport.
+    ///
+    /// # Errors
+    ///
+    /// The reason why the connection is closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped and called again.
+    pub async fn flush(&self) -> Result<()> {
+        let mut position = None;
+        poll_fn(|cx| {
+            self.handle
+                .shared()
+                .with(|session| session.poll_flush(self.handle.key, &mut position, cx.waker()))
+        })
+        .await
+    }
+
+    /// The next message that the broker gave back (`basic.return`) on a channel without confirms. With
+    /// confirms a returned message is the outcome of its publish instead.
+    ///
+    /// # Errors
+    ///
+    /// The reason why the channel is closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, no message is lost.
+    pub async fn returned(&self) -> Result<Returned> {
+        let key = self.handle.key;
+        poll_fn(|cx| self.handle.shared().with(|session| session.poll_returned(key, cx.waker())))
+            .await
+    }
+
+    /// Closes the channel (`channel.close`) and waits for the broker's answer, for at most
+    /// [`Options::close_timeout`](crate::Options::close_timeout). What waits on the channel gets the
+    /// reason at once. Idempotent.
+    ///
+    /// # Errors
+    ///
+    /// `Timeout` if the broker does not answer; the channel is unusable all the same.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, the channel is closed all the same.
+    pub async fn close(&self) -> Result<()> {
+        let (key, shared) = (self.handle.key, self.handle.shared());
+        shared.with(|session| session.close_channel(key, ReplyCode::REPLY_SUCCESS, ""));
+        let closed =
+            poll_fn(|cx| shared.with(|session| session.poll_channel_closed(key, cx.waker())));
+        match tokio::time::timeout(shared.options.close_timeout, closed).await {
+            Ok(()) => Ok(()),
+            Err(_) => Err(Error::timeout("channel.close")),
+        }
+    }
+
+    /// Waits until the channel has ended, and gives the reason.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped and called again.
+    pub async fn closed(&self) -> Arc<CloseReason> {
+        let key = self.handle.key;
+        poll_fn(|cx| {
+            self.handle.shared().with(|session| {
+                match session.poll_channel_closed(key, cx.waker()) {
+                    Poll::Pending => Poll::Pending,
+                    Poll::Ready(()) => match session.channel_close_reason(key) {
+                        Some(reason) => Poll::Ready(reason),
+                        None => session.poll_closed(cx.waker()),
+                    },
+                }
+            })
+        })
+        .await
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel").field("id", &self.id()).finish_non_exhaustive()
+    }
+}
+
+/// Leaves the line of waiting publishers when the wait is given up.
+struct PlaceGuard<'a> {
+    handle: &'a ChannelHandle,
+    place: Place,
+}
+
+impl Drop for PlaceGuard<'_> {
+    fn drop(&mut self) {
+        let Self { handle, place } = self;
+        if !matches!(place, Place::None) {
+            handle.shared().with(|session| session.leave(handle.key, place));
+        }
+    }
+}
+
+fn replies_with_content<R: Request<Protocol = Spec>>() -> bool {
+    let info = R::INFO;
+    info.responses
+        .iter()
+        .filter_map(|name| protocol::INFO.method(info.class, name))
+        .any(|reply| reply.content)
+}

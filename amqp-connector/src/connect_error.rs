@@ -1,0 +1,251 @@
+//! What can go wrong until a connection is open.
+
+use std::fmt;
+use std::io;
+
+use amqp_types::protocol::{self, BUNDLED};
+use amqp_types::{DecodeError, EncodeError, FrameError, InvalidShortStr};
+
+use crate::error::CloseReason;
+use crate::uri::UriError;
+
+/// The handshake steps, as errors name them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Step {
+    /// Reaching the server: name resolution and TCP.
+    Transport,
+    /// Sending our protocol header and waiting for `connection.start`.
+    Greeting,
+    /// From `connection.start-ok` to `connection.tune`.
+    Authentication,
+    /// From `connection.tune-ok` to `connection.open-ok`.
+    OpenVirtualHost,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Transport => "reaching the server",
+            Self::Greeting => "waiting for connection.start",
+            Self::Authentication => "authenticating",
+            Self::OpenVirtualHost => "opening the virtual host",
+        })
+    }
+}
+
+/// Why no connection came about.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The URI cannot be used.
+    Uri(UriError),
+    /// The transport failed.
+    Io {
+        /// What was being done.
+        step: Step,
+        /// The server's address as it was given.
+        address: String,
+        /// The operating system's or transport's error.
+        source: io::Error,
+    },
+    /// A step took longer than the connect timeout.
+    Deadline {
+        /// The step that did not end.
+        step: Step,
+    },
+    /// The server does not speak the version that this build was compiled for.
+    VersionOffered {
+        /// The protocol header that the server answered with, or that its `connection.start` implies.
+        offered: [u8; 8],
+    },
+    /// What answered is no AMQP server.
+    NotAmqp {
+        /// What is wrong with its first octets.
+        source: FrameError,
+    },
+    /// The server sent a frame that breaks the protocol.
+    Frame {
+        /// What was being done.
+        step: Step,
+        /// What is wrong with it.
+        source: FrameError,
+    },
+    /// The server sent a method that cannot be read.
+    Decode {
+        /// What was being done.
+        step: Step,
+        /// What is wrong with it.
+        source: DecodeError,
+    },
+    /// The server sent a method that has no place in this step.
+    Unexpected {
+        /// What was being done.
+        step: Step,
+        /// The method that came.
+        method: &'static str,
+    },
+    /// The server refused user and password: by saying so, or by ending the transport, as brokers do.
+    CredentialsRefused {
+        /// The server's words, where it had any.
+        reason: Option<CloseReason>,
+    },
+    /// The server offers no mechanism that we can answer for.
+    Mechanism {
+        /// What the server offers.
+        offered: String,
+        /// What was wanted, in order.
+        wanted: String,
+    },
+    /// The virtual host does not exist, or the user may not enter it.
+    VirtualHost {
+        /// Its name.
+        name: String,
+        /// The server's words.
+        reason: CloseReason,
+    },
+    /// The server closed the connection for another reason.
+    Closed {
+        /// What was being done.
+        step: Step,
+        /// The server's words.
+        reason: CloseReason,
+    },
+    /// The server ended the transport without a word.
+    EndOfStream {
+        /// What was being done.
+        step: Step,
+    },
+    /// The server wants us to connect elsewhere (AMQP 0-8 and 0-9).
+    Redirected {
+        /// The host it names.
+        host: String,
+    },
+    /// Something that we were told to send cannot be sent.
+    Invalid(EncodeError),
+    /// A name that we were told to send is too long.
+    InvalidName(InvalidShortStr),
+}
+
+impl From<UriError> for ConnectError {
+    fn from(error: UriError) -> Self {
+        Self::Uri(error)
+    }
+}
+
+impl From<EncodeError> for ConnectError {
+    fn from(error: EncodeError) -> Self {
+        Self::Invalid(error)
+    }
+}
+
+impl From<InvalidShortStr> for ConnectError {
+    fn from(error: InvalidShortStr) -> Self {
+        Self::InvalidName(error)
+    }
+}
+
+impl ConnectError {
+    /// Whether trying again, unchanged, may succeed.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Io { .. } | Self::Deadline { .. } | Self::EndOfStream { .. } => true,
+            Self::Closed { reason, .. } => {
+                reason.code() == Some(protocol::ReplyCode::CONNECTION_FORCED)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Uri(error) => error.fmt(f),
+            Self::Io { step, address, source } => {
+                write!(f, "{step} failed at {address}: {source}")?;
+                match source.kind() {
+                    io::ErrorKind::ConnectionRefused => {
+                        f.write_str("; is the broker running, and is this its port?")
+                    }
+                    _ => Ok(()),
+                }
+            }
+            Self::Deadline { step } => {
+                write!(f, "{step} took longer than the connect timeout")
+            }
+            Self::VersionOffered { offered } => offered_version(f, offered),
+            Self::NotAmqp { source } => {
+                write!(f, "what answered does not speak AMQP: {source}")
+            }
+            Self::Frame { step, source } => write!(f, "{step}: {source}"),
+            Self::Decode { step, source } => write!(f, "{step}: {source}"),
+            Self::Unexpected { step, method } => {
+                write!(f, "{step}: the server sent {method}, which has no place there")
+            }
+            Self::CredentialsRefused { reason: Some(reason) } => {
+                write!(f, "the server refused user or password: {}", reason.text())
+            }
+            Self::CredentialsRefused { reason: None } => f.write_str(
+                "the server ended the transport after the credentials: it refuses user or password",
+            ),
+            Self::Mechanism { offered, wanted } => {
+                write!(
+                    f,
+                    "no authentication mechanism in common: offered {offered}, wanted {wanted}"
+                )
+            }
+            Self::VirtualHost { name, reason } => {
+                write!(f, "virtual host {name:?} cannot be opened: {}", reason.text())
+            }
+            Self::Closed { step, reason } => write!(f, "{step}: {reason}"),
+            Self::EndOfStream { step } => {
+                write!(f, "{step}: the server ended the transport without a word")
+            }
+            Self::Redirected { host } => write!(f, "the server redirects to {host:?}"),
+            Self::Invalid(error) => error.fmt(f),
+            Self::InvalidName(error) => error.fmt(f),
+        }
+    }
+}
+
+/// Says what the server speaks and how to recompile for it.
+fn offered_version(f: &mut fmt::Formatter<'_>, offered: &[u8; 8]) -> fmt::Result {
+    write!(f, "this build speaks AMQP specification {:?}, the server ", protocol::NAME)?;
+    let [.., a, b, c, d] = *offered;
+    let names: Vec<&str> = BUNDLED
+        .iter()
+        .filter(|spec| spec.protocol_header == *offered)
+        .map(|spec| spec.name)
+        .collect();
+    match names.as_slice() {
+        // The marker of AMQP 1.0's security layer, or AMQP 1.0 itself.
+        [] if (b, c, d) == (1, 0, 0) => {
+            write!(f, "offers AMQP 1.0 ({a} {b} {c} {d}); RabbitMQ 4 answers so, and speaks ")?;
+            f.write_str("0-9-1 too: recompile with AMQP_SPEC=rabbitmq")
+        }
+        [] => write!(
+            f,
+            "offers protocol header {a} {b} {c} {d}, for which no specification is bundled"
+        ),
+        names => {
+            let choice = names.join(" or AMQP_SPEC=");
+            write!(f, "offers protocol header {a} {b} {c} {d}: recompile with AMQP_SPEC={choice}")
+        }
+    }
+}
+
+impl std::error::Error for ConnectError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Uri(error) => Some(error),
+            Self::Io { source, .. } => Some(source),
+            Self::NotAmqp { source } | Self::Frame { source, .. } => Some(source),
+            Self::Decode { source, .. } => Some(source),
+            Self::Invalid(error) => Some(error),
+            Self::InvalidName(error) => Some(error),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! The handle of a connection.
+//!
+//! Cheap to clone and callable from anywhere; all state is the session's. Channels keep the connection
+//! open too: it closes when the last handle of any kind is gone.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::Duration;
+
+use amqp_types::FieldTable;
+use amqp_types::Reply;
+use amqp_types::protocol::{ReplyCode, channel};
+use tokio::time::Instant;
+
+use crate::channel::{Channel, ChannelHandle};
+use crate::connect_error::ConnectError;
+use crate::connector::Connector;
+use crate::error::{CloseReason, Result};
+use crate::options::Tuning;
+use crate::session::{CallId, CallOptions, ChannelKey};
+use crate::shared::Shared;
+
+/// An open connection. Clones are handles of the same connection.
+///
+/// # Drop
+///
+/// When the last handle of the connection and of all its channels is gone, the connection is closed in
+/// the background, bounded by [`Options::close_timeout`](crate::Options::close_timeout).
+#[derive(Clone)]
+pub struct Connection {
+    handle: Arc<ConnectionHandle>,
+}
+
+/// The last of these closes the connection.
+pub(crate) struct ConnectionHandle {
+    shared: Arc<Shared>,
+}
+
+impl ConnectionHandle {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+}
+
+impl Drop for ConnectionHandle {
+    fn drop(&mut self) {
+        // Whoever polls the driver next sets the deadline: a drop may happen where there is no clock.
+        self.shared.with(|session| {
+            session.close(ReplyCode::REPLY_SUCCESS, "last handle dropped", None);
+        });
+    }
+}
+
+impl Connection {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { handle: Arc::new(ConnectionHandle { shared }) }
+    }
+
+    /// Connects, authenticates and opens the virtual host in one step.
+    ///
+    /// The URI follows RabbitMQ's URI specification: `amqp://user:password@host:port/vhost`, each part
+    /// optional and percent-encoded, with the query keys `heartbeat` (seconds), `channel_max`,
+    /// `frame_max`, `connection_timeout` (milliseconds), `auth_mechanism`, `locale` and `name`.
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// let uri = "amqp://guest:guest@localhost:5672/%2f?heartbeat=10";
+    /// let connection = amqp_connector::Connection::open(uri).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the URI is malformed or has an unknown key, and as [`Connector::connect`] and
+    /// [`Greeted::authenticate`](crate::Greeted::authenticate).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, it closes the socket.
+    pub async fn open(uri: &str) -> Result<Self, ConnectError> {
+        let (connector, user, password) = Connector::from_uri(uri)?;
+        connector.connect().await?.authenticate(&user, &password).await
+    }
+
+    /// Opens a channel (`channel.open`): the third step.
+    ///
+    /// # Errors
+    ///
+    /// `Limit` when every number up to the negotiated channel-max is in use, `Timeout`, or the reason why
+    /// the connection is closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, the channel is closed again once the peer has opened it.
+    #[track_caller]
+    pub fn channel_open(&self) -> impl Future<Output = Result<Channel>> + Send + use<> {
+        let place = Location::caller();
+        let handle = self.handle.clone();
+        async move {
+            let options = CallOptions {
+                accepts: <channel::OpenOk as Reply>::accepts,
+                place,
+                timeout: handle.shared.options.call_timeout,
+                now: Instant::now(),
+            };
+            let (key, call) = handle.shared.with(|session| session.open(&options))?;
+            let mut opening = Opening { handle: &handle, key, call, open: false };
+            let opened =
+                poll_fn(|cx| handle.shared.with(|session| session.poll_call(call, cx.waker())));
+            opened.await?;
+            opening.open = true;
+            drop(opening);
+            Ok(Channel::new(ChannelHandle::new(handle, key)))
+        }
+    }
+
+    /// What both sides agreed on: highest channel number, largest frame, heartbeat.
+    #[must_use]
+    pub fn tuning(&self) -> Tuning {
+        self.handle.shared.tuning
+    }
+
+    /// What the server tells about itself: product, version, capabilities.
+    #[must_use]
+    pub fn server_properties(&self) -> &FieldTable {
+        &self.handle.shared.server_properties
+    }
+
+    /// Whether the broker has blocked publishing on this connection (`connection.blocked`).
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        self.handle.shared.with(|session| session.is_blocked())
+    }
+
+    /// How many channels are open or being closed.
+    #[must_use]
+    pub fn channel_count(&self) -> usize {
+        self.handle.shared.with(|session| session.channel_count())
+    }
+
+    /// Why the connection ends or ended; `None` while it is open.
+    #[must_use]
+    pub fn close_reason(&self) -> Option<Arc<CloseReason>> {
+        self.handle.shared.with(|session| session.close_reason().cloned())
+    }
+
+    /// Closes the connection (`connection.close`), waiting for the broker's answer for at most
+    /// [`Options::close_timeout`](crate::Options::close_timeout). All channels end at once, and what waits
+    /// on them gets the reason. Idempotent: gives the reason that ended the connection first.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, the connection is closed all the same.
+    pub async fn close(&self) -> Arc<CloseReason> {
+        self.close_within(self.handle.shared.options.close_timeout).await
+    }
+
+    /// As [`Connection::close`], with a deadline of its own.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Connection::close`].
+    pub async fn close_within(&self, timeout: Duration) -> Arc<CloseReason> {
+        let deadline = Instant::now() + timeout;
+        let shared = &self.handle.shared;
+        shared.with(|session| session.close(ReplyCode::REPLY_SUCCESS, "", Some(deadline)));
+        self.closed().await
+    }
+
+    /// Waits until the connection has ended, and gives the reason.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped and called again.
+    pub async fn closed(&self) -> Arc<CloseReason> {
+        poll_fn(|cx| self.handle.shared.with(|session| session.poll_closed(cx.waker()))).await
+    }
+
+    /// Ends the connection at once, without a word to the broker. What was not written is lost.
+    pub fn abort(&self) {
+        self.handle.shared.with(|session| session.abort());
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("tuning", &self.tuning()).finish_non_exhaustive()
+    }
+}
+
+/// A channel whose open-ok is awaited. Given up before it came, the channel is given back.
+struct Opening<'a> {
+    handle: &'a ConnectionHandle,
+    key: ChannelKey,
+    call: CallId,
+    open: bool,
+}
+
+impl Drop for Opening<'_> {
+    fn drop(&mut self) {
+        if !self.open {
+            self.handle.shared.with(|session| {
+                session.abandon_call(self.call);
+                session.release_channel(self.key);
+            });
+        }
+    }
+}

@@ -1,0 +1,367 @@
+//! How to reach a broker, and the three steps to a channel: connect, authenticate, open.
+//!
+//! Each step is a type of its own, so that a wrong order does not compile. The work of the steps is the
+//! handshake's; here are the values, the deadlines and the TCP connection.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use amqp_types::protocol::{self, connection};
+use amqp_types::{FieldTable, FieldValue, ShortStr};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use crate::connect_error::{ConnectError, Step};
+use crate::connection::Connection;
+use crate::driver::Driver;
+use crate::handshake::{Handshake, Login};
+use crate::options::Options;
+use crate::sasl::Mechanism;
+use crate::session::Session;
+use crate::shared::Shared;
+use crate::uri::Uri;
+
+/// Where a broker is and how to speak to it. Cheap to clone; every connection begins here.
+///
+/// The defaults are localhost, the specification's port (5672), virtual host `/`.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// use amqp_connector::Connector;
+///
+/// let connection = Connector::new().connect().await?.authenticate("guest", "guest").await?;
+/// let channel = connection.channel_open().await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a connector does nothing until `connect` is called"]
+pub struct Connector {
+    host: String,
+    port: u16,
+    virtual_host: String,
+    options: Options,
+    mechanisms: Vec<Mechanism>,
+    locale: String,
+    client_properties: FieldTable,
+}
+
+impl Default for Connector {
+    fn default() -> Self {
+        Self {
+            host: "localhost".to_owned(),
+            port: protocol::DEFAULT_PORT,
+            virtual_host: "/".to_owned(),
+            options: Options::default(),
+            mechanisms: vec![Mechanism::Plain, Mechanism::AmqPlain],
+            locale: "en_US".to_owned(),
+            client_properties: client_properties(),
+        }
+    }
+}
+
+impl Connector {
+    /// A connector with the defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The server's name or address; IPv6 addresses without brackets.
+    pub fn host(mut self, host: impl Into<String>) -> Self {
+        self.host = host.into();
+        self
+    }
+
+    /// The server's port.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// The virtual host to open.
+    pub fn virtual_host(mut self, virtual_host: impl Into<String>) -> Self {
+        self.virtual_host = virtual_host.into();
+        self
+    }
+
+    /// All limits and deadlines at once.
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// The heartbeat interval; see [`Options::heartbeat`].
+    pub fn heartbeat(mut self, interval: Duration) -> Self {
+        self.options.heartbeat = Some(interval);
+        self
+    }
+
+    /// The deadline of each handshake step; see [`Options::connect_timeout`].
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.options.connect_timeout = timeout;
+        self
+    }
+
+    /// The mechanisms to authenticate by, the preferred first. Default: PLAIN, then AMQPLAIN.
+    pub fn mechanisms(mut self, mechanisms: impl Into<Vec<Mechanism>>) -> Self {
+        self.mechanisms = mechanisms.into();
+        self
+    }
+
+    /// The connection's name, as the broker's management shows it.
+    pub fn connection_name(self, name: &str) -> Self {
+        let name = FieldValue::LongString(name.to_owned().into());
+        self.client_property("connection_name", name)
+    }
+
+    /// One of the properties that the broker is told about this client. A name over 255 octets is left out.
+    pub fn client_property(mut self, name: &str, value: FieldValue) -> Self {
+        if let Ok(name) = ShortStr::try_from(name) {
+            self.client_properties.set(name, value);
+        }
+        self
+    }
+
+    /// A connector by URI, and the user and password that the URI names (or `guest`).
+    pub(crate) fn from_uri(uri: &str) -> Result<(Self, String, String), ConnectError> {
+        let uri = Uri::parse(uri)?;
+        let defaults = Self::default();
+        let mut options = defaults.options.clone();
+        options.heartbeat = uri.heartbeat.or(options.heartbeat);
+        options.channel_max = uri.channel_max.unwrap_or(options.channel_max);
+        options.frame_max = uri.frame_max.unwrap_or(options.frame_max);
+        options.connect_timeout = uri.connection_timeout.unwrap_or(options.connect_timeout);
+        let mut connector = Self {
+            host: uri.host.unwrap_or(defaults.host),
+            port: uri.port.unwrap_or(defaults.port),
+            virtual_host: uri.virtual_host.unwrap_or(defaults.virtual_host),
+            mechanisms: mechanisms(&uri.mechanisms, defaults.mechanisms)?,
+            locale: uri.locale.unwrap_or(defaults.locale),
+            client_properties: defaults.client_properties,
+            options,
+        };
+        if let Some(name) = uri.name {
+            connector = connector.connection_name(&name);
+        }
+        let user = uri.user.unwrap_or_else(|| "guest".to_owned());
+        let password = uri.password.unwrap_or_else(|| "guest".to_owned());
+        Ok((connector, user, password))
+    }
+
+    /// Reaches the server by TCP and exchanges greetings: the first step.
+    ///
+    /// # Errors
+    ///
+    /// If the server cannot be reached, speaks another version or no AMQP at all, or does not answer
+    /// within [`Options::connect_timeout`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, it closes the socket.
+    pub async fn connect(&self) -> Result<Greeted<TcpStream>, ConnectError> {
+        let deadline = Instant::now() + self.options.connect_timeout;
+        let address = format!("{}:{}", self.host, self.port);
+        let dial = TcpStream::connect((self.host.as_str(), self.port));
+        let stream = within(deadline, Step::Transport, async {
+            let stream = dial.await.map_err(|source| io_error(&address, source))?;
+            stream.set_nodelay(true).map_err(|source| io_error(&address, source))?;
+            Ok(stream)
+        })
+        .await?;
+        self.greet(stream, address, deadline).await
+    }
+
+    /// Exchanges greetings over any transport: the first step where TCP is not what is wanted.
+    ///
+    /// # Errors
+    ///
+    /// As [`Connector::connect`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, it drops the transport.
+    pub async fn connect_with<T>(&self, io: T) -> Result<Greeted<T>, ConnectError>
+    where
+        T: AsyncRead + AsyncWrite + Unpin,
+    {
+        let deadline = Instant::now() + self.options.connect_timeout;
+        self.greet(io, "the given transport".to_owned(), deadline).await
+    }
+
+    async fn greet<T>(
+        &self,
+        io: T,
+        address: String,
+        deadline: Instant,
+    ) -> Result<Greeted<T>, ConnectError>
+    where
+        T: AsyncRead + AsyncWrite + Unpin,
+    {
+        let greet = Handshake::greet(io, address, &self.options);
+        let (handshake, start) = within(deadline, Step::Greeting, greet).await?;
+        Ok(Greeted { handshake, start, connector: self.clone() })
+    }
+}
+
+/// A server that has greeted us and waits for credentials: the second step.
+#[must_use = "the server waits for `authenticate`"]
+pub struct Greeted<T> {
+    handshake: Handshake<T>,
+    start: connection::Start,
+    connector: Connector,
+}
+
+impl<T> Greeted<T> {
+    /// What the server tells about itself: product, version, capabilities.
+    #[must_use]
+    pub fn server_properties(&self) -> &FieldTable {
+        &self.start.server_properties
+    }
+
+    /// The names of the mechanisms that the server offers.
+    pub fn mechanisms(&self) -> impl Iterator<Item = &str> {
+        let names = std::str::from_utf8(&self.start.mechanisms).unwrap_or_default();
+        names.split_ascii_whitespace()
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Greeted<T> {
+    /// Authenticates, agrees on limits and opens the virtual host; the connection then lives in a task
+    /// of the current tokio runtime until it is closed.
+    ///
+    /// # Errors
+    ///
+    /// If the server refuses the credentials or the virtual host, if there is no mechanism in common, or
+    /// if the server does not answer within [`Options::connect_timeout`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, it drops the transport.
+    pub async fn authenticate(self, user: &str, password: &str) -> Result<Connection, ConnectError>
+    where
+        T: Send + 'static,
+    {
+        let (connection, driver) = self.authenticate_with_driver(user, password).await?;
+        tokio::spawn(driver);
+        Ok(connection)
+    }
+
+    /// As [`Greeted::authenticate`], but hands the connection's driver out instead of spawning it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Greeted::authenticate`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, it drops the transport.
+    pub async fn authenticate_with_driver(
+        mut self,
+        user: &str,
+        password: &str,
+    ) -> Result<(Connection, Driver<T>), ConnectError> {
+        let options = self.connector.options.clone();
+        let deadline = Instant::now() + options.connect_timeout;
+        let login = self.login(user, password)?;
+        let offer = within(deadline, Step::Authentication, self.handshake.log_in(login)).await?;
+        let open = self.handshake.open(&options, &offer, &self.connector.virtual_host);
+        let tuning = within(deadline, Step::OpenVirtualHost, open).await?;
+        tracing::debug!(?tuning, "connection open");
+        let session = Session::new(options.clone(), tuning, Instant::now());
+        let shared = Shared::new(session, options, tuning, self.start.server_properties);
+        let shared = Arc::new(shared);
+        let driver = Driver::new(shared.clone(), self.handshake.framed);
+        Ok((Connection::new(shared), driver))
+    }
+
+    fn login(&self, user: &str, password: &str) -> Result<Login, ConnectError> {
+        let wanted = &self.connector.mechanisms;
+        let chosen = wanted.iter().copied().find(|mechanism| {
+            self.mechanisms().any(|offered| Mechanism::by_name(offered) == Some(*mechanism))
+        });
+        let Some(mechanism) = chosen else {
+            let names: Vec<&str> = wanted.iter().map(|mechanism| mechanism.name()).collect();
+            return Err(ConnectError::Mechanism {
+                offered: String::from_utf8_lossy(&self.start.mechanisms).into_owned(),
+                wanted: names.join(" "),
+            });
+        };
+        Ok(Login {
+            client_properties: self.connector.client_properties.clone(),
+            mechanism: mechanism.name(),
+            response: mechanism.response(user, password)?,
+            locale: self.connector.locale.as_str().try_into()?,
+        })
+    }
+}
+
+impl<T> fmt::Debug for Greeted<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Greeted")
+            .field("server_properties", &self.start.server_properties)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Runs a step against its deadline.
+async fn within<R>(
+    deadline: Instant,
+    step: Step,
+    work: impl Future<Output = Result<R, ConnectError>>,
+) -> Result<R, ConnectError> {
+    match tokio::time::timeout_at(deadline, work).await {
+        Ok(result) => result,
+        Err(_) => Err(ConnectError::Deadline { step }),
+    }
+}
+
+fn io_error(address: &str, source: std::io::Error) -> ConnectError {
+    ConnectError::Io { step: Step::Transport, address: address.to_owned(), source }
+}
+
+fn mechanisms(names: &[String], default: Vec<Mechanism>) -> Result<Vec<Mechanism>, ConnectError> {
+    if names.is_empty() {
+        return Ok(default);
+    }
+    let known = |name: &String| {
+        Mechanism::by_name(name).ok_or_else(|| {
+            let (key, value) = ("auth_mechanism".to_owned(), name.clone());
+            ConnectError::Uri(crate::uri::UriError::Value { key, value })
+        })
+    };
+    names.iter().map(known).collect()
+}
+
+/// What the broker is told about this library, and the extensions that the compiled specification can
+/// stand: a broker that finds one of them declared uses it.
+fn client_properties() -> FieldTable {
+    let text = |text: &'static str| FieldValue::LongString(text.into());
+    let on = FieldValue::Bool(true);
+    let mut capabilities = FieldTable::new()
+        .with(short_str("authentication_failure_close"), on.clone())
+        .with(short_str("consumer_cancel_notify"), on.clone());
+    amqp_types::if_spec! { connection.blocked => {
+        capabilities.insert(short_str("connection.blocked"), on.clone());
+    } else {} }
+    amqp_types::if_spec! { confirm.select => {
+        capabilities.insert(short_str("publisher_confirms"), on.clone());
+    } else {} }
+    amqp_types::if_spec! { basic.nack => {
+        capabilities.insert(short_str("basic.nack"), on.clone());
+    } else {} }
+    amqp_types::if_spec! { exchange.bind => {
+        capabilities.insert(short_str("exchange_exchange_bindings"), on);
+    } else {} }
+    FieldTable::new()
+        .with(short_str("product"), text(env!("CARGO_PKG_NAME")))
+        .with(short_str("version"), text(env!("CARGO_PKG_VERSION")))
+        .with(short_str("platform"), text("Rust"))
+        .with(short_str("specification"), text(protocol::NAME))
+        .with(short_str("capabilities"), FieldValue::Table(capabilities))
+}
+
+fn short_str(text: &'static str) -> ShortStr {
+    ShortStr::try_from(text).unwrap_or_default()
+}

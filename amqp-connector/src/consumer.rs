@@ -1,0 +1,169 @@
+//! A consumer as the user sees it: a stream of deliveries that ends with a reason.
+//!
+//! Takes whole batches from the session under one lock and builds deliveries from them outside.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use amqp_types::ShortStr;
+use amqp_types::protocol::basic;
+use futures_core::Stream;
+
+use crate::call::Call;
+use crate::channel::ChannelHandle;
+use crate::delivery::Delivery;
+use crate::error::{CloseReason, Result};
+use crate::session::Queued;
+
+/// Why a consumer gives no more deliveries.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum ConsumerEnd {
+    /// It was cancelled by [`Consumer::cancel`].
+    Cancelled,
+    /// The broker cancelled it, for instance because its queue was deleted.
+    CancelledByPeer,
+    /// Its channel or connection ended.
+    Closed(Arc<CloseReason>),
+    /// More deliveries piled up than its budget. It was cancelled; those that were to be acknowledged
+    /// went back to their queue.
+    Overflow,
+    /// Its handle was dropped.
+    Dropped,
+}
+
+impl PartialEq for ConsumerEnd {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Closed(a), Self::Closed(b)) => Arc::ptr_eq(a, b),
+            (a, b) => std::mem::discriminant(a) == std::mem::discriminant(b),
+        }
+    }
+}
+
+impl fmt::Display for ConsumerEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cancelled => f.write_str("the consumer was cancelled"),
+            Self::CancelledByPeer => f.write_str("the broker cancelled the consumer"),
+            Self::Closed(reason) => reason.fmt(f),
+            Self::Overflow => f.write_str("the consumer's queue went over its budget"),
+            Self::Dropped => f.write_str("the consumer was dropped"),
+        }
+    }
+}
+
+/// A consumer of a queue: deliveries, in the order in which the broker sent them.
+///
+/// Read it by [`recv`](Self::recv) or as a [`Stream`]. When it is over, [`end`](Self::end) tells why.
+///
+/// # Drop
+///
+/// Cancels the consumer at the broker; deliveries that were not read go back to their queue.
+#[must_use = "dropping a consumer cancels it"]
+pub struct Consumer {
+    channel: Arc<ChannelHandle>,
+    id: u64,
+    tag: ShortStr,
+    no_ack: bool,
+    batch: VecDeque<Queued>,
+    end: Option<ConsumerEnd>,
+}
+
+impl Consumer {
+    pub(crate) fn new(channel: Arc<ChannelHandle>, id: u64, tag: ShortStr, no_ack: bool) -> Self {
+        Self { channel, id, tag, no_ack, batch: VecDeque::new(), end: None }
+    }
+
+    /// The consumer's tag: the one that was asked for, or the server's choice.
+    #[must_use]
+    pub fn tag(&self) -> &ShortStr {
+        &self.tag
+    }
+
+    /// The next delivery, or `None` when the consumer is over; [`end`](Self::end) tells why.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, no delivery is lost.
+    pub async fn recv(&mut self) -> Option<Delivery> {
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    /// Why the consumer is over; `None` while it is not, or its last deliveries were not read.
+    #[must_use]
+    pub fn end(&self) -> Option<&ConsumerEnd> {
+        self.end.as_ref()
+    }
+
+    /// Cancels the consumer (`basic.cancel`). Deliveries that the broker sent before stay readable; the
+    /// consumer ends after them.
+    ///
+    /// # Errors
+    ///
+    /// `Timeout`, or the reason why the channel is closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, the consumer is cancelled all the same.
+    pub async fn cancel(&mut self) -> Result<()> {
+        let cancel = basic::Cancel { consumer_tag: self.tag.clone(), ..Default::default() };
+        Call::new(self.channel.clone(), Ok(cancel)).await?;
+        Ok(())
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
+        let coop = ready!(tokio::task::coop::poll_proceed(cx));
+        if self.batch.is_empty() && self.end.is_none() {
+            let Self { channel, id, batch, .. } = self;
+            let key = channel.key();
+            self.end = ready!(channel.shared().with(|session| session.poll_deliveries(
+                key,
+                *id,
+                batch,
+                cx.waker()
+            )));
+        }
+        coop.made_progress();
+        Poll::Ready(self.batch.pop_front().map(|queued| {
+            let shared = self.channel.shared().clone();
+            Delivery::new(shared, self.channel.key(), queued, self.no_ack)
+        }))
+    }
+}
+
+impl Stream for Consumer {
+    type Item = Delivery;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
+        self.poll_recv(cx)
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        let Self { channel, id, batch, no_ack, .. } = self;
+        let (key, give_back) = (channel.key(), !*no_ack);
+        channel.shared().with(|session| {
+            session.drop_consumer(key, *id);
+            if give_back {
+                for queued in batch.iter() {
+                    session.give_back(key, queued.deliver.delivery_tag);
+                }
+            }
+        });
+    }
+}
+
+impl fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Consumer")
+            .field("tag", &self.tag)
+            .field("end", &self.end)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,173 @@
+//! A message from the broker, and settling it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use amqp_types::protocol::basic;
+use amqp_types::{Body, ShortStr};
+
+use crate::error::{Error, Result};
+use crate::session::{ChannelKey, Queued, Settle};
+use crate::shared::Shared;
+
+/// A message delivered to a consumer, or fetched by `basic.get`.
+///
+/// Settle it by [`ack`](Self::ack), [`nack`](Self::nack) or [`reject`](Self::reject), each of which takes
+/// it apart from its content, so that it can be settled once only. One that is dropped unsettled stays
+/// with its channel, and goes back to its queue when that closes.
+pub struct Delivery {
+    /// The exchange it was published to.
+    pub exchange: ShortStr,
+    /// The routing key it was published with.
+    pub routing_key: ShortStr,
+    /// Whether the broker has delivered it before, to anybody.
+    pub redelivered: bool,
+    /// Its properties.
+    pub properties: basic::Properties,
+    /// Its body.
+    pub body: Body,
+    acker: Acker,
+}
+
+/// The right to settle one delivery.
+pub struct Acker {
+    shared: Arc<Shared>,
+    channel: ChannelKey,
+    delivery_tag: u64,
+    /// The broker considers it settled since it was sent.
+    settled: bool,
+}
+
+impl Delivery {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        channel: ChannelKey,
+        queued: Queued,
+        no_ack: bool,
+    ) -> Self {
+        let Queued { deliver, properties, body } = queued;
+        Self {
+            exchange: deliver.exchange,
+            routing_key: deliver.routing_key,
+            redelivered: deliver.redelivered,
+            properties,
+            body,
+            acker: Acker { shared, channel, delivery_tag: deliver.delivery_tag, settled: no_ack },
+        }
+    }
+
+    /// The delivery's number on its channel.
+    #[must_use]
+    pub fn delivery_tag(&self) -> u64 {
+        self.acker.delivery_tag
+    }
+
+    /// Tells the broker that the message was handled (`basic.ack`). Encodes at once and never waits;
+    /// [`Channel::flush`](crate::Channel::flush) tells when it is written.
+    ///
+    /// # Errors
+    ///
+    /// The reason why the channel is closed: then the broker delivers the message again. `Invalid` for a
+    /// delivery of a no-ack consumer.
+    pub fn ack(self) -> Result<()> {
+        self.acker.ack()
+    }
+
+    /// As [`ack`](Self::ack), for this delivery and every unsettled one before it on the channel.
+    ///
+    /// # Errors
+    ///
+    /// As [`ack`](Self::ack).
+    pub fn ack_multiple(self) -> Result<()> {
+        self.acker.settle(Settle::Ack { multiple: true })
+    }
+
+    /// Tells the broker that the message was not handled (`basic.nack`; `basic.reject` where the
+    /// specification has no nack): it goes back to its queue, or is dropped or dead-lettered.
+    ///
+    /// # Errors
+    ///
+    /// As [`ack`](Self::ack).
+    pub fn nack(self, requeue: bool) -> Result<()> {
+        self.acker.settle(Settle::Nack { multiple: false, requeue })
+    }
+
+    /// As [`nack`](Self::nack), for this delivery and every unsettled one before it on the channel.
+    ///
+    /// # Errors
+    ///
+    /// As [`ack`](Self::ack), and `Unsupported` where the specification has no `basic.nack`.
+    pub fn nack_multiple(self, requeue: bool) -> Result<()> {
+        self.acker.settle(Settle::Nack { multiple: true, requeue })
+    }
+
+    /// Tells the broker that the message was not handled (`basic.reject`).
+    ///
+    /// # Errors
+    ///
+    /// As [`ack`](Self::ack).
+    pub fn reject(self, requeue: bool) -> Result<()> {
+        self.acker.settle(Settle::Reject { requeue })
+    }
+
+    /// The content and the right to settle it, apart: the body can move on while the settling waits.
+    #[must_use]
+    pub fn into_parts(self) -> (basic::Properties, Body, Acker) {
+        (self.properties, self.body, self.acker)
+    }
+}
+
+impl Acker {
+    /// As [`Delivery::ack`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Delivery::ack`].
+    pub fn ack(self) -> Result<()> {
+        self.settle(Settle::Ack { multiple: false })
+    }
+
+    /// As [`Delivery::nack`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Delivery::ack`].
+    pub fn nack(self, requeue: bool) -> Result<()> {
+        self.settle(Settle::Nack { multiple: false, requeue })
+    }
+
+    /// As [`Delivery::reject`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Delivery::ack`].
+    pub fn reject(self, requeue: bool) -> Result<()> {
+        self.settle(Settle::Reject { requeue })
+    }
+
+    fn settle(self, settle: Settle) -> Result<()> {
+        if self.settled {
+            return Err(Error::invalid("a delivery of a no-ack consumer is settled already"));
+        }
+        let (channel, tag) = (self.channel, self.delivery_tag);
+        self.shared.with(|session| session.settle(channel, tag, settle))
+    }
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery")
+            .field("delivery_tag", &self.acker.delivery_tag)
+            .field("exchange", &self.exchange)
+            .field("routing_key", &self.routing_key)
+            .field("redelivered", &self.redelivered)
+            .field("body_len", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Acker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Acker").field("delivery_tag", &self.delivery_tag).finish_non_exhaustive()
+    }
+}

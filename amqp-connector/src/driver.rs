@@ -1,0 +1,332 @@
+//! The one task of a connection: it owns the transport and moves octets, and nothing else.
+//!
+//! Each poll goes round: read a bounded batch of frames, hand it to the session under one lock together
+//! with the clock, take what there is to write, write it. Reading never waits for a write, so a peer that
+//! finishes writing before it reads cannot hang us. All protocol is the session's.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use amqp_types::frame::Frame;
+use bytes::BytesMut;
+use futures_core::Stream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, Sleep};
+use tokio_util::codec::Framed;
+
+use crate::codec::{CodecError, FrameCodec};
+use crate::session::{Segment, Session};
+use crate::shared::Shared;
+
+/// Frames, and octets, handed to the session under one lock.
+const BATCH_FRAMES: usize = 512;
+const BATCH_OCTETS: usize = 512 << 10;
+/// Slices of one vectored write.
+const SLICES: usize = 64;
+/// Rounds of one poll; after them other tasks get their turn.
+const ROUNDS: usize = 16;
+
+/// The future that runs a connection over the transport `T`.
+///
+/// [`Greeted::authenticate`](crate::Greeted::authenticate) spawns it on the current tokio runtime;
+/// [`Greeted::authenticate_with_driver`](crate::Greeted::authenticate_with_driver) hands it out, to be
+/// awaited or spawned elsewhere, inside a tokio runtime with time enabled. It ends when the connection is
+/// closed and the transport shut down.
+///
+/// # Drop
+///
+/// Dropping it ends the connection at once: every waiter gets the reason. That needs no runtime.
+#[must_use = "the connection makes no progress unless its driver is polled"]
+pub struct Driver<T> {
+    shared: Arc<Shared>,
+    framed: Framed<T, FrameCodec>,
+    batch: Vec<Frame>,
+    /// What is being written; the first segment's octets before `offset` are done.
+    queue: VecDeque<Segment>,
+    offset: usize,
+    /// Octets written, and chunks emptied, since the session was told last.
+    written: usize,
+    spent: Vec<BytesMut>,
+    sleep: Option<Pin<Box<Sleep>>>,
+    state: DriverState,
+}
+
+enum DriverState {
+    Running,
+    /// Writing failed; what the peer said before is read first, since it may tell why.
+    WriteFailed(Option<io::Error>),
+    /// The session is closed: the rest is written and the transport shut down.
+    Finishing,
+    Done,
+}
+
+/// What one look at the transport's inbound side gave.
+enum Read {
+    /// There may be more.
+    More,
+    Pending,
+    /// The session does not want to read now.
+    Paused,
+    End(Option<CodecError>),
+}
+
+/// What the session told under the lock.
+struct View {
+    closed: bool,
+    wants_read: bool,
+    timeout: Option<Instant>,
+}
+
+impl<T> Driver<T> {
+    pub(crate) fn new(shared: Arc<Shared>, framed: Framed<T, FrameCodec>) -> Self {
+        Self {
+            shared,
+            framed,
+            batch: Vec::new(),
+            queue: VecDeque::new(),
+            offset: 0,
+            written: 0,
+            spent: Vec::new(),
+            sleep: None,
+            state: DriverState::Running,
+        }
+    }
+
+    /// Drops what was written from the queue.
+    fn advance(&mut self, mut octets: usize) {
+        self.written += octets;
+        while let Some(front) = self.queue.front() {
+            let left = front.as_slice().len() - self.offset;
+            if octets < left {
+                self.offset += octets;
+                return;
+            }
+            octets -= left;
+            self.offset = 0;
+            if let Some(Segment::Chunk(chunk)) = self.queue.pop_front() {
+                self.spent.push(chunk);
+            }
+        }
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
+    fn poll_read_batch(&mut self, cx: &mut Context<'_>) -> Read {
+        let mut octets = 0;
+        while self.batch.len() < BATCH_FRAMES && octets < BATCH_OCTETS {
+            match Pin::new(&mut self.framed).poll_next(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    octets += frame.payload.len();
+                    self.batch.push(frame);
+                }
+                Poll::Ready(Some(Err(error))) => return Read::End(Some(error)),
+                Poll::Ready(None) => return Read::End(None),
+                Poll::Pending => return Read::Pending,
+            }
+        }
+        // The decoder may hold more whole frames, and then no waker is registered for them.
+        Read::More
+    }
+
+    /// One lock: in goes what was read and the time, out comes what is to be written.
+    fn exchange(&mut self, cx: &mut Context<'_>, read: &mut Read, now: Instant) -> View {
+        let Self { shared, batch, queue, written, spent, state, .. } = self;
+        shared.with(|session| {
+            if !batch.is_empty() {
+                session.handle_received(now);
+                for frame in batch.drain(..) {
+                    session.handle_frame(frame, now);
+                }
+            }
+            handle_end(session, read, state);
+            session.handle_timeout(now);
+            session.ensure_close_deadline(now);
+            let drained = queue.is_empty();
+            session.handle_written(std::mem::take(written), drained, now);
+            for chunk in spent.drain(..) {
+                session.recycle(chunk);
+            }
+            if drained && !matches!(state, DriverState::WriteFailed(_)) {
+                session.take_output(queue);
+            }
+            session.set_driver(cx.waker());
+            View {
+                closed: session.is_closed(),
+                wants_read: session.wants_read(),
+                timeout: session.poll_timeout(),
+            }
+        })
+    }
+
+    /// Writes what was taken. Ready once all of it is written and flushed.
+    fn poll_write_queue(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.queue.is_empty() {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let mut count = 0;
+            let mut skip = self.offset;
+            for (slice, segment) in slices.iter_mut().zip(&self.queue) {
+                let octets = segment.as_slice();
+                *slice = IoSlice::new(octets.get(skip..).unwrap_or_default());
+                skip = 0;
+                count += 1;
+            }
+            let io = Pin::new(self.framed.get_mut());
+            let slices = slices.get(..count).unwrap_or_default();
+            let result = match io.is_write_vectored() {
+                true => io.poll_write_vectored(cx, slices),
+                false => io.poll_write(cx, slices.first().map_or(&[], |slice| slice)),
+            };
+            match result {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(octets)) => self.advance(octets),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Pin::new(self.framed.get_mut()).poll_flush(cx)
+    }
+
+    /// Arms the timer for `timeout`. True if that is past already.
+    fn poll_timer(&mut self, cx: &mut Context<'_>, timeout: Option<Instant>) -> bool {
+        let Some(at) = timeout else { return false };
+        match &mut self.sleep {
+            None => self.sleep = Some(Box::pin(tokio::time::sleep_until(at))),
+            // An armed timer that fires too early costs one look; re-arming it on every write, two.
+            Some(sleep) if sleep.deadline() > at || sleep.is_elapsed() => sleep.as_mut().reset(at),
+            Some(_) => {}
+        }
+        let Some(sleep) = &mut self.sleep else { return false };
+        if sleep.as_mut().poll(cx).is_pending() {
+            return false;
+        }
+        // It was armed for something earlier: arm it for what is due now.
+        if at > Instant::now() {
+            sleep.as_mut().reset(at);
+            return sleep.as_mut().poll(cx).is_ready();
+        }
+        true
+    }
+
+    /// One round. Ready: the connection is over. Pending with `true`: another round is worth it.
+    fn poll_round(&mut self, cx: &mut Context<'_>, wants_read: &mut bool) -> Poll<bool> {
+        let finishing = matches!(self.state, DriverState::Finishing);
+        let mut read = match finishing || !*wants_read {
+            true => Read::Paused,
+            false => self.poll_read_batch(cx),
+        };
+        let view = self.exchange(cx, &mut read, Instant::now());
+        *wants_read = view.wants_read;
+        if view.closed && matches!(self.state, DriverState::Running) {
+            self.state = DriverState::Finishing;
+            return Poll::Ready(true);
+        }
+        if finishing {
+            return self.poll_finish(cx, view.timeout);
+        }
+        let wrote = match self.state {
+            DriverState::WriteFailed(_) => Poll::Pending,
+            _ => self.poll_write_queue(cx),
+        };
+        match wrote {
+            Poll::Ready(Err(error)) => {
+                self.state = DriverState::WriteFailed(Some(error));
+                return Poll::Ready(true);
+            }
+            Poll::Ready(Ok(())) if self.written > 0 => return Poll::Ready(true),
+            Poll::Ready(Ok(())) | Poll::Pending => {}
+        }
+        let resumed = matches!(read, Read::Paused) && view.wants_read;
+        let due = self.poll_timer(cx, view.timeout);
+        match matches!(read, Read::More) || resumed || due {
+            true => Poll::Ready(true),
+            false => Poll::Ready(false),
+        }
+    }
+
+    /// Writes the last octets and shuts the transport down, or gives that up at the deadline.
+    fn poll_finish(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<bool> {
+        let done = match self.poll_write_queue(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Err(_)) => Poll::Ready(()),
+            // The session may hold more than one turn.
+            Poll::Ready(Ok(())) if self.written > 0 => return Poll::Ready(true),
+            Poll::Ready(Ok(())) => Pin::new(self.framed.get_mut()).poll_shutdown(cx).map(|_| ()),
+        };
+        if done.is_ready() || self.poll_timer(cx, deadline) {
+            self.state = DriverState::Done;
+            return Poll::Ready(true);
+        }
+        Poll::Ready(false)
+    }
+}
+
+/// The end of the inbound side, or of the outbound side once the inbound one has nothing more to say.
+fn handle_end(session: &mut Session, read: &mut Read, state: &mut DriverState) {
+    match std::mem::replace(read, Read::Pending) {
+        Read::End(end) => {
+            let failed = match state {
+                DriverState::WriteFailed(error) => error.take(),
+                _ => None,
+            };
+            match end {
+                Some(CodecError::Frame(error)) => session.handle_frame_error(&error),
+                Some(CodecError::Io(error)) => session.handle_io_end(Some(error)),
+                None => session.handle_io_end(failed),
+            }
+        }
+        quiet @ (Read::Pending | Read::Paused) => {
+            if let DriverState::WriteFailed(error) = state {
+                session.handle_io_end(error.take());
+                session.drop_output();
+            }
+            *read = quiet;
+        }
+        Read::More => *read = Read::More,
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Future for Driver<T> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let mut wants_read = this.shared.with(|session| session.wants_read());
+        for _ in 0..ROUNDS {
+            if matches!(this.state, DriverState::Done) {
+                this.finish();
+                return Poll::Ready(());
+            }
+            match this.poll_round(cx, &mut wants_read) {
+                Poll::Ready(true) => {}
+                Poll::Ready(false) | Poll::Pending => return Poll::Pending,
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl<T> Driver<T> {
+    /// Nothing moves any more: whoever still waits gets the reason.
+    fn finish(&mut self) {
+        self.queue.clear();
+        self.shared.with(Session::handle_driver_gone);
+    }
+}
+
+impl<T> Drop for Driver<T> {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+impl<T> fmt::Debug for Driver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,344 @@
+//! What can go wrong once a connection is open, and who ended it.
+//!
+//! [`Error`] is what every call of a handle returns; [`CloseReason`] is the one immutable account of
+//! an ending that all handles of a channel or connection share. Failures while connecting have a type
+//! of their own ([`ConnectError`](crate::ConnectError)). Nothing here does I/O or holds a lock.
+
+use std::fmt;
+use std::io;
+use std::panic::Location;
+use std::sync::Arc;
+
+use amqp_types::protocol::ReplyCode;
+use amqp_types::{EncodeError, InvalidShortStr};
+
+/// Shorthand for results of the connector's calls.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a call on a handle did not give its result. Cheap to clone; ask it with [`Error::kind`].
+#[derive(Clone)]
+pub struct Error {
+    kind: ErrorKind,
+    detail: Detail,
+}
+
+#[derive(Clone)]
+enum Detail {
+    Closed(Arc<CloseReason>),
+    ShortStr(InvalidShortStr),
+    Encode(EncodeError),
+    Text(&'static str),
+    Unsupported { what: &'static str },
+}
+
+/// The classes of [`Error`], to match on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The connection is closed; [`Error::close_reason`] says by whom and why.
+    ConnectionClosed,
+    /// The channel is closed, the connection may live on; see [`Error::close_reason`].
+    ChannelClosed,
+    /// The call's deadline passed before the peer answered.
+    Timeout,
+    /// The delivery belongs to an earlier incarnation of its channel; nothing was sent.
+    Stale,
+    /// An argument cannot be sent; nothing was sent.
+    Invalid,
+    /// The specification this build speaks lacks what was asked for; nothing was sent.
+    Unsupported,
+    /// A bound was reached (channels, unawaited confirmations); nothing was sent.
+    Limit,
+    /// The peer has blocked or paused publishing and the call was told not to wait; nothing was sent.
+    Blocked,
+}
+
+impl Error {
+    pub(crate) fn connection_closed(reason: Arc<CloseReason>) -> Self {
+        Self { kind: ErrorKind::ConnectionClosed, detail: Detail::Closed(reason) }
+    }
+
+    pub(crate) fn closed(reason: Arc<CloseReason>) -> Self {
+        let kind = match reason.scope() {
+            Scope::Connection => ErrorKind::ConnectionClosed,
+            Scope::Channel(_) => ErrorKind::ChannelClosed,
+        };
+        Self { kind, detail: Detail::Closed(reason) }
+    }
+
+    pub(crate) fn invalid(text: &'static str) -> Self {
+        Self { kind: ErrorKind::Invalid, detail: Detail::Text(text) }
+    }
+
+    pub(crate) fn limit(text: &'static str) -> Self {
+        Self { kind: ErrorKind::Limit, detail: Detail::Text(text) }
+    }
+
+    pub(crate) fn blocked(text: &'static str) -> Self {
+        Self { kind: ErrorKind::Blocked, detail: Detail::Text(text) }
+    }
+
+    pub(crate) fn timeout(method: &'static str) -> Self {
+        Self { kind: ErrorKind::Timeout, detail: Detail::Text(method) }
+    }
+
+    pub(crate) fn stale() -> Self {
+        let text = "the delivery belongs to an earlier incarnation of its channel";
+        Self { kind: ErrorKind::Stale, detail: Detail::Text(text) }
+    }
+
+    pub(crate) fn unsupported(what: &'static str) -> Self {
+        Self { kind: ErrorKind::Unsupported, detail: Detail::Unsupported { what } }
+    }
+
+    /// The class of this error.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// Who closed the channel or connection and why, where that is the cause.
+    #[must_use]
+    pub fn close_reason(&self) -> Option<&CloseReason> {
+        match &self.detail {
+            Detail::Closed(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// Whether the same call may succeed on a new channel or connection, without a change to it.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self.kind {
+            ErrorKind::Timeout | ErrorKind::Blocked | ErrorKind::Stale => true,
+            ErrorKind::ConnectionClosed => {
+                self.close_reason().is_some_and(|reason| match reason.initiator() {
+                    Initiator::Peer => {
+                        reason.code().is_none_or(|code| code == ReplyCode::CONNECTION_FORCED)
+                    }
+                    Initiator::Library => reason.code().is_none(),
+                    Initiator::Application => false,
+                })
+            }
+            _ => false,
+        }
+    }
+}
+
+impl From<InvalidShortStr> for Error {
+    fn from(error: InvalidShortStr) -> Self {
+        Self { kind: ErrorKind::Invalid, detail: Detail::ShortStr(error) }
+    }
+}
+
+impl From<EncodeError> for Error {
+    fn from(error: EncodeError) -> Self {
+        Self { kind: ErrorKind::Invalid, detail: Detail::Encode(error) }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.detail, self.kind) {
+            (Detail::Closed(reason), _) => reason.fmt(f),
+            (Detail::ShortStr(error), _) => error.fmt(f),
+            (Detail::Encode(error), _) => error.fmt(f),
+            (Detail::Unsupported { what }, _) => write!(
+                f,
+                "{what} does not exist in AMQP specification \"{}\", which this build speaks",
+                amqp_types::protocol::NAME
+            ),
+            (Detail::Text(method), ErrorKind::Timeout) => {
+                write!(f, "the peer did not answer {method} within the call's deadline")
+            }
+            (Detail::Text(text), _) => f.write_str(text),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Error({:?}: {self})", self.kind)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.detail {
+            Detail::Closed(reason) => {
+                reason.io.as_ref().map(|io| io as &(dyn std::error::Error + 'static))
+            }
+            Detail::ShortStr(error) => Some(error),
+            Detail::Encode(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// Who brought an ending about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Initiator {
+    /// The program that uses this library: it called `close`, or dropped the last handle.
+    Application,
+    /// This library: a broken rule of the protocol, a missed heartbeat, a deadline.
+    Library,
+    /// The broker, by a close method or by ending the transport.
+    Peer,
+}
+
+/// What ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// The whole connection.
+    Connection,
+    /// One channel, by its number.
+    Channel(u16),
+}
+
+/// Why a channel or a connection ended. One value is shared by every handle and waiter of it.
+#[derive(Debug)]
+pub struct CloseReason {
+    scope: Scope,
+    initiator: Initiator,
+    code: Option<ReplyCode>,
+    text: String,
+    method: Option<&'static str>,
+    place: Option<&'static Location<'static>>,
+    io: Option<io::Error>,
+}
+
+impl CloseReason {
+    pub(crate) fn new(scope: Scope, initiator: Initiator, text: impl Into<String>) -> Self {
+        Self {
+            scope,
+            initiator,
+            code: None,
+            text: text.into(),
+            method: None,
+            place: None,
+            io: None,
+        }
+    }
+
+    pub(crate) fn with_code(mut self, code: ReplyCode) -> Self {
+        self.code = Some(code);
+        self
+    }
+
+    pub(crate) fn with_method(mut self, method: Option<&'static str>) -> Self {
+        self.method = method;
+        self
+    }
+
+    pub(crate) fn with_place(mut self, place: Option<&'static Location<'static>>) -> Self {
+        self.place = place;
+        self
+    }
+
+    pub(crate) fn with_io(mut self, error: io::Error) -> Self {
+        self.io = Some(error);
+        self
+    }
+
+    /// What ended: the connection, or one channel of it.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    /// Who ended it.
+    #[must_use]
+    pub fn initiator(&self) -> Initiator {
+        self.initiator
+    }
+
+    /// The reply code of the close method, where one was sent. Codes that the compiled specification
+    /// does not name are kept as they came.
+    #[must_use]
+    pub fn code(&self) -> Option<ReplyCode> {
+        self.code
+    }
+
+    /// The reply text of the close method, or this library's own words.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The name of the method that the peer blames, such as `queue.declare`.
+    #[must_use]
+    pub fn method(&self) -> Option<&'static str> {
+        self.method
+    }
+
+    /// Where in the program the blamed call was made, when one call is to blame.
+    #[must_use]
+    pub fn place(&self) -> Option<&'static Location<'static>> {
+        self.place
+    }
+
+    /// The transport's error, when that ended the connection.
+    #[must_use]
+    pub fn io_error(&self) -> Option<&io::Error> {
+        self.io.as_ref()
+    }
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.scope {
+            Scope::Connection => f.write_str("connection closed by ")?,
+            Scope::Channel(id) => write!(f, "channel {id} closed by ")?,
+        }
+        f.write_str(match self.initiator {
+            Initiator::Application => "the application",
+            Initiator::Library => "this library",
+            Initiator::Peer => "the peer",
+        })?;
+        if let Some(code) = self.code {
+            write!(f, ": {code}")?;
+        }
+        if !self.text.is_empty() {
+            write!(f, ": {}", self.text)?;
+        }
+        if let Some(method) = self.method {
+            write!(f, " (caused by {method}")?;
+            if let Some(place) = self.place {
+                write!(f, " at {place}")?;
+            }
+            f.write_str(")")?;
+        }
+        if let Some(io) = &self.io {
+            write!(f, ": {io}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn error_is_small_and_names_the_method() {
+        assert!(size_of::<Error>() <= 48, "{}", size_of::<Error>());
+        let reason = CloseReason::new(Scope::Channel(3), Initiator::Peer, "no queue 'x'")
+            .with_code(ReplyCode::NOT_FOUND)
+            .with_method(Some("queue.bind"));
+        let error = Error::closed(Arc::new(reason));
+        assert_eq!(error.kind(), ErrorKind::ChannelClosed);
+        let shown = error.to_string();
+        assert!(shown.contains("channel 3") && shown.contains("404"), "{shown}");
+        assert!(shown.contains("no queue 'x'") && shown.contains("queue.bind"), "{shown}");
+        assert!(!error.is_transient());
+    }
+
+    #[test]
+    fn a_forced_close_is_transient_and_our_own_is_not() {
+        let forced = CloseReason::new(Scope::Connection, Initiator::Peer, "shutdown")
+            .with_code(ReplyCode::CONNECTION_FORCED);
+        assert!(Error::closed(Arc::new(forced)).is_transient());
+        let ours = CloseReason::new(Scope::Connection, Initiator::Application, "");
+        assert!(!Error::closed(Arc::new(ours)).is_transient());
+    }
+}

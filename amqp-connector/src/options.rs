@@ -1,0 +1,159 @@
+//! The limits and intervals of a connection: what the user asks for, and what was negotiated.
+//!
+//! Read by the handshake (negotiation) and the session (budgets, deadlines). Plain values only.
+
+use std::time::Duration;
+
+use amqp_types::protocol;
+use amqp_types::protocol::connection::{Tune, TuneOk};
+
+/// Bounds on what one connection may hold and how long it may take; part of
+/// [`Connector`](crate::Connector).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Options {
+    /// Highest channel number to ask for; `0` means no limit of our own. Default 2047.
+    pub channel_max: u16,
+    /// Largest frame to ask for, in octets, the eight of its envelope included; `0` means no limit of
+    /// our own. Frames over the negotiated size are refused before they are buffered, and a negotiated
+    /// "no limit" still is held to 1 MiB. Default 131072.
+    pub frame_max: u32,
+    /// Heartbeat interval: `None` takes the server's, `Some(Duration::ZERO)` turns heartbeats off,
+    /// anything else is sent as whole seconds, at least one, and at most the server's. Default `None`.
+    pub heartbeat: Option<Duration>,
+    /// Deadline of each handshake step: reaching the server and its greeting, then authentication and
+    /// opening the virtual host. Default 30 seconds.
+    pub connect_timeout: Duration,
+    /// How long a call waits for its reply; the time the broker blocks us does not count. A call that
+    /// stays unanswered for twice this long closes its channel. Default 30 seconds.
+    pub call_timeout: Duration,
+    /// How long closing may take before the socket is dropped. Default 5 seconds.
+    pub close_timeout: Duration,
+    /// Octets that may wait to be written before publishers are made to wait. A larger message is let in
+    /// alone; acknowledgements, calls and heartbeats are exempt. Default 4 MiB.
+    pub outbound_budget: usize,
+    /// Octets of deliveries that may wait in one consumer's queue; past it the consumer is ended with
+    /// [`ConsumerEnd::Overflow`](crate::ConsumerEnd::Overflow). Default 64 MiB.
+    pub consumer_budget: usize,
+    /// Largest inbound body in octets; a larger one closes its channel. Default 128 MiB.
+    pub body_max: u64,
+    /// Publishes that may be unconfirmed, or confirmed but unawaited, on one channel before publishers
+    /// wait. Default 65536.
+    pub unconfirmed_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            channel_max: 2047,
+            frame_max: 131_072,
+            heartbeat: None,
+            connect_timeout: Duration::from_secs(30),
+            call_timeout: Duration::from_secs(30),
+            close_timeout: Duration::from_secs(5),
+            outbound_budget: 4 << 20,
+            consumer_budget: 64 << 20,
+            body_max: 128 << 20,
+            unconfirmed_max: 65_536,
+        }
+    }
+}
+
+/// The cap held on an inbound frame when both sides asked for "no limit".
+const UNLIMITED_FRAME_CAP: u32 = 1 << 20;
+
+/// What both sides agreed on in `connection.tune` and `tune-ok`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Tuning {
+    /// Highest usable channel number.
+    pub channel_max: u16,
+    /// Largest frame in octets, envelope included.
+    pub frame_max: u32,
+    /// Heartbeat interval in seconds; `0` is off.
+    pub heartbeat: u16,
+}
+
+impl Tuning {
+    /// The smaller of ours and the server's, where zero means "no limit"; never a value above the offer,
+    /// which brokers answer by a silent close.
+    pub(crate) fn negotiate(options: &Options, offer: &Tune) -> (Self, TuneOk) {
+        let channel_max =
+            smaller_non_zero(u32::from(options.channel_max), offer.channel_max.into());
+        let wanted = match options.frame_max {
+            0 => 0,
+            size => size.max(protocol::FRAMING.min_size),
+        };
+        let frame_max = smaller_non_zero(wanted, offer.frame_max);
+        let heartbeat = heartbeat(options.heartbeat, offer.heartbeat);
+        let sent_channel_max = u16::try_from(channel_max).unwrap_or(u16::MAX);
+        let reply = TuneOk { channel_max: sent_channel_max, frame_max, heartbeat };
+        let tuning = Self {
+            channel_max: if sent_channel_max == 0 { u16::MAX } else { sent_channel_max },
+            frame_max: if frame_max == 0 { UNLIMITED_FRAME_CAP } else { frame_max },
+            heartbeat,
+        };
+        (tuning, reply)
+    }
+}
+
+fn smaller_non_zero(ours: u32, theirs: u32) -> u32 {
+    match (ours, theirs) {
+        (0, n) | (n, 0) => n,
+        (a, b) => a.min(b),
+    }
+}
+
+fn heartbeat(wanted: Option<Duration>, offered: u16) -> u16 {
+    match wanted {
+        None => offered,
+        Some(Duration::ZERO) => 0,
+        Some(interval) => {
+            let seconds = u16::try_from(interval.as_secs().max(1)).unwrap_or(u16::MAX);
+            if offered == 0 { seconds } else { seconds.min(offered) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offer(channel_max: u16, frame_max: u32, heartbeat: u16) -> Tune {
+        Tune { channel_max, frame_max, heartbeat }
+    }
+
+    #[test]
+    fn never_answers_above_the_offer() {
+        let (tuning, reply) = Tuning::negotiate(&Options::default(), &offer(100, 8192, 60));
+        assert_eq!((reply.channel_max, reply.frame_max, reply.heartbeat), (100, 8192, 60));
+        assert_eq!(tuning.frame_max, 8192);
+    }
+
+    #[test]
+    fn zero_is_no_limit_and_keeps_our_own_cap() {
+        let options = Options { channel_max: 0, frame_max: 0, ..Options::default() };
+        let (tuning, reply) = Tuning::negotiate(&options, &offer(0, 0, 0));
+        assert_eq!((reply.channel_max, reply.frame_max, reply.heartbeat), (0, 0, 0));
+        assert_eq!((tuning.channel_max, tuning.frame_max), (u16::MAX, UNLIMITED_FRAME_CAP));
+        let (tuning, reply) = Tuning::negotiate(&Options::default(), &offer(0, 0, 0));
+        assert_eq!((reply.channel_max, reply.frame_max), (2047, 131_072));
+        assert_eq!(tuning.frame_max, 131_072);
+    }
+
+    #[test]
+    fn a_frame_max_below_the_minimum_is_raised_to_it() {
+        let options = Options { frame_max: 100, ..Options::default() };
+        let (tuning, _) = Tuning::negotiate(&options, &offer(0, 0, 0));
+        assert_eq!(tuning.frame_max, protocol::FRAMING.min_size);
+    }
+
+    #[test]
+    fn heartbeats_can_be_off_shorter_or_the_servers() {
+        assert_eq!(heartbeat(None, 60), 60);
+        assert_eq!(heartbeat(Some(Duration::ZERO), 60), 0);
+        assert_eq!(heartbeat(Some(Duration::from_secs(10)), 60), 10);
+        assert_eq!(heartbeat(Some(Duration::from_secs(90)), 60), 60);
+        assert_eq!(heartbeat(Some(Duration::from_millis(5)), 0), 1);
+    }
+}

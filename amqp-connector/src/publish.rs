@@ -1,0 +1,305 @@
+//! Publishing as the user sees it: the message, the future that gets it accepted, and its outcome.
+//!
+//! All state is the session's; these types hold a ticket and a handle. Called from [`Channel`].
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use amqp_types::protocol::{ReplyCode, basic};
+use amqp_types::{Body, InvalidShortStr, ShortStr};
+use bytes::Bytes;
+
+use crate::channel::ChannelHandle;
+use crate::error::{CloseReason, Error, Result};
+use crate::session::{Message, Place};
+
+/// A message and where it goes; see [`Channel::basic_publish`](crate::Channel::basic_publish).
+///
+/// ```
+/// use amqp_connector::{BasicPublish, basic};
+///
+/// let publish = BasicPublish::new("", "jobs", "the work")
+///     .mandatory(true)
+///     .properties(basic::Properties { delivery_mode: Some(2), ..Default::default() });
+/// # let _ = publish;
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a message is sent by `Channel::basic_publish`"]
+pub struct BasicPublish {
+    pub(crate) method: basic::Publish,
+    pub(crate) properties: basic::Properties,
+    pub(crate) body: Bytes,
+    invalid: Option<InvalidShortStr>,
+}
+
+impl BasicPublish {
+    /// A message to an exchange (`""` is the default one, which routes to the queue named by the
+    /// routing key). A name over 255 octets is refused when it is published.
+    pub fn new<E, K>(exchange: E, routing_key: K, body: impl Into<Bytes>) -> Self
+    where
+        E: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
+        K: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
+    {
+        let mut invalid = None;
+        let method = basic::Publish {
+            exchange: crate::name::short_str(exchange, &mut invalid),
+            routing_key: crate::name::short_str(routing_key, &mut invalid),
+            ..Default::default()
+        };
+        Self { method, properties: basic::Properties::default(), body: body.into(), invalid }
+    }
+
+    /// Whether the broker gives the message back when it can route it to no queue.
+    pub fn mandatory(mut self, mandatory: bool) -> Self {
+        self.method.mandatory = mandatory;
+        self
+    }
+
+    /// Whether the broker gives the message back when no consumer can take it at once. RabbitMQ
+    /// refuses this flag by closing the connection with 540.
+    pub fn immediate(mut self, immediate: bool) -> Self {
+        self.method.immediate = immediate;
+        self
+    }
+
+    /// The message's properties.
+    pub fn properties(mut self, properties: basic::Properties) -> Self {
+        self.properties = properties;
+        self
+    }
+
+    pub(crate) fn into_message(self, detached: bool) -> Result<Message> {
+        let Self { method: publish, properties, body, invalid } = self;
+        match invalid {
+            Some(invalid) => Err(invalid.into()),
+            None => Ok(Message { publish, properties, body, detached }),
+        }
+    }
+}
+
+/// What became of a published message.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// The broker has taken responsibility for the message.
+    Acked,
+    /// The broker could not take responsibility for it.
+    Nacked,
+    /// The broker could not route it and gave it back.
+    Returned(Box<Returned>),
+    /// Nobody can tell: the broker's answer did not come, or did not fit.
+    Unknown(UnknownReason),
+    /// The message was handed over; the channel is not in confirm mode, or the specification has none.
+    Accepted,
+}
+
+impl Outcome {
+    /// Whether the broker has taken responsibility for the message.
+    #[must_use]
+    pub fn is_acked(&self) -> bool {
+        matches!(self, Self::Acked)
+    }
+}
+
+/// Why the outcome of a publish is unknown.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum UnknownReason {
+    /// The channel or connection ended before the broker answered.
+    Closed(Arc<CloseReason>),
+    /// A message came back that is none of those pending, so this one may be meant.
+    UnmatchedReturn,
+}
+
+impl fmt::Display for UnknownReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed(reason) => reason.fmt(f),
+            Self::UnmatchedReturn => f.write_str("a returned message fits no pending publish"),
+        }
+    }
+}
+
+/// A message that the broker gave back (`basic.return`).
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Returned {
+    /// Why, as a number: 312 where no queue is bound.
+    pub reply_code: ReplyCode,
+    /// Why, in the broker's words.
+    pub reply_text: ShortStr,
+    /// The exchange it was published to.
+    pub exchange: ShortStr,
+    /// The routing key it was published with.
+    pub routing_key: ShortStr,
+    /// Its properties.
+    pub properties: basic::Properties,
+    /// Its body.
+    pub body: Body,
+}
+
+impl Returned {
+    pub(crate) fn new(method: basic::Return, properties: basic::Properties, body: Body) -> Self {
+        Self {
+            reply_code: ReplyCode(method.reply_code),
+            reply_text: method.reply_text,
+            exchange: method.exchange,
+            routing_key: method.routing_key,
+            properties,
+            body,
+        }
+    }
+}
+
+/// The future of [`Channel::basic_publish`](crate::Channel::basic_publish): resolves when the message
+/// is accepted for sending, to the [`Confirmation`] of its outcome.
+///
+/// # Cancel safety
+///
+/// Dropped before it resolves, nothing was sent and nothing will be.
+#[must_use = "nothing is published until this future is awaited"]
+pub struct Publish {
+    channel: Arc<ChannelHandle>,
+    message: Option<Message>,
+    error: Option<Error>,
+    place: Place,
+}
+
+impl Publish {
+    pub(crate) fn new(channel: Arc<ChannelHandle>, message: Result<Message>) -> Self {
+        let (message, error) = match message {
+            Ok(message) => (Some(message), None),
+            Err(error) => (None, Some(error)),
+        };
+        Self { channel, message, error, place: Place::None }
+    }
+
+    /// Encodes the message if it may go at once, and fails with `Blocked` otherwise.
+    pub(crate) fn try_now(mut self) -> Result<Confirmation> {
+        if let Some(error) = self.error.take() {
+            return Err(error);
+        }
+        match self.poll_session(None) {
+            Poll::Ready(result) => result,
+            // Without a waker the session answers at once.
+            Poll::Pending => Err(Error::blocked("the publish would have to wait")),
+        }
+    }
+
+    fn poll_session(&mut self, waker: Option<&std::task::Waker>) -> Poll<Result<Confirmation>> {
+        let Self { channel, message, place, .. } = self;
+        let key = channel.key();
+        let accepted =
+            channel.shared().with(|session| session.poll_publish(key, message, place, waker));
+        let accepted = ready!(accepted)?;
+        // What the session did not keep is dropped here, outside its lock.
+        self.message = None;
+        let state = match accepted.tag {
+            Some(tag) => State::Pending { channel: self.channel.clone(), tag },
+            None => State::Accepted,
+        };
+        Poll::Ready(Ok(Confirmation { state }))
+    }
+}
+
+impl Future for Publish {
+    type Output = Result<Confirmation>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // A tight loop of publishes must leave the driver its turns on a current-thread runtime.
+        let coop = ready!(tokio::task::coop::poll_proceed(cx));
+        let this = &mut *self;
+        if let Some(error) = this.error.take() {
+            return Poll::Ready(Err(error));
+        }
+        let result = ready!(this.poll_session(Some(cx.waker())));
+        coop.made_progress();
+        Poll::Ready(result)
+    }
+}
+
+impl Drop for Publish {
+    fn drop(&mut self) {
+        if !matches!(self.place, Place::None) {
+            let Self { channel, place, .. } = self;
+            let key = channel.key();
+            channel.shared().with(|session| session.leave(key, place));
+        }
+    }
+}
+
+impl fmt::Debug for Publish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Publish").field("channel", &self.channel.key().id).finish_non_exhaustive()
+    }
+}
+
+/// The outcome of one publish, to await or to drop.
+///
+/// It resolves exactly once, whatever happens: the end of the channel or connection makes it
+/// [`Outcome::Unknown`]. On a channel without confirms it is [`Outcome::Accepted`] at once. Dropping it
+/// forgets the outcome; the message is not affected.
+///
+/// # Cancel safety
+///
+/// It may be polled again after having been dropped out of a `select!`, by reference.
+#[must_use = "the outcome of the publish is known only by awaiting this"]
+pub struct Confirmation {
+    state: State,
+}
+
+enum State {
+    Accepted,
+    Pending { channel: Arc<ChannelHandle>, tag: u64 },
+    Done,
+}
+
+impl Confirmation {
+    /// The publish's number on its channel, counted from 1 since confirm mode was selected; `None`
+    /// without confirms.
+    #[must_use]
+    pub fn delivery_tag(&self) -> Option<u64> {
+        match &self.state {
+            State::Pending { tag, .. } => Some(*tag),
+            State::Accepted | State::Done => None,
+        }
+    }
+}
+
+impl Future for Confirmation {
+    type Output = Outcome;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let coop = ready!(tokio::task::coop::poll_proceed(cx));
+        let State::Pending { channel, tag } = &self.state else {
+            coop.made_progress();
+            self.state = State::Done;
+            return Poll::Ready(Outcome::Accepted);
+        };
+        let (key, tag) = (channel.key(), *tag);
+        let outcome =
+            ready!(channel.shared().with(|session| session.poll_confirm(key, tag, cx.waker())));
+        coop.made_progress();
+        self.state = State::Done;
+        Poll::Ready(outcome.unwrap_or(Outcome::Accepted))
+    }
+}
+
+impl Drop for Confirmation {
+    fn drop(&mut self) {
+        if let State::Pending { channel, tag } = &self.state {
+            let (key, tag) = (channel.key(), *tag);
+            // What it gives is dropped here, outside the lock.
+            drop(channel.shared().with(|session| session.detach_confirm(key, tag)));
+        }
+    }
+}
+
+impl fmt::Debug for Confirmation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Confirmation").field("delivery_tag", &self.delivery_tag()).finish()
+    }
+}

@@ -1,0 +1,346 @@
+//! Operations that expect a reply: sending, matching, abandoning and timing out calls.
+//!
+//! Called by the futures of `crate::call` and by `incoming`. The undoing of what an abandoned call
+//! brought about lives here too.
+
+use std::panic::Location;
+use std::task::{Poll, Waker};
+
+use amqp_types::protocol::{self, Method, basic, queue};
+use amqp_types::{AnyMethod, Body, Method as _, Reply, ShortStr};
+use tokio::time::Instant;
+
+use super::Session;
+use super::calls::{CallOptions, CallReply, CallSlot, PendingCall, Undo};
+use super::channel::{ChannelKey, ChannelPhase};
+use super::consumer::{ConsumerState, Phase};
+use crate::error::{CloseReason, Error, Initiator, Result, Scope};
+
+/// The key of channel 0, which carries the connection's own calls.
+pub(crate) const CONTROL: ChannelKey = ChannelKey { id: 0, epoch: 0 };
+
+/// A call that was sent. Its owner polls it to the end or abandons it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CallId {
+    key: ChannelKey,
+    id: u64,
+}
+
+impl Session {
+    /// Opens a new channel; the reply makes it usable.
+    pub(crate) fn open(&mut self, options: &CallOptions) -> Result<(ChannelKey, CallId)> {
+        self.check_open()?;
+        let Some(channel) = self.channels.allocate(self.options.body_max) else {
+            return Err(Error::limit(
+                "every channel number up to the negotiated channel-max is in use",
+            ));
+        };
+        let key = channel.key;
+        let request = protocol::channel::Open::default().into_any();
+        let id = self.send_call(key, &request, options)?;
+        Ok((key, id))
+    }
+
+    /// Sends `request` on an open channel and waits in line for its reply.
+    pub(crate) fn call(
+        &mut self,
+        key: ChannelKey,
+        request: &Method,
+        options: &CallOptions,
+    ) -> Result<CallId> {
+        if key == CONTROL {
+            self.check_open()?;
+        } else {
+            self.open_channel(key)?;
+        }
+        self.send_call(key, request, options)
+    }
+
+    fn send_call(
+        &mut self,
+        key: ChannelKey,
+        request: &Method,
+        options: &CallOptions,
+    ) -> Result<CallId> {
+        if key == CONTROL {
+            self.send_control(request)?;
+        } else {
+            self.send_method(key.id, request)?;
+        }
+        let id = self.fresh_id();
+        let consumer = self.register_consumer(key, request);
+        let deadline = options.now + options.timeout;
+        self.deadlines.insert((deadline, id), key);
+        let call = PendingCall {
+            id,
+            name: full_name(request),
+            accepts: options.accepts,
+            undo: Undo::of(request),
+            consumer,
+            place: options.place,
+            deadline: Some(deadline),
+            abandoned: false,
+        };
+        match self.channels.get(key) {
+            Some(channel) => channel.calls.push_back(call),
+            None => self.control.push_back(call),
+        }
+        self.slots.insert(id, CallSlot::Waiting(None));
+        Ok(CallId { key, id })
+    }
+
+    /// Sends a method that nothing answers.
+    pub(crate) fn send(&mut self, key: ChannelKey, method: &Method) -> Result<()> {
+        self.open_channel(key)?;
+        if let Method::Basic(basic::Method::Consume(consume)) = method
+            && consume.consumer_tag.is_empty()
+        {
+            return Err(Error::invalid("a consumer without a reply needs a tag of its own"));
+        }
+        self.send_method(key.id, method)?;
+        if let Some(id) = self.register_consumer(key, method)
+            && let Some(consumer) = self.channels.get(key).and_then(|channel| channel.consumer(id))
+        {
+            consumer.phase = Phase::Active;
+        }
+        Ok(())
+    }
+
+    /// Sends a request whose reply is for nobody but keeps its place in line.
+    pub(super) fn send_unawaited<R: Reply>(&mut self, key: ChannelKey, request: &Method) {
+        if self.send_method(key.id, request).is_err() {
+            return;
+        }
+        let call = PendingCall {
+            id: self.fresh_id(),
+            name: full_name(request),
+            accepts: R::accepts,
+            undo: Undo::Nothing,
+            consumer: None,
+            place: Location::caller(),
+            deadline: None,
+            abandoned: true,
+        };
+        if let Some(channel) = self.channels.get(key) {
+            channel.calls.push_back(call);
+        }
+    }
+
+    /// A consumer exists from the moment its request is sent, so that no delivery can come before it.
+    fn register_consumer(&mut self, key: ChannelKey, request: &Method) -> Option<u64> {
+        let Method::Basic(basic::Method::Consume(consume)) = request else { return None };
+        let id = self.fresh_id();
+        let channel = self.channels.get(key)?;
+        channel.consumers.push(ConsumerState::new(
+            id,
+            consume.consumer_tag.clone(),
+            consume.no_ack,
+        ));
+        Some(id)
+    }
+
+    /// The reply, once it is there.
+    pub(crate) fn poll_call(&mut self, call: CallId, waker: &Waker) -> Poll<Result<CallReply>> {
+        match self.slots.remove(&call.id) {
+            Some(CallSlot::Done(result, _)) => Poll::Ready(result),
+            Some(CallSlot::Waiting(old)) => {
+                let kept = match old {
+                    Some(old) if old.will_wake(waker) => old,
+                    old => {
+                        self.effects.discard_waker(old);
+                        waker.clone()
+                    }
+                };
+                self.slots.insert(call.id, CallSlot::Waiting(Some(kept)));
+                Poll::Pending
+            }
+            None => Poll::Ready(Err(Error::stale())),
+        }
+    }
+
+    /// Nobody waits for `call` any more: what its reply brings about is undone.
+    pub(crate) fn abandon_call(&mut self, call: CallId) {
+        match self.slots.remove(&call.id) {
+            Some(CallSlot::Done(Ok(reply), undo)) => self.undo(call.key, undo, reply),
+            Some(CallSlot::Waiting(waker)) => {
+                self.effects.discard_waker(waker);
+                if let Some(pending) = self.pending_call(call.key, call.id) {
+                    pending.abandoned = true;
+                }
+            }
+            Some(CallSlot::Done(Err(_), _)) | None => {}
+        }
+    }
+
+    pub(super) fn pending_call(&mut self, key: ChannelKey, id: u64) -> Option<&mut PendingCall> {
+        let calls = match self.channels.get(key) {
+            Some(channel) => &mut channel.calls,
+            None => &mut self.control,
+        };
+        calls.iter_mut().find(|call| call.id == id)
+    }
+
+    /// The deadline of a call is reached: its waiter gets `Timeout`, and it stays in line for as long
+    /// again; only then is the channel beyond saving, since the next reply could be anybody's.
+    pub(super) fn expire_call(&mut self, key: ChannelKey, id: u64, now: Instant) {
+        let timeout = self.options.call_timeout;
+        let Some(call) = self.pending_call(key, id) else { return };
+        let (name, place, second) =
+            (call.name, call.place, call.abandoned && call.deadline.is_none());
+        if second {
+            let text = format!("no reply to {name} for two deadlines");
+            let scope = match key == CONTROL {
+                true => Scope::Connection,
+                false => Scope::Channel(key.id),
+            };
+            let reason = CloseReason::new(scope, Initiator::Library, text)
+                .with_method(Some(name))
+                .with_place(Some(place));
+            match key == CONTROL {
+                true => self.terminate(reason),
+                false => self.close_channel_because(key, reason, now),
+            }
+            return;
+        }
+        call.abandoned = true;
+        call.deadline = None;
+        self.deadlines.insert((now + timeout, id), key);
+        if let Some(CallSlot::Waiting(waker)) = self.slots.remove(&id) {
+            self.effects.wake(waker);
+            self.slots.insert(id, CallSlot::Done(Err(Error::timeout(name)), Undo::Nothing));
+        }
+    }
+
+    /// A method that may be the reply to the oldest call of its channel. Gives it back if it is not.
+    pub(super) fn handle_reply(
+        &mut self,
+        key: ChannelKey,
+        method: Method,
+        content: Option<(protocol::Properties, Body)>,
+    ) -> Result<(), Method> {
+        let calls = match self.channels.get(key) {
+            Some(channel) => &mut channel.calls,
+            None => &mut self.control,
+        };
+        let info = method.info();
+        if !calls.front().is_some_and(|call| (call.accepts)(info.class_id, info.method_id)) {
+            return Err(method);
+        }
+        let Some(call) = calls.pop_front() else { return Err(method) };
+        self.forget_deadline(&call);
+        let consumer = self.settle_consumer(key, &call, &method);
+        self.note_reply(key, &method);
+        let reply = CallReply { method, content, consumer };
+        if call.abandoned {
+            self.undo(key, call.undo, reply);
+        } else if let Some(slot) = self.slots.get_mut(&call.id)
+            && let CallSlot::Waiting(waker) = slot
+        {
+            self.effects.wake(waker.take());
+            *slot = CallSlot::Done(Ok(reply), call.undo);
+        }
+        Ok(())
+    }
+
+    /// Both the first deadline and, for an overdue call, the second are found by the call's id.
+    fn forget_deadline(&mut self, call: &PendingCall) {
+        match call.deadline {
+            Some(at) => {
+                self.deadlines.remove(&(at, call.id));
+            }
+            None => self.deadlines.retain(|(_, id), _| *id != call.id),
+        }
+    }
+
+    /// State that changes with a reply, whoever asked: the mode of the channel, a cancelled consumer.
+    fn note_reply(&mut self, key: ChannelKey, method: &Method) {
+        let Some(channel) = self.channels.get(key) else { return };
+        if matches!(method, Method::Channel(protocol::channel::Method::OpenOk(_)))
+            && matches!(channel.phase, ChannelPhase::Opening)
+        {
+            channel.phase = ChannelPhase::Open;
+        }
+        amqp_types::if_spec! { confirm.select_ok => {
+            if matches!(method, Method::Confirm(protocol::confirm::Method::SelectOk(_)))
+                && channel.confirms.is_none()
+            {
+                channel.confirms = Some(super::confirm::Confirms::new());
+            }
+        } else {} }
+        if let Method::Basic(basic::Method::CancelOk(ok)) = method {
+            let tag = ok.consumer_tag.clone();
+            self.consumer_cancelled(key, &tag);
+        }
+    }
+
+    /// The consume-ok gives the consumer its name, before any delivery for it is looked at.
+    fn settle_consumer(
+        &mut self,
+        key: ChannelKey,
+        call: &PendingCall,
+        method: &Method,
+    ) -> Option<(u64, ShortStr)> {
+        let Method::Basic(basic::Method::ConsumeOk(ok)) = method else { return None };
+        let id = call.consumer?;
+        let consumer = self.channels.get(key)?.consumer(id)?;
+        consumer.tag = ok.consumer_tag.clone();
+        consumer.phase = Phase::Active;
+        Some((id, ok.consumer_tag.clone()))
+    }
+
+    /// Undoes what a reply that nobody waits for has brought about.
+    fn undo(&mut self, key: ChannelKey, undo: Undo, reply: CallReply) {
+        let CallReply { method, content, consumer } = reply;
+        if let Some((properties, body)) = content {
+            self.effects.discard(super::Garbage::Content(Box::new((properties, body))));
+        }
+        match (undo, method) {
+            (Undo::Requeue, Method::Basic(basic::Method::GetOk(get))) => {
+                self.requeue(key, get.delivery_tag);
+            }
+            (Undo::Cancel, _) => {
+                if let Some((id, _)) = consumer {
+                    self.drop_consumer(key, id);
+                }
+            }
+            (Undo::CloseChannel, Method::Channel(protocol::channel::Method::OpenOk(_))) => {
+                self.release_channel(key);
+            }
+            (Undo::DeleteQueue, Method::Queue(queue::Method::DeclareOk(ok))) => {
+                self.delete_queue(key, ok.queue);
+            }
+            _ => {}
+        }
+    }
+
+    /// Deletes a queue whose name nobody will ever learn; the reply is for nobody.
+    fn delete_queue(&mut self, key: ChannelKey, queue: ShortStr) {
+        let delete = queue::Delete { queue, no_wait: true, ..Default::default() };
+        if self.open_channel(key).is_ok() {
+            // It cannot fail: the name came in a frame of the same size.
+            let _ = self.send_method(key.id, &delete.into_any());
+        }
+    }
+
+    /// Gives every waiter of these calls the reason why no reply comes.
+    pub(super) fn fail_calls(
+        &mut self,
+        calls: impl IntoIterator<Item = PendingCall>,
+        error: &Error,
+    ) {
+        for call in calls {
+            self.forget_deadline(&call);
+            if let Some(slot) = self.slots.get_mut(&call.id)
+                && let CallSlot::Waiting(waker) = slot
+            {
+                self.effects.wake(waker.take());
+                *slot = CallSlot::Done(Err(error.clone()), Undo::Nothing);
+            }
+        }
+    }
+}
+
+/// `class.method`.
+pub(super) fn full_name(method: &Method) -> &'static str {
+    method.info().full_name
+}

@@ -1,0 +1,200 @@
+//! What the session keeps of one incarnation of a channel, and the table of all of them.
+//!
+//! ```text
+//!            open-ok              close by us              close-ok
+//!  Opening ----------> Open ----------------------> Closing --------> Closed
+//!     |                  |   close by the peer, connection's end        ^
+//!     +------------------+----------------------------------------------+
+//! ```
+//!
+//! A number is free for reuse once its channel is Closed; the state itself stays, under its epoch, until
+//! the last handle is gone, so that every handle finds the reason. Nothing here encodes or sends.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::task::Waker;
+
+use amqp_types::content::Assembler;
+use amqp_types::protocol::Spec;
+
+use super::calls::PendingCall;
+use super::confirm::Confirms;
+use super::consumer::ConsumerState;
+use super::outbox::LargeItem;
+use super::wait::WaitList;
+use crate::error::CloseReason;
+use crate::publish::Returned;
+
+/// One incarnation of a channel: its number may be reused, its epoch never is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ChannelKey {
+    pub(crate) id: u16,
+    pub(crate) epoch: u64,
+}
+
+pub(crate) enum ChannelPhase {
+    Opening,
+    Open,
+    /// Our close is on its way; everything but its answer is ignored.
+    Closing(Arc<CloseReason>),
+    Closed(Arc<CloseReason>),
+}
+
+/// One channel.
+pub(crate) struct ChannelState {
+    pub(crate) key: ChannelKey,
+    pub(crate) phase: ChannelPhase,
+    /// No handle is left; the state goes as soon as the channel is closed.
+    pub(crate) released: bool,
+    pub(crate) assembler: Assembler<Spec>,
+    pub(crate) calls: VecDeque<PendingCall>,
+    pub(crate) consumers: Vec<ConsumerState>,
+    pub(crate) confirms: Option<Confirms>,
+    /// False while the peer has paused this channel by `channel.flow`.
+    pub(crate) flow: bool,
+    /// Publishers that wait for flow, or for the limit of unconfirmed publishes.
+    pub(crate) gate: WaitList,
+    pub(crate) large: VecDeque<LargeItem>,
+    pub(crate) returns: VecDeque<Returned>,
+    pub(crate) returns_waker: Option<Waker>,
+    pub(crate) close_wakers: Vec<Waker>,
+}
+
+impl ChannelState {
+    fn new(key: ChannelKey, body_max: u64) -> Self {
+        Self {
+            key,
+            phase: ChannelPhase::Opening,
+            released: false,
+            assembler: Assembler::new().with_max_body(body_max),
+            calls: VecDeque::new(),
+            consumers: Vec::new(),
+            confirms: None,
+            flow: true,
+            gate: WaitList::default(),
+            large: VecDeque::new(),
+            returns: VecDeque::new(),
+            returns_waker: None,
+            close_wakers: Vec::new(),
+        }
+    }
+
+    pub(crate) fn close_reason(&self) -> Option<&Arc<CloseReason>> {
+        match &self.phase {
+            ChannelPhase::Opening | ChannelPhase::Open => None,
+            ChannelPhase::Closing(reason) | ChannelPhase::Closed(reason) => Some(reason),
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(self.phase, ChannelPhase::Closed(_))
+    }
+
+    pub(crate) fn consumer(&mut self, id: u64) -> Option<&mut ConsumerState> {
+        self.consumers.iter_mut().find(|consumer| consumer.id == id)
+    }
+
+    /// The consumer that deliveries with `tag` go to.
+    pub(crate) fn consumer_by_tag(&mut self, tag: &[u8]) -> Option<&mut ConsumerState> {
+        let position = self
+            .consumers
+            .iter()
+            .position(|consumer| consumer.end.is_none() && consumer.tag.as_bytes() == tag)?;
+        self.consumers.get_mut(position)
+    }
+}
+
+/// All channels of a connection: open ones by number, closed ones that still have handles by epoch.
+pub(crate) struct ChannelTable {
+    slots: Vec<Option<Box<ChannelState>>>,
+    retired: HashMap<u64, Box<ChannelState>>,
+    free: BinaryHeap<Reverse<u16>>,
+    next_id: u32,
+    max: u16,
+    epochs: u64,
+}
+
+impl ChannelTable {
+    pub(crate) fn new(max: u16) -> Self {
+        Self {
+            slots: Vec::new(),
+            retired: HashMap::new(),
+            free: BinaryHeap::new(),
+            next_id: 1,
+            max,
+            epochs: 0,
+        }
+    }
+
+    /// Gives the lowest free number a new incarnation, or nothing when all are in use.
+    pub(crate) fn allocate(&mut self, body_max: u64) -> Option<&mut ChannelState> {
+        let id = match self.free.pop() {
+            Some(Reverse(id)) => id,
+            None => {
+                let id = u16::try_from(self.next_id).ok().filter(|id| *id <= self.max)?;
+                self.next_id += 1;
+                id
+            }
+        };
+        self.epochs += 1;
+        let key = ChannelKey { id, epoch: self.epochs };
+        let index = usize::from(id);
+        if self.slots.len() <= index {
+            self.slots.resize_with(index + 1, || None);
+        }
+        let slot = self.slots.get_mut(index)?;
+        Some(slot.insert(Box::new(ChannelState::new(key, body_max))))
+    }
+
+    /// The channel that holds number `id` now.
+    pub(crate) fn by_id(&mut self, id: u16) -> Option<&mut ChannelState> {
+        self.slots.get_mut(usize::from(id))?.as_deref_mut()
+    }
+
+    /// The incarnation `key`, closed or not, as long as a handle of it exists.
+    pub(crate) fn get(&mut self, key: ChannelKey) -> Option<&mut ChannelState> {
+        match self.slots.get_mut(usize::from(key.id)) {
+            Some(Some(channel)) if channel.key == key => Some(channel),
+            _ => self.retired.get_mut(&key.epoch).map(|channel| &mut **channel),
+        }
+    }
+
+    /// Frees the number of a closed channel; its state stays while a handle of it exists.
+    pub(crate) fn retire(&mut self, key: ChannelKey) {
+        let Some(slot) = self.slots.get_mut(usize::from(key.id)) else { return };
+        if slot.as_ref().is_none_or(|channel| channel.key != key) {
+            return;
+        }
+        if let Some(channel) = slot.take() {
+            self.free.push(Reverse(key.id));
+            if !channel.released {
+                self.retired.insert(key.epoch, channel);
+            }
+        }
+    }
+
+    /// Forgets a closed channel whose last handle is gone.
+    pub(crate) fn forget(&mut self, key: ChannelKey) {
+        self.retired.remove(&key.epoch);
+    }
+
+    /// Every channel that holds a number.
+    pub(crate) fn keys(&self) -> Vec<ChannelKey> {
+        self.slots.iter().flatten().map(|channel| channel.key).collect()
+    }
+
+    /// Channels that hold a number, for tests and introspection.
+    pub(crate) fn open_count(&self) -> usize {
+        self.slots.iter().flatten().count()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn retired_count(&self) -> usize {
+        self.retired.len()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut ChannelState> {
+        self.slots.iter_mut().flatten().map(|channel| &mut **channel)
+    }
+}

@@ -1,0 +1,344 @@
+//! Ending channels and the connection: by us, by the peer, or because the transport is gone.
+//!
+//! Each ending has one reason, the first; whoever waits for anything of the ended channel or connection
+//! gets it. Closing is idempotent and bounded.
+
+use std::io;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+
+use amqp_types::protocol::{self, ReplyCode, channel, connection};
+use amqp_types::{Method as _, ShortStr};
+use tokio::time::Instant;
+
+use super::channel::{ChannelKey, ChannelPhase};
+use super::{Garbage, Phase, Session};
+use crate::consumer::ConsumerEnd;
+use crate::error::{CloseReason, Error, Initiator, Result, Scope};
+
+impl Session {
+    /// Closes a channel for the application. Its waiters get the reason at once.
+    pub(crate) fn close_channel(&mut self, key: ChannelKey, code: ReplyCode, text: &str) {
+        let reason =
+            CloseReason::new(Scope::Channel(key.id), Initiator::Application, text).with_code(code);
+        self.begin_close_channel(key, reason, code);
+    }
+
+    /// Closes a channel because of something that the library noticed.
+    pub(super) fn close_channel_because(
+        &mut self,
+        key: ChannelKey,
+        reason: CloseReason,
+        _now: Instant,
+    ) {
+        let code = reason.code().unwrap_or(ReplyCode::CHANNEL_ERROR);
+        self.begin_close_channel(key, reason, code);
+    }
+
+    fn begin_close_channel(&mut self, key: ChannelKey, reason: CloseReason, code: ReplyCode) {
+        if self.close_reason().is_some() {
+            return;
+        }
+        let Some(channel) = self.channels.get(key) else { return };
+        if channel.close_reason().is_some() {
+            return;
+        }
+        let close = channel::Close {
+            reply_code: code.0,
+            reply_text: short(reason.text()),
+            ..Default::default()
+        };
+        // Text and numbers of our own always fit a frame.
+        let _ = self.send_method(key.id, &close.into_any());
+        self.end_channel(key, Arc::new(reason), false);
+    }
+
+    /// Waits until a channel's number is free again, or the connection is gone.
+    pub(crate) fn poll_channel_closed(&mut self, key: ChannelKey, waker: &Waker) -> Poll<()> {
+        if self.is_closed() {
+            return Poll::Ready(());
+        }
+        match self.channels.get(key) {
+            Some(channel) if !channel.is_closed() => {
+                channel.close_wakers.push(waker.clone());
+                Poll::Pending
+            }
+            _ => Poll::Ready(()),
+        }
+    }
+
+    /// The last handle of a channel is gone.
+    pub(crate) fn release_channel(&mut self, key: ChannelKey) {
+        let Some(channel) = self.channels.get(key) else { return };
+        channel.released = true;
+        if channel.is_closed() {
+            self.channels.forget(key);
+        } else if matches!(channel.phase, ChannelPhase::Open) {
+            self.close_channel(key, ReplyCode::REPLY_SUCCESS, "last handle dropped");
+        }
+    }
+
+    /// The peer closed a channel.
+    pub(super) fn handle_channel_close(&mut self, key: ChannelKey, close: &channel::Close) {
+        let blamed = protocol::INFO.method_by_id(close.class_id, close.method_id);
+        let place = self.channels.get(key).and_then(|channel| {
+            channel.calls.iter().find(|call| Some(call.name) == blamed.map(|m| m.full_name))
+        });
+        let reason = CloseReason::new(
+            Scope::Channel(key.id),
+            Initiator::Peer,
+            close.reply_text.to_string_lossy(),
+        )
+        .with_code(ReplyCode(close.reply_code))
+        .with_method(blamed.map(|method| method.full_name))
+        .with_place(place.map(|call| call.place));
+        let _ = self.send_method(key.id, &channel::CloseOk::default().into_any());
+        self.end_channel(key, Arc::new(reason), true);
+    }
+
+    /// Our close was answered: the number is free.
+    pub(super) fn handle_channel_close_ok(&mut self, key: ChannelKey) {
+        let Some(channel) = self.channels.get(key) else { return };
+        if let ChannelPhase::Closing(reason) = &channel.phase {
+            let reason = reason.clone();
+            self.end_channel(key, reason, true);
+        }
+    }
+
+    /// Gives everybody who waits on the channel the reason. With `closed` its number becomes free.
+    fn end_channel(&mut self, key: ChannelKey, reason: Arc<CloseReason>, closed: bool) {
+        let Some(channel) = self.channels.get(key) else { return };
+        let reason = channel.close_reason().cloned().unwrap_or(reason);
+        channel.phase = match closed {
+            true => ChannelPhase::Closed(reason.clone()),
+            false => ChannelPhase::Closing(reason.clone()),
+        };
+        let calls = std::mem::take(&mut channel.calls);
+        for consumer in &mut channel.consumers {
+            consumer.end.get_or_insert(ConsumerEnd::Closed(reason.clone()));
+            self.effects.wake(consumer.waker.take());
+            if !consumer.no_ack {
+                // They went back to the queue with the channel.
+                let gone = std::mem::take(&mut consumer.queue);
+                self.effects.discard(Garbage::Deliveries(gone));
+                consumer.octets = 0;
+            }
+        }
+        if let Some(confirms) = &mut channel.confirms {
+            confirms.end(&reason, &mut self.effects);
+        }
+        for waker in channel.gate.take_all().chain(channel.returns_waker.take()) {
+            self.effects.wake(Some(waker));
+        }
+        if closed {
+            for waker in channel.close_wakers.drain(..) {
+                self.effects.wake(Some(waker));
+            }
+            // A content under way is completed: the peer would take the next frames for its body.
+            if channel.large.is_empty() {
+                self.channels.retire(key);
+            }
+        }
+        self.fail_calls(calls, &Error::closed(reason));
+        self.consumer_caught_up();
+        self.notify_driver();
+    }
+
+    /// Frees the number of a closed channel whose large content has been handed over.
+    pub(super) fn retire_if_closed(&mut self, id: u16) {
+        if let Some(channel) = self.channels.by_id(id)
+            && channel.is_closed()
+        {
+            let key = channel.key;
+            self.channels.retire(key);
+        }
+    }
+
+    /// Closes the connection for the application: `connection.close`, its answer or the deadline.
+    pub(crate) fn close(&mut self, code: ReplyCode, text: &str, deadline: Option<Instant>) {
+        if self.close_reason().is_some() {
+            return;
+        }
+        let reason =
+            CloseReason::new(Scope::Connection, Initiator::Application, text).with_code(code);
+        self.begin_close(reason, code, deadline);
+    }
+
+    /// Closes the connection because the peer broke a rule of the protocol.
+    pub(super) fn violation(
+        &mut self,
+        code: ReplyCode,
+        text: String,
+        method: Option<&'static str>,
+    ) {
+        if self.close_reason().is_some() {
+            return;
+        }
+        let reason = CloseReason::new(Scope::Connection, Initiator::Library, text)
+            .with_code(code)
+            .with_method(method);
+        self.begin_close(reason, code, None);
+    }
+
+    fn begin_close(&mut self, reason: CloseReason, code: ReplyCode, deadline: Option<Instant>) {
+        let close = connection::Close {
+            reply_code: code.0,
+            reply_text: short(reason.text()),
+            ..Default::default()
+        };
+        let _ = self.send_control(&close.into_any());
+        let reason = Arc::new(reason);
+        self.phase = Phase::Closing(reason.clone());
+        // Without one yet, the next look at the clock sets it.
+        self.close_deadline = deadline;
+        self.end_everything(&reason);
+    }
+
+    /// Sets the deadline of a close that began where no clock was at hand.
+    pub(crate) fn ensure_close_deadline(&mut self, now: Instant) {
+        if self.close_reason().is_some() && self.close_deadline.is_none() {
+            self.close_deadline = Some(now + self.options.close_timeout);
+        }
+    }
+
+    /// The peer closed the connection.
+    pub(super) fn handle_close(&mut self, close: &connection::Close) {
+        let blamed = protocol::INFO.method_by_id(close.class_id, close.method_id);
+        let text = close.reply_text.to_string_lossy();
+        let reason = CloseReason::new(Scope::Connection, Initiator::Peer, text)
+            .with_code(ReplyCode(close.reply_code))
+            .with_method(blamed.map(|method| method.full_name));
+        let _ = self.send_control(&connection::CloseOk::default().into_any());
+        self.terminate(reason);
+    }
+
+    /// Our close was answered.
+    pub(super) fn handle_close_ok(&mut self) {
+        if let Phase::Closing(reason) = &self.phase {
+            self.phase = Phase::Closed(reason.clone());
+            self.wake_closed();
+        }
+    }
+
+    /// The transport ended or failed.
+    pub(crate) fn handle_io_end(&mut self, error: Option<io::Error>) {
+        let reason = match error {
+            None => CloseReason::new(
+                Scope::Connection,
+                Initiator::Peer,
+                "the peer ended the transport without a close",
+            ),
+            Some(error) => {
+                CloseReason::new(Scope::Connection, Initiator::Peer, "the transport failed")
+                    .with_io(error)
+            }
+        };
+        self.terminate(reason);
+    }
+
+    /// The peer sent octets that are no frame.
+    pub(crate) fn handle_frame_error(&mut self, error: &amqp_types::FrameError) {
+        self.violation(ReplyCode::FRAME_ERROR, error.to_string(), None);
+    }
+
+    /// The driver is dropped: nothing can be sent or received any more.
+    pub(crate) fn handle_driver_gone(&mut self) {
+        if !self.is_closed() {
+            let text = "the connection's driver was dropped, or its runtime shut down";
+            self.terminate(CloseReason::new(Scope::Connection, Initiator::Application, text));
+        }
+        self.drop_output();
+    }
+
+    /// Ends the connection at once; the outbox is still written if the transport lives.
+    pub(super) fn terminate(&mut self, reason: CloseReason) {
+        let reason = match &self.phase {
+            Phase::Open => Arc::new(reason),
+            Phase::Closing(first) => first.clone(),
+            Phase::Closed(_) => return,
+        };
+        self.phase = Phase::Closed(reason.clone());
+        self.end_everything(&reason);
+        self.wake_closed();
+    }
+
+    /// The close took too long.
+    pub(super) fn give_up_closing(&mut self) {
+        if let Phase::Closing(reason) = &self.phase {
+            self.phase = Phase::Closed(reason.clone());
+            self.wake_closed();
+        }
+    }
+
+    /// Ends the connection without a word to the peer.
+    pub(crate) fn abort(&mut self) {
+        self.terminate(CloseReason::new(Scope::Connection, Initiator::Application, "aborted"));
+        self.drop_output();
+    }
+
+    /// Gives up what was not written, large bodies too.
+    pub(crate) fn drop_output(&mut self) {
+        for channel in self.channels.iter_mut() {
+            let large = std::mem::take(&mut channel.large);
+            self.effects.discard(Garbage::Large(large));
+        }
+        self.outbox.clear();
+        self.wake_flushes();
+    }
+
+    fn end_everything(&mut self, reason: &Arc<CloseReason>) {
+        for key in self.channels.keys() {
+            self.end_channel(key, reason.clone(), true);
+        }
+        let control = std::mem::take(&mut self.control);
+        self.fail_calls(control, &Error::connection_closed(reason.clone()));
+        self.blocked = false;
+        self.pause = None;
+        for waker in self.room.take_all() {
+            self.effects.wake(Some(waker));
+        }
+        self.wake_flushes();
+        self.notify_driver();
+    }
+
+    fn wake_flushes(&mut self) {
+        for flush in std::mem::take(&mut self.flushes) {
+            self.effects.wake(Some(flush.waker));
+        }
+    }
+
+    fn wake_closed(&mut self) {
+        for waker in std::mem::take(&mut self.close_wakers) {
+            self.effects.wake(Some(waker));
+        }
+        self.notify_driver();
+    }
+
+    /// Waits until the connection is over, and gives the reason.
+    pub(crate) fn poll_closed(&mut self, waker: &Waker) -> Poll<Arc<CloseReason>> {
+        if let Phase::Closed(reason) = &self.phase {
+            return Poll::Ready(reason.clone());
+        }
+        self.close_wakers.push(waker.clone());
+        Poll::Pending
+    }
+
+    /// The channel is told `channel.flow`; publishers of this channel alone wait or go on.
+    pub(super) fn handle_flow(&mut self, key: ChannelKey, active: bool) -> Result<()> {
+        if let Some(channel) = self.channels.get(key) {
+            channel.flow = active;
+            let front = if active { channel.gate.take_front() } else { None };
+            self.effects.wake(front);
+        }
+        self.send_method(key.id, &channel::FlowOk { active }.into_any())
+    }
+}
+
+/// As much of `text` as a short string holds.
+fn short(text: &str) -> ShortStr {
+    let mut end = text.len().min(ShortStr::MAX_LEN);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).and_then(|text| ShortStr::try_from(text).ok()).unwrap_or_default()
+}

@@ -1,0 +1,250 @@
+//! Deliveries on their way to consumers, settling them, and the ends of consumers.
+//!
+//! Acknowledgements are encoded at once and never wait. What arrives for a consumer that is gone is given
+//! back to its queue at the broker.
+
+use std::collections::VecDeque;
+use std::task::{Poll, Waker};
+
+use amqp_types::protocol::basic;
+use amqp_types::{Method as _, ShortStr};
+use tokio::time::Instant;
+
+use super::channel::{ChannelKey, ChannelPhase, ChannelState};
+use super::consumer::{Phase, Pressure, Queued};
+use super::{Garbage, Session};
+use crate::consumer::ConsumerEnd;
+use crate::error::Result;
+
+/// Octets in one consumer's queue at which reading from the socket pauses for it.
+const PRESSURE: usize = 1 << 20;
+
+/// How deliveries are settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Settle {
+    Ack { multiple: bool },
+    Nack { multiple: bool, requeue: bool },
+    Reject { requeue: bool },
+}
+
+impl Session {
+    /// A delivery came for a consumer of `key`.
+    pub(super) fn handle_delivery(&mut self, key: ChannelKey, delivery: Queued, now: Instant) {
+        let budget = self.options.consumer_budget;
+        let Some(channel) = self.channels.get(key) else { return };
+        let tag = delivery.deliver.delivery_tag;
+        let consumer = match channel.consumer_by_tag(delivery.deliver.consumer_tag.as_bytes()) {
+            Some(consumer) => Some(consumer),
+            None => adopt(channel, &delivery.deliver.consumer_tag),
+        };
+        let Some(consumer) = consumer else {
+            tracing::debug!(tag, "a delivery for a consumer that is gone is requeued");
+            return self.requeue(key, tag);
+        };
+        if consumer.phase == Phase::Cancelling {
+            let no_ack = consumer.no_ack;
+            if !no_ack {
+                self.requeue(key, tag);
+            }
+            return;
+        }
+        consumer.push(delivery);
+        self.effects.wake(consumer.waker.take());
+        let (octets, pressure) = (consumer.octets, consumer.pressure);
+        if octets > budget {
+            let id = consumer.id;
+            return self.overflow(key, id);
+        }
+        if octets > PRESSURE && pressure == Pressure::None {
+            consumer.pressure = Pressure::Pausing;
+            self.begin_pause(now);
+        }
+    }
+
+    /// A consumer let more pile up than its budget.
+    fn overflow(&mut self, key: ChannelKey, id: u64) {
+        tracing::warn!(id, "a consumer's queue is over its budget; the consumer is ended");
+        self.finish_consumer(key, id, ConsumerEnd::Overflow, true);
+    }
+
+    /// Moves all waiting deliveries to `batch`; when there are none, the end of the consumer or a wait.
+    pub(crate) fn poll_deliveries(
+        &mut self,
+        key: ChannelKey,
+        id: u64,
+        batch: &mut VecDeque<Queued>,
+        waker: &Waker,
+    ) -> Poll<Option<ConsumerEnd>> {
+        let Some(consumer) = self.channels.get(key).and_then(|channel| channel.consumer(id)) else {
+            return Poll::Ready(Some(ConsumerEnd::Dropped));
+        };
+        if !consumer.queue.is_empty() {
+            if consumer.take(batch) {
+                self.consumer_caught_up();
+            }
+            return Poll::Ready(None);
+        }
+        if let Some(end) = &consumer.end {
+            return Poll::Ready(Some(end.clone()));
+        }
+        if !consumer.waker.as_ref().is_some_and(|old| old.will_wake(waker)) {
+            let old = consumer.waker.replace(waker.clone());
+            self.effects.discard_waker(old);
+        }
+        Poll::Pending
+    }
+
+    /// The handle of a consumer is gone: cancel it, and give back what it has not seen.
+    pub(crate) fn drop_consumer(&mut self, key: ChannelKey, id: u64) {
+        self.finish_consumer(key, id, ConsumerEnd::Dropped, true);
+        if let Some(channel) = self.channels.get(key) {
+            if let Some(consumer) = channel.consumer(id) {
+                consumer.owned = false;
+            }
+            channel.consumers.retain(|it| it.owned || it.phase == Phase::Cancelling);
+        }
+    }
+
+    /// Ends a consumer. With `cancel` the peer is told, and deliveries still to come are requeued.
+    fn finish_consumer(&mut self, key: ChannelKey, id: u64, end: ConsumerEnd, cancel: bool) {
+        let Some(channel) = self.channels.get(key) else { return };
+        let open = matches!(channel.phase, ChannelPhase::Open);
+        let Some(consumer) = channel.consumer(id) else { return };
+        let give_back = end != ConsumerEnd::Cancelled;
+        if consumer.end.is_none() {
+            consumer.end = Some(end);
+        }
+        self.effects.wake(consumer.waker.take());
+        let mut unseen = VecDeque::new();
+        if give_back && (!consumer.no_ack || !consumer.owned) {
+            unseen = std::mem::take(&mut consumer.queue);
+            consumer.octets = 0;
+        }
+        let cancel = cancel && open && consumer.phase == Phase::Active;
+        if cancel {
+            consumer.phase = Phase::Cancelling;
+        }
+        let (tag, no_ack) = (consumer.tag.clone(), consumer.no_ack);
+        if cancel {
+            self.send_cancel(key, tag);
+        }
+        if open && !no_ack {
+            for delivery in &unseen {
+                self.requeue(key, delivery.deliver.delivery_tag);
+            }
+        }
+        self.effects.discard(Garbage::Deliveries(unseen));
+        self.consumer_caught_up();
+    }
+
+    /// Cancels with nobody waiting: the answer only marks the end of what may still come.
+    fn send_cancel(&mut self, key: ChannelKey, consumer_tag: ShortStr) {
+        let cancel = basic::Cancel { consumer_tag, ..Default::default() }.into_any();
+        self.send_unawaited::<basic::CancelOk>(key, &cancel);
+    }
+
+    /// The peer confirmed our cancel, so nothing more comes under this tag.
+    pub(super) fn consumer_cancelled(&mut self, key: ChannelKey, tag: &ShortStr) {
+        let Some(channel) = self.channels.get(key) else { return };
+        let found = channel.consumers.iter_mut().find(|consumer| consumer.tag == *tag);
+        let Some(consumer) = found else { return };
+        consumer.phase = Phase::Cancelling;
+        consumer.end.get_or_insert(ConsumerEnd::Cancelled);
+        self.effects.wake(consumer.waker.take());
+        channel.consumers.retain(|it| it.owned || it.tag != *tag);
+    }
+
+    /// The peer cancelled the consumer itself, for instance because its queue was deleted.
+    pub(super) fn handle_cancel(&mut self, key: ChannelKey, cancel: &basic::Cancel) -> Result<()> {
+        let Some(channel) = self.channels.get(key) else { return Ok(()) };
+        if let Some(consumer) = channel.consumer_by_tag(cancel.consumer_tag.as_bytes()) {
+            consumer.end = Some(ConsumerEnd::CancelledByPeer);
+            consumer.phase = Phase::Cancelling;
+            self.effects.wake(consumer.waker.take());
+        }
+        if cancel.no_wait {
+            return Ok(());
+        }
+        let ok = basic::CancelOk { consumer_tag: cancel.consumer_tag.clone() };
+        self.send_method(key.id, &ok.into_any())
+    }
+
+    /// Gives a message back to its queue.
+    pub(super) fn requeue(&mut self, key: ChannelKey, delivery_tag: u64) {
+        let reject = basic::Reject { delivery_tag, requeue: true };
+        if self.open_channel(key).is_ok() {
+            // Numbers always fit a frame.
+            let _ = self.send_method(key.id, &reject.into_any());
+        }
+    }
+
+    /// Gives back deliveries that the user never saw.
+    pub(crate) fn give_back(&mut self, key: ChannelKey, delivery_tag: u64) {
+        self.requeue(key, delivery_tag);
+    }
+
+    /// A consumer that was started by a plain `basic.consume` and has no handle yet.
+    pub(crate) fn claim_consumer(&mut self, key: ChannelKey, tag: &[u8]) -> Option<(u64, bool)> {
+        let consumer = self.channels.get(key)?.consumer_by_tag(tag)?;
+        let claimable = consumer.phase == Phase::Active && !consumer.claimed;
+        consumer.claimed |= claimable;
+        claimable.then_some((consumer.id, consumer.no_ack))
+    }
+
+    /// The handle of a consumer is given out.
+    pub(crate) fn mark_claimed(&mut self, key: ChannelKey, id: u64) {
+        if let Some(consumer) = self.channels.get(key).and_then(|channel| channel.consumer(id)) {
+            consumer.claimed = true;
+        }
+    }
+
+    /// Settles a delivery of this very incarnation of its channel. Never waits.
+    pub(crate) fn settle(&mut self, key: ChannelKey, tag: u64, settle: Settle) -> Result<()> {
+        self.open_channel(key)?;
+        match settle {
+            Settle::Ack { multiple } => {
+                let ack = basic::Ack { delivery_tag: tag, multiple };
+                self.send_method(key.id, &ack.into_any())
+            }
+            Settle::Nack { multiple, requeue } => self.send_nack(key, tag, multiple, requeue),
+            Settle::Reject { requeue } => {
+                let reject = basic::Reject { delivery_tag: tag, requeue };
+                self.send_method(key.id, &reject.into_any())
+            }
+        }
+    }
+
+    /// `basic.nack` where the specification has it; a single one is the same as a reject.
+    fn send_nack(
+        &mut self,
+        key: ChannelKey,
+        tag: u64,
+        multiple: bool,
+        requeue: bool,
+    ) -> Result<()> {
+        amqp_types::if_spec! { basic.nack => {
+            let nack = basic::Nack { delivery_tag: tag, multiple, requeue };
+            self.send_method(key.id, &nack.into_any())
+        } else {
+            if multiple {
+                return Err(crate::error::Error::unsupported("basic.nack with multiple"));
+            }
+            let reject = basic::Reject { delivery_tag: tag, requeue };
+            self.send_method(key.id, &reject.into_any())
+        } }
+    }
+}
+
+/// The consumer whose consume-ok has not come yet and whose name the server chooses: a delivery that
+/// comes before the consume-ok can only be its own.
+fn adopt<'a>(
+    channel: &'a mut ChannelState,
+    tag: &ShortStr,
+) -> Option<&'a mut super::consumer::ConsumerState> {
+    let consumer = channel
+        .consumers
+        .iter_mut()
+        .find(|consumer| consumer.phase == Phase::Requested && consumer.tag.is_empty())?;
+    consumer.tag = tag.clone();
+    Some(consumer)
+}

@@ -1,0 +1,96 @@
+//! What the session keeps of one consumer: its queue of deliveries, its budget, and how it ended.
+//!
+//! Deliveries are plain data here; the [`Consumer`](crate::Consumer) handle takes the whole queue under
+//! one lock and builds [`Delivery`](crate::Delivery) values from it outside. Nothing here sends anything.
+
+use std::collections::VecDeque;
+use std::task::Waker;
+
+use amqp_types::protocol::basic;
+use amqp_types::{Body, ShortStr};
+
+use crate::consumer::ConsumerEnd;
+
+/// A delivery as it came, not yet seen by the user.
+pub(crate) struct Queued {
+    pub(crate) deliver: basic::Deliver,
+    pub(crate) properties: basic::Properties,
+    pub(crate) body: Body,
+}
+
+impl Queued {
+    /// What the delivery costs in memory, in octets: its own size counts, or a flood of empty messages
+    /// would be free.
+    pub(crate) fn cost(&self) -> usize {
+        size_of::<Self>() + self.body.len()
+    }
+}
+
+/// Whether the peer has confirmed the consumer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Phase {
+    /// `basic.consume` is on its way; deliveries may come already.
+    Requested,
+    Active,
+    /// `basic.cancel` is on its way; what still comes is requeued.
+    Cancelling,
+}
+
+/// How reading from the socket takes part in a consumer's back-pressure.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Pressure {
+    None,
+    /// The queue is long and the socket is not read for a moment, so that the consumer catches up.
+    Pausing,
+    /// The consumer did not take anything for that moment: nobody waits for it any more.
+    Stalled,
+}
+
+/// One consumer of a channel.
+pub(crate) struct ConsumerState {
+    pub(crate) id: u64,
+    pub(crate) tag: ShortStr,
+    pub(crate) no_ack: bool,
+    pub(crate) phase: Phase,
+    /// A handle exists, or a call that will give one is waiting.
+    pub(crate) owned: bool,
+    /// Its handle was given out.
+    pub(crate) claimed: bool,
+    pub(crate) queue: VecDeque<Queued>,
+    /// 0 <= queued octets <= the consumer's budget.
+    pub(crate) octets: usize,
+    pub(crate) pressure: Pressure,
+    pub(crate) waker: Option<Waker>,
+    pub(crate) end: Option<ConsumerEnd>,
+}
+
+impl ConsumerState {
+    pub(crate) fn new(id: u64, tag: ShortStr, no_ack: bool) -> Self {
+        Self {
+            id,
+            tag,
+            no_ack,
+            phase: Phase::Requested,
+            owned: true,
+            claimed: false,
+            queue: VecDeque::new(),
+            octets: 0,
+            pressure: Pressure::None,
+            waker: None,
+            end: None,
+        }
+    }
+
+    pub(crate) fn push(&mut self, delivery: Queued) {
+        self.octets += delivery.cost();
+        self.queue.push_back(delivery);
+    }
+
+    /// Moves everything that waits into `batch`, which is empty; gives whether reading was paused for
+    /// this consumer.
+    pub(crate) fn take(&mut self, batch: &mut VecDeque<Queued>) -> bool {
+        std::mem::swap(&mut self.queue, batch);
+        self.octets = 0;
+        std::mem::replace(&mut self.pressure, Pressure::None) == Pressure::Pausing
+    }
+}

@@ -1,0 +1,71 @@
+//! What a session operation leaves to be done after the lock is released.
+//!
+//! Wakers may run a user's executor and the drop of a `Bytes` may run a user's code, so neither may
+//! happen under the session's lock: operations collect both here and
+//! [`Shared::with`](crate::shared::Shared::with) runs them once it has unlocked. Never holds state that
+//! outlives one operation.
+
+use std::collections::VecDeque;
+use std::task::Waker;
+
+use amqp_types::Body;
+use amqp_types::protocol;
+
+use super::confirm::Mandatory;
+use super::consumer::Queued;
+use super::outbox::LargeItem;
+
+/// Wakers to wake and values to drop, both outside the lock.
+#[derive(Default)]
+pub(crate) struct Effects {
+    driver: Option<Waker>,
+    first: Option<Waker>,
+    wakers: Vec<Waker>,
+    garbage: Vec<Garbage>,
+}
+
+/// Values whose drop may run code of the user's.
+#[allow(dead_code, reason = "kept only to be dropped")]
+pub(crate) enum Garbage {
+    Content(Box<(protocol::Properties, Body)>),
+    Deliveries(VecDeque<Queued>),
+    Mandatory(VecDeque<Mandatory>),
+    Large(VecDeque<LargeItem>),
+    Waker(Waker),
+}
+
+impl Effects {
+    pub(crate) fn wake_driver(&mut self, waker: Option<Waker>) {
+        if waker.is_some() {
+            self.driver = waker;
+        }
+    }
+
+    pub(crate) fn wake(&mut self, waker: Option<Waker>) {
+        match (waker, &self.first) {
+            (None, _) => {}
+            (waker, None) => self.first = waker,
+            (Some(waker), Some(_)) => self.wakers.push(waker),
+        }
+    }
+
+    pub(crate) fn discard(&mut self, garbage: Garbage) {
+        self.garbage.push(garbage);
+    }
+
+    /// Keeps a replaced waker alive until after the unlock.
+    pub(crate) fn discard_waker(&mut self, waker: Option<Waker>) {
+        if let Some(waker) = waker {
+            self.garbage.push(Garbage::Waker(waker));
+        }
+    }
+
+    /// Wakes and drops everything. Must not be called under the lock.
+    pub(crate) fn run(self) {
+        let Self { driver, first, wakers, garbage } = self;
+        for waker in driver.into_iter().chain(first).chain(wakers) {
+            waker.wake();
+        }
+        drop(garbage);
+    }
+}

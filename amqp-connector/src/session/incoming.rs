@@ -1,0 +1,214 @@
+//! Frames from the peer: what each method means, and which are violations of the protocol.
+//!
+//! Called by the driver, one frame at a time, in order. Replies and closes are handled where they come, so
+//! they overtake deliveries that wait in consumers' queues. Nothing in a frame can panic.
+
+use amqp_types::content::{AssembleError, Incoming};
+use amqp_types::frame::{Frame, FrameKind};
+use amqp_types::protocol::{self, Method, ReplyCode, Spec, basic, channel, connection};
+use amqp_types::{AnyMethod, Body};
+use tokio::time::Instant;
+
+use super::call::{CONTROL, full_name};
+use super::channel::{ChannelKey, ChannelPhase};
+use super::{Phase, Queued, Session};
+use crate::error::{CloseReason, Initiator, Scope};
+use crate::publish::Returned;
+
+/// Bodies up to this size are copied out of the read buffer, which they would keep alive otherwise.
+const COPY_MAX: usize = 4 << 10;
+
+impl Session {
+    /// Takes one frame.
+    pub(crate) fn handle_frame(&mut self, frame: Frame, now: Instant) {
+        if self.is_closed() || frame.kind == FrameKind::Heartbeat {
+            return;
+        }
+        if frame.channel == 0 {
+            return self.handle_control_frame(&frame, now);
+        }
+        let Some(channel) = self.channels.by_id(frame.channel) else {
+            let text = format!("a frame on channel {}, which is not open", frame.channel);
+            return self.violation(ReplyCode::CHANNEL_ERROR, text, None);
+        };
+        let key = channel.key;
+        match &channel.phase {
+            ChannelPhase::Closed(_) => {}
+            ChannelPhase::Closing(_) => self.handle_frame_while_closing(key, &frame),
+            ChannelPhase::Opening | ChannelPhase::Open => match channel.assembler.push(frame) {
+                Ok(None) => {}
+                Ok(Some(incoming)) => self.handle_incoming(key, incoming, now),
+                Err(error) => self.handle_assemble_error(key, &error, now),
+            },
+        }
+    }
+
+    /// After our `channel.close` only its answer, or the peer's own close, still counts.
+    fn handle_frame_while_closing(&mut self, key: ChannelKey, frame: &Frame) {
+        if frame.kind != FrameKind::Method {
+            return;
+        }
+        match Method::decode(&frame.payload) {
+            Ok(Method::Channel(channel::Method::CloseOk(_))) => self.handle_channel_close_ok(key),
+            Ok(Method::Channel(channel::Method::Close(close))) => {
+                self.handle_channel_close(key, &close);
+            }
+            Ok(_) => {}
+            Err(error) => self.violation(ReplyCode::SYNTAX_ERROR, error.to_string(), None),
+        }
+    }
+
+    fn handle_control_frame(&mut self, frame: &Frame, now: Instant) {
+        if frame.kind != FrameKind::Method {
+            let text = "a content frame on channel 0".to_owned();
+            return self.violation(unexpected_frame(), text, None);
+        }
+        let method = match Method::decode(&frame.payload) {
+            Ok(method) => method,
+            Err(error) => return self.violation(ReplyCode::SYNTAX_ERROR, error.to_string(), None),
+        };
+        match method {
+            Method::Connection(connection::Method::Close(close)) => self.handle_close(&close),
+            Method::Connection(connection::Method::CloseOk(_)) => self.handle_close_ok(),
+            _ if !matches!(self.phase, Phase::Open) => {}
+            method => self.handle_control_method(method, now),
+        }
+    }
+
+    fn handle_control_method(&mut self, method: Method, _now: Instant) {
+        amqp_types::if_spec! { connection.blocked => {
+            match &method {
+                Method::Connection(connection::Method::Blocked(blocked)) => {
+                    tracing::warn!(reason = %blocked.reason, "the broker blocks publishing");
+                    self.blocked = true;
+                    return;
+                }
+                Method::Connection(connection::Method::Unblocked(_)) => {
+                    self.blocked = false;
+                    return self.wake_room();
+                }
+                _ => {}
+            }
+        } else {} }
+        if let Err(method) = self.handle_reply(CONTROL, method, None) {
+            self.unexpected(&method);
+        }
+    }
+
+    fn handle_incoming(&mut self, key: ChannelKey, incoming: Incoming<Spec>, now: Instant) {
+        match incoming {
+            Incoming::Method(method) => self.handle_method(key, method),
+            Incoming::Content { method, properties, body } => {
+                self.handle_content(key, method, properties, compact(body), now);
+            }
+        }
+    }
+
+    fn handle_method(&mut self, key: ChannelKey, method: Method) {
+        let sent = match method {
+            Method::Basic(basic::Method::Ack(ack)) => {
+                return self.handle_confirmed(key, ack.delivery_tag, ack.multiple, true);
+            }
+            Method::Basic(basic::Method::Cancel(cancel)) => self.handle_cancel(key, &cancel),
+            Method::Channel(channel::Method::Close(close)) => {
+                return self.handle_channel_close(key, &close);
+            }
+            Method::Channel(channel::Method::Flow(flow)) => self.handle_flow(key, flow.active),
+            method => return self.handle_rarer_method(key, method),
+        };
+        if let Err(error) = sent {
+            tracing::error!(%error, "an answer could not be sent");
+        }
+    }
+
+    /// Methods that only some specifications have, and replies.
+    fn handle_rarer_method(&mut self, key: ChannelKey, method: Method) {
+        amqp_types::if_spec! { basic.nack => {
+            if let Method::Basic(basic::Method::Nack(nack)) = &method {
+                return self.handle_confirmed(key, nack.delivery_tag, nack.multiple, false);
+            }
+        } else {} }
+        amqp_types::if_spec! { channel.ping => {
+            if matches!(method, Method::Channel(channel::Method::Ping(_))) {
+                let _ = self.send_method(key.id, &amqp_types::Method::into_any(channel::Pong::default()));
+                return;
+            }
+        } else {} }
+        if let Err(method) = self.handle_reply(key, method, None) {
+            self.unexpected(&method);
+        }
+    }
+
+    fn handle_confirmed(&mut self, key: ChannelKey, tag: u64, multiple: bool, positive: bool) {
+        if !self.handle_confirm(key, tag, multiple, positive) {
+            let text = format!("a confirm for publish {tag}, which was never sent in confirm mode");
+            self.violation(ReplyCode::COMMAND_INVALID, text, None);
+        }
+    }
+
+    fn handle_content(
+        &mut self,
+        key: ChannelKey,
+        method: Method,
+        properties: protocol::Properties,
+        body: Body,
+        now: Instant,
+    ) {
+        match (method, properties) {
+            (
+                Method::Basic(basic::Method::Deliver(deliver)),
+                protocol::Properties::Basic(properties),
+            ) => self.handle_delivery(key, Queued { deliver, properties, body }, now),
+            (
+                Method::Basic(basic::Method::Return(returned)),
+                protocol::Properties::Basic(properties),
+            ) => self.handle_return(key, Returned::new(returned, properties, body)),
+            (method, properties) => {
+                if let Err(method) = self.handle_reply(key, method, Some((properties, body))) {
+                    self.unexpected(&method);
+                }
+            }
+        }
+    }
+
+    /// A body over the limit ends its channel; any other disorder of frames the connection.
+    fn handle_assemble_error(&mut self, key: ChannelKey, error: &AssembleError, now: Instant) {
+        match error {
+            AssembleError::BodyTooLarge { .. } => {
+                let reason =
+                    CloseReason::new(Scope::Channel(key.id), Initiator::Library, error.to_string())
+                        .with_code(ReplyCode::CONTENT_TOO_LARGE);
+                self.close_channel_because(key, reason, now);
+            }
+            AssembleError::Decode(_) => {
+                self.violation(ReplyCode::SYNTAX_ERROR, error.to_string(), None);
+            }
+            _ => self.violation(unexpected_frame(), error.to_string(), None),
+        }
+    }
+
+    /// A method that nobody waits for and that the peer may not send of itself.
+    fn unexpected(&mut self, method: &Method) {
+        let name = full_name(method);
+        let text = format!("{name} came and no call waits for it");
+        self.violation(ReplyCode::COMMAND_INVALID, text, Some(name));
+    }
+}
+
+/// 505 where the specification names it.
+fn unexpected_frame() -> ReplyCode {
+    amqp_types::if_spec! { constant.unexpected_frame => {
+        ReplyCode::UNEXPECTED_FRAME
+    } else {
+        ReplyCode::COMMAND_INVALID
+    } }
+}
+
+/// A small body gets memory of its own; a large one keeps its part of the read buffer.
+fn compact(body: Body) -> Body {
+    match body.len() {
+        0 => body,
+        length if length <= COPY_MAX => body.chunks().concat().into(),
+        _ => body,
+    }
+}

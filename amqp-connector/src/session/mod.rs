@@ -1,0 +1,211 @@
+//! The whole protocol of one connection as a state machine, without I/O, clock or async.
+//!
+//! Inputs are frames ([`Session::handle_frame`]), the passing of time ([`Session::handle_timeout`]), the
+//! end of the transport ([`Session::handle_io_end`]) and operations of handles (publish, call, settle,
+//! close). Outputs are octets in the [`Outbox`], the next deadline ([`Session::poll_timeout`]), and
+//! [`Effects`] to run after unlocking. Handles and the driver share it behind one lock
+//! ([`Shared`](crate::shared::Shared)); nothing here wakes, drops a user's value, waits or knows a socket.
+//! The first reason that ends a channel or the connection wins, and every waiter gets it.
+
+mod call;
+mod calls;
+mod channel;
+mod close;
+mod confirm;
+mod consume;
+mod consumer;
+mod effects;
+mod incoming;
+mod outbox;
+mod publish;
+mod send;
+#[cfg(test)]
+mod tests;
+mod timers;
+mod wait;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+
+use tokio::time::Instant;
+
+pub(crate) use call::CallId;
+pub(crate) use calls::{CallOptions, CallReply};
+pub(crate) use channel::ChannelKey;
+pub(crate) use consume::Settle;
+pub(crate) use consumer::Queued;
+pub(crate) use effects::{Effects, Garbage};
+pub(crate) use outbox::Segment;
+pub(crate) use publish::{Message, Place};
+
+use self::calls::{CallSlot, PendingCall};
+use self::channel::{ChannelPhase, ChannelState, ChannelTable};
+use self::outbox::Outbox;
+use self::timers::Heartbeat;
+use self::wait::WaitList;
+use crate::error::{CloseReason, Error, Result};
+use crate::options::{Options, Tuning};
+
+/// How far the connection is.
+pub(crate) enum Phase {
+    Open,
+    /// Our `connection.close` is on its way.
+    Closing(Arc<CloseReason>),
+    /// Nothing more is expected: what is in the outbox is written and the transport shut.
+    Closed(Arc<CloseReason>),
+}
+
+/// The state of one connection. See the module's documentation.
+pub(crate) struct Session {
+    options: Options,
+    tuning: Tuning,
+    phase: Phase,
+    channels: ChannelTable,
+    /// Calls on channel 0.
+    control: VecDeque<PendingCall>,
+    slots: HashMap<u64, CallSlot>,
+    /// Deadlines of calls, the nearest first.
+    deadlines: BTreeMap<(Instant, u64), ChannelKey>,
+    /// Numbers calls and consumers.
+    next_id: u64,
+    outbox: Outbox,
+    /// Publishers that wait for the outbound budget, or for the broker to unblock.
+    room: WaitList,
+    blocked: bool,
+    heartbeat: Heartbeat,
+    /// When reading resumes though a consumer has not caught up.
+    pause: Option<Instant>,
+    close_deadline: Option<Instant>,
+    close_wakers: Vec<Waker>,
+    flushes: Vec<Flush>,
+    driver: Option<Waker>,
+    effects: Effects,
+}
+
+struct Flush {
+    position: u64,
+    channel: ChannelKey,
+    waker: Waker,
+}
+
+impl Session {
+    pub(crate) fn new(options: Options, tuning: Tuning, now: Instant) -> Self {
+        Self {
+            channels: ChannelTable::new(tuning.channel_max),
+            heartbeat: Heartbeat::new(tuning.heartbeat, now),
+            options,
+            tuning,
+            phase: Phase::Open,
+            control: VecDeque::new(),
+            slots: HashMap::new(),
+            deadlines: BTreeMap::new(),
+            next_id: 0,
+            outbox: Outbox::default(),
+            room: WaitList::default(),
+            blocked: false,
+            pause: None,
+            close_deadline: None,
+            close_wakers: Vec::new(),
+            flushes: Vec::new(),
+            driver: None,
+            effects: Effects::default(),
+        }
+    }
+
+    /// What has to be done once the lock is released.
+    pub(crate) fn take_effects(&mut self) -> Effects {
+        std::mem::take(&mut self.effects)
+    }
+
+    /// Remembers whom to wake when there is something to write.
+    pub(crate) fn set_driver(&mut self, waker: &Waker) {
+        if !self.driver.as_ref().is_some_and(|old| old.will_wake(waker)) {
+            let old = self.driver.replace(waker.clone());
+            self.effects.discard_waker(old);
+        }
+    }
+
+    /// Something is to be written, or the state changed: the driver must look.
+    fn notify_driver(&mut self) {
+        let driver = self.driver.take();
+        self.effects.wake_driver(driver);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(self.phase, Phase::Closed(_))
+    }
+
+    /// Why the connection ends or ended.
+    pub(crate) fn close_reason(&self) -> Option<&Arc<CloseReason>> {
+        match &self.phase {
+            Phase::Open => None,
+            Phase::Closing(reason) | Phase::Closed(reason) => Some(reason),
+        }
+    }
+
+    /// Whether the broker has told us to stop publishing.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.blocked
+    }
+
+    fn check_open(&self) -> Result<()> {
+        match self.close_reason() {
+            None => Ok(()),
+            Some(reason) => Err(Error::connection_closed(reason.clone())),
+        }
+    }
+
+    fn fresh_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    /// The channel, if it is open; otherwise the reason why not.
+    fn open_channel(&mut self, key: ChannelKey) -> Result<&mut ChannelState> {
+        let reason = self.close_reason().cloned();
+        match self.channels.get(key) {
+            Some(channel) => match &channel.phase {
+                ChannelPhase::Open => Ok(channel),
+                ChannelPhase::Opening => Err(Error::invalid("the channel is not open yet")),
+                ChannelPhase::Closing(reason) | ChannelPhase::Closed(reason) => {
+                    Err(Error::closed(reason.clone()))
+                }
+            },
+            None => Err(reason.map_or_else(Error::stale, Error::connection_closed)),
+        }
+    }
+
+    /// Why a channel ends or ended, while a handle of it exists.
+    pub(crate) fn channel_close_reason(&mut self, key: ChannelKey) -> Option<Arc<CloseReason>> {
+        self.channels.get(key).and_then(|channel| channel.close_reason().cloned())
+    }
+
+    /// How many channels hold a number.
+    pub(crate) fn channel_count(&self) -> usize {
+        self.channels.open_count()
+    }
+
+    /// Waits until everything encoded so far, on this channel, is written to the transport.
+    pub(crate) fn poll_flush(
+        &mut self,
+        channel: ChannelKey,
+        position: &mut Option<u64>,
+        waker: &Waker,
+    ) -> Poll<Result<()>> {
+        let position = *position.get_or_insert(self.outbox.position());
+        if self.is_flushed(channel, position) {
+            return Poll::Ready(Ok(()));
+        }
+        if let Err(error) = self.check_open() {
+            return Poll::Ready(Err(error));
+        }
+        self.flushes.push(Flush { position, channel, waker: waker.clone() });
+        Poll::Pending
+    }
+
+    fn is_flushed(&mut self, channel: ChannelKey, position: u64) -> bool {
+        let large = self.channels.get(channel).is_some_and(|channel| !channel.large.is_empty());
+        self.outbox.written_to() >= position && !large
+    }
+}

@@ -1,0 +1,330 @@
+//! Publishing: whether a message may go now, its confirm tag, and its outcome.
+//!
+//! A publish that may not go waits in one line at a time: its channel's (flow, limit of unconfirmed), then
+//! the connection's (outbound budget, blocked broker). What it carries stays with the caller till it goes.
+
+use std::task::{Poll, Waker};
+
+use amqp_types::protocol::basic;
+use amqp_types::{Body, Method, Properties};
+use bytes::Bytes;
+
+use super::Session;
+use super::channel::ChannelKey;
+use super::confirm::Mandatory;
+use crate::error::{Error, Result};
+use crate::publish::{Outcome, Returned};
+
+/// A message as the user gave it.
+pub(crate) struct Message {
+    pub(crate) publish: basic::Publish,
+    pub(crate) properties: basic::Properties,
+    pub(crate) body: Bytes,
+    /// Nobody will ask for the outcome.
+    pub(crate) detached: bool,
+}
+
+/// A publish that was encoded: its tag on a channel in confirm mode.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Accepted {
+    pub(crate) tag: Option<u64>,
+}
+
+/// The line that a waiting publish stands in.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum Place {
+    #[default]
+    None,
+    Gate(u64),
+    Room(u64),
+}
+
+/// Returned messages kept for a channel without confirms whose user does not ask for them.
+const RETURNS_MAX: usize = 1024;
+
+impl Session {
+    /// Encodes the message if it may go now. Takes it out of `message` only then; with no `waker` it
+    /// fails instead of waiting.
+    pub(crate) fn poll_publish(
+        &mut self,
+        key: ChannelKey,
+        message: &mut Option<Message>,
+        place: &mut Place,
+        waker: Option<&Waker>,
+    ) -> Poll<Result<Accepted>> {
+        if let Err(error) = self.open_channel(key) {
+            self.leave(key, place);
+            return Poll::Ready(Err(error));
+        }
+        match self.pass(key, message.as_ref().map_or(0, |m| m.body.len()), place, waker) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Pending => return Poll::Pending,
+        }
+        let result = match message.as_ref() {
+            Some(content) => {
+                self.send_content(key.id, &content.publish, &content.properties, &content.body)
+            }
+            None => Err(Error::invalid("the publish was completed before")),
+        };
+        self.leave(key, place);
+        if let Err(error) = result {
+            return Poll::Ready(Err(error));
+        }
+        Poll::Ready(Ok(Accepted { tag: self.register_publish(key, message) }))
+    }
+
+    /// Sends another content than a publish, once it may go.
+    pub(crate) fn poll_send_content<M: Method, P: Properties>(
+        &mut self,
+        key: ChannelKey,
+        content: (&M, &P, &Bytes),
+        place: &mut Place,
+        waker: &Waker,
+    ) -> Poll<Result<()>> {
+        let (method, properties, body) = content;
+        if let Err(error) = self.open_channel(key) {
+            self.leave(key, place);
+            return Poll::Ready(Err(error));
+        }
+        match self.pass(key, body.len(), place, Some(waker)) {
+            Poll::Ready(Ok(())) => {}
+            other => return other,
+        }
+        let result = self.send_content(key.id, method, properties, body);
+        self.leave(key, place);
+        Poll::Ready(result)
+    }
+
+    /// Counts the publish on a channel in confirm mode. Of a mandatory one the content is taken, to
+    /// recognise its return by.
+    fn register_publish(&mut self, key: ChannelKey, message: &mut Option<Message>) -> Option<u64> {
+        let confirms = self.channels.get(key)?.confirms.as_mut()?;
+        let detached = message.as_ref().is_some_and(|message| message.detached);
+        let tag = confirms.publish(detached);
+        let returnable =
+            |message: &mut Message| message.publish.mandatory || message.publish.immediate;
+        if let Some(message) = message.take_if(returnable) {
+            confirms.remember(Mandatory {
+                tag,
+                exchange: message.publish.exchange,
+                routing_key: message.publish.routing_key,
+                properties: message.properties,
+                body: Body::from(message.body),
+            });
+        }
+        Some(tag)
+    }
+
+    /// Passes both lines, or takes a place in one.
+    fn pass(
+        &mut self,
+        key: ChannelKey,
+        size: usize,
+        place: &mut Place,
+        waker: Option<&Waker>,
+    ) -> Poll<Result<()>> {
+        if !matches!(place, Place::Room(_)) {
+            match self.pass_gate(key, place, waker) {
+                Poll::Ready(Ok(())) => {}
+                other => return other,
+            }
+        }
+        let ticket = match *place {
+            Place::Room(ticket) => Some(ticket),
+            _ => None,
+        };
+        if self.has_room(size) && self.room.may_pass(ticket) {
+            return Poll::Ready(Ok(()));
+        }
+        let Some(waker) = waker else {
+            return Poll::Ready(Err(Error::blocked(match self.blocked {
+                true => "the broker has blocked publishing on this connection",
+                false => "the outbound budget is used up",
+            })));
+        };
+        let (ticket, old) = self.room.wait(ticket, waker);
+        self.effects.discard_waker(old);
+        if let Place::Gate(_) = place {
+            self.leave(key, place);
+        }
+        *place = Place::Room(ticket);
+        Poll::Pending
+    }
+
+    fn pass_gate(
+        &mut self,
+        key: ChannelKey,
+        place: &mut Place,
+        waker: Option<&Waker>,
+    ) -> Poll<Result<()>> {
+        let max = self.options.unconfirmed_max;
+        let channel = match self.open_channel(key) {
+            Ok(channel) => channel,
+            Err(error) => return Poll::Ready(Err(error)),
+        };
+        let ticket = match *place {
+            Place::Gate(ticket) => Some(ticket),
+            _ => None,
+        };
+        let full = channel.confirms.as_ref().is_some_and(|confirms| confirms.held() >= max);
+        if channel.flow && !full && channel.gate.may_pass(ticket) {
+            return Poll::Ready(Ok(()));
+        }
+        let nothing_to_come =
+            full && !channel.confirms.as_ref().is_some_and(|confirms| confirms.has_unconfirmed());
+        if nothing_to_come {
+            // Waiting would be for the user's own doing, possibly by this very task.
+            let text =
+                "as many confirmations as the limit of unconfirmed publishes are kept unawaited";
+            self.leave(key, place);
+            return Poll::Ready(Err(Error::limit(text)));
+        }
+        let Some(waker) = waker else {
+            return Poll::Ready(Err(Error::blocked(match channel.flow {
+                false => "the peer has paused publishing on this channel",
+                true => "the limit of unconfirmed publishes is reached",
+            })));
+        };
+        let (ticket, old) = channel.gate.wait(ticket, waker);
+        self.effects.discard_waker(old);
+        *place = Place::Gate(ticket);
+        Poll::Pending
+    }
+
+    /// A message larger than the whole budget is let in alone.
+    fn has_room(&self, size: usize) -> bool {
+        let outstanding = self.outbox.outstanding();
+        !self.blocked
+            && (outstanding == 0
+                || outstanding.saturating_add(size) <= self.options.outbound_budget)
+    }
+
+    /// Leaves the line and lets the next one try.
+    pub(crate) fn leave(&mut self, key: ChannelKey, place: &mut Place) {
+        match std::mem::take(place) {
+            Place::None => {}
+            Place::Gate(ticket) => {
+                if let Some(channel) = self.channels.get(key) {
+                    let mine = channel.gate.leave(ticket);
+                    let next = channel.gate.take_front();
+                    self.effects.discard_waker(mine);
+                    self.effects.wake(next);
+                }
+            }
+            Place::Room(ticket) => {
+                let mine = self.room.leave(ticket);
+                self.effects.discard_waker(mine);
+                self.wake_room();
+            }
+        }
+    }
+
+    /// Wakes the publisher at the front, if there may be room for it.
+    pub(super) fn wake_room(&mut self) {
+        if self.has_room(0) {
+            let front = self.room.take_front();
+            self.effects.wake(front);
+        }
+    }
+
+    fn wake_gate(&mut self, key: ChannelKey) {
+        if let Some(channel) = self.channels.get(key) {
+            let front = channel.gate.take_front();
+            self.effects.wake(front);
+        }
+    }
+
+    /// `basic.ack` or `basic.nack` from the peer. False for a tag that was never published.
+    #[must_use]
+    pub(super) fn handle_confirm(
+        &mut self,
+        key: ChannelKey,
+        tag: u64,
+        multiple: bool,
+        positive: bool,
+    ) -> bool {
+        let Some(channel) = self.channels.get(key) else { return true };
+        let known = match &mut channel.confirms {
+            Some(confirms) => confirms.confirm(tag, multiple, positive, &mut self.effects),
+            None => false,
+        };
+        self.wake_gate(key);
+        known
+    }
+
+    /// A message came back: it is the outcome of a publish with confirms, or news without them.
+    pub(super) fn handle_return(&mut self, key: ChannelKey, returned: Returned) {
+        let Some(channel) = self.channels.get(key) else { return };
+        if let Some(confirms) = &mut channel.confirms {
+            confirms.returned(returned, &mut self.effects);
+            return;
+        }
+        if channel.returns.len() >= RETURNS_MAX {
+            tracing::warn!(
+                max = RETURNS_MAX,
+                "nobody takes returned messages; the oldest is dropped"
+            );
+            channel.returns.pop_front();
+        }
+        channel.returns.push_back(returned);
+        self.effects.wake(channel.returns_waker.take());
+    }
+
+    /// The next message that came back on a channel without confirms.
+    pub(crate) fn poll_returned(
+        &mut self,
+        key: ChannelKey,
+        waker: &Waker,
+    ) -> Poll<Result<Returned>> {
+        if let Some(channel) = self.channels.get(key)
+            && let Some(returned) = channel.returns.pop_front()
+        {
+            return Poll::Ready(Ok(returned));
+        }
+        match self.open_channel(key) {
+            Err(error) => Poll::Ready(Err(error)),
+            Ok(channel) => {
+                let old = channel.returns_waker.replace(waker.clone());
+                self.effects.discard_waker(old);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// What became of the publish with `tag`.
+    pub(crate) fn poll_confirm(
+        &mut self,
+        key: ChannelKey,
+        tag: u64,
+        waker: &Waker,
+    ) -> Poll<Option<Outcome>> {
+        let Some(confirms) = self.channels.get(key).and_then(|channel| channel.confirms.as_mut())
+        else {
+            return Poll::Ready(None);
+        };
+        match confirms.poll(tag, waker, &mut self.effects) {
+            None => Poll::Pending,
+            outcome => {
+                self.wake_gate(key);
+                Poll::Ready(outcome)
+            }
+        }
+    }
+
+    /// Nobody will ask for `tag` any more. Gives what was known, to be dropped outside the lock.
+    pub(crate) fn detach_confirm(&mut self, key: ChannelKey, tag: u64) -> Option<Outcome> {
+        let confirms = self.channels.get(key)?.confirms.as_mut()?;
+        let outcome = confirms.detach(tag, &mut self.effects);
+        self.wake_gate(key);
+        outcome
+    }
+
+    /// Publishes of a channel that the broker has not answered.
+    pub(crate) fn unconfirmed(&mut self, key: ChannelKey) -> usize {
+        self.channels
+            .get(key)
+            .and_then(|channel| channel.confirms.as_ref())
+            .map_or(0, super::confirm::Confirms::unconfirmed)
+    }
+}

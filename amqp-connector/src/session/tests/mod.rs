@@ -1,0 +1,1 @@
+//! Tests of the session with frames and a made-up clock.

@@ -1,0 +1,159 @@
+//! Time: heartbeats both ways, deadlines of calls, the pause of reading, and the deadline of a close.
+//!
+//! The clock is the caller's; this module only compares instants.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Session;
+use super::channel::ChannelKey;
+use super::consumer::Pressure;
+use crate::error::{CloseReason, Initiator, Scope};
+
+/// How long the socket may go unread for a consumer that does not catch up.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Sends before half the interval passed unused; gives the peer up after two of its silence.
+pub(super) struct Heartbeat {
+    /// Zero is off.
+    interval: Duration,
+    last_sent: Instant,
+    last_received: Instant,
+}
+
+impl Heartbeat {
+    pub(super) fn new(seconds: u16, now: Instant) -> Self {
+        let interval = Duration::from_secs(seconds.into());
+        Self { interval, last_sent: now, last_received: now }
+    }
+
+    pub(super) fn sent(&mut self, now: Instant) {
+        self.last_sent = now;
+    }
+
+    fn received(&mut self, now: Instant) {
+        self.last_received = now;
+    }
+
+    fn next_send(&self) -> Option<Instant> {
+        (!self.interval.is_zero()).then(|| self.last_sent + self.interval / 2)
+    }
+
+    fn next_check(&self) -> Option<Instant> {
+        (!self.interval.is_zero()).then(|| self.last_received + self.interval * 2)
+    }
+}
+
+impl Session {
+    /// Octets came from the peer; any count as a sign of life.
+    pub(crate) fn handle_received(&mut self, now: Instant) {
+        self.heartbeat.received(now);
+    }
+
+    /// When [`Session::handle_timeout`] wants to be called next.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        if self.is_closed() {
+            return self.close_deadline;
+        }
+        let call = self.deadlines.first_key_value().map(|((at, _), _)| *at);
+        [
+            self.heartbeat.next_send(),
+            self.heartbeat.next_check(),
+            call,
+            self.pause,
+            self.close_deadline,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Does whatever is due at `now`.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        if self.close_deadline.is_some_and(|at| at <= now) {
+            self.give_up_closing();
+        }
+        if self.is_closed() {
+            return;
+        }
+        if self.heartbeat.next_check().is_some_and(|at| at <= now) {
+            let silence = now.saturating_duration_since(self.heartbeat.last_received);
+            let text = format!(
+                "no octet from the peer for {:.1} s, two heartbeat intervals of {} s",
+                silence.as_secs_f64(),
+                self.heartbeat.interval.as_secs()
+            );
+            self.terminate(CloseReason::new(Scope::Connection, Initiator::Library, text));
+            return;
+        }
+        if self.heartbeat.next_send().is_some_and(|at| at <= now) {
+            self.send_heartbeat();
+            // Written or not, the next one is due half an interval from now.
+            self.heartbeat.sent(now);
+        }
+        if self.pause.is_some_and(|at| at <= now) {
+            self.end_pause();
+        }
+        self.expire_calls(now);
+    }
+
+    /// Whether the socket may be read: not while a consumer that keeps up has a long queue.
+    pub(crate) fn wants_read(&self) -> bool {
+        self.pause.is_none()
+    }
+
+    /// A consumer's queue has grown long: stop reading for a moment, unless it proved not to keep up.
+    pub(super) fn begin_pause(&mut self, now: Instant) {
+        if self.pause.is_none() {
+            self.pause = Some(now + PAUSE);
+        }
+    }
+
+    /// A consumer that reading was paused for has caught up.
+    pub(super) fn consumer_caught_up(&mut self) {
+        let waiting = self.channels.iter_mut().any(|channel| {
+            channel.consumers.iter().any(|consumer| consumer.pressure == Pressure::Pausing)
+        });
+        if !waiting && self.pause.take().is_some() {
+            self.notify_driver();
+        }
+    }
+
+    /// The moment is over: consumers that still have not caught up are not waited for any more.
+    fn end_pause(&mut self) {
+        self.pause = None;
+        for channel in self.channels.iter_mut() {
+            for consumer in &mut channel.consumers {
+                if consumer.pressure == Pressure::Pausing {
+                    consumer.pressure = Pressure::Stalled;
+                }
+            }
+        }
+    }
+
+    /// Calls whose deadline is reached. While the broker blocks us it answers nothing, so their time
+    /// does not run.
+    fn expire_calls(&mut self, now: Instant) {
+        while let Some(((at, id), key)) =
+            self.deadlines.first_key_value().map(|(due, key)| (*due, *key))
+        {
+            if at > now {
+                return;
+            }
+            self.deadlines.remove(&(at, id));
+            if self.blocked {
+                self.set_deadline(key, id, now + self.options.call_timeout);
+            } else {
+                self.expire_call(key, id, now);
+            }
+        }
+    }
+
+    pub(super) fn set_deadline(&mut self, key: ChannelKey, id: u64, at: Instant) {
+        if let Some(call) = self.pending_call(key, id) {
+            call.deadline = Some(at);
+            self.deadlines.insert((at, id), key);
+        }
+    }
+}

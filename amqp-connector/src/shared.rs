@@ -1,0 +1,49 @@
+//! The one lock of a connection, and the rule of what may happen under it.
+//!
+//! Handles and the driver reach the session only through [`Shared::with`], which runs wakers and the
+//! drops of users' values after it has unlocked. Nothing awaits while the lock is held.
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+use amqp_types::FieldTable;
+
+use crate::options::{Options, Tuning};
+use crate::session::Session;
+
+/// What all handles of one connection and its driver share.
+pub(crate) struct Shared {
+    session: Mutex<Session>,
+    pub(crate) options: Options,
+    pub(crate) tuning: Tuning,
+    pub(crate) server_properties: FieldTable,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        session: Session,
+        options: Options,
+        tuning: Tuning,
+        server_properties: FieldTable,
+    ) -> Self {
+        Self { session: Mutex::new(session), options, tuning, server_properties }
+    }
+
+    /// Runs one operation on the session, then what it left to be done outside the lock.
+    #[inline]
+    pub(crate) fn with<R>(&self, operation: impl FnOnce(&mut Session) -> R) -> R {
+        // No operation leaves the session half changed, so a panic elsewhere does not spoil it.
+        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = operation(&mut session);
+        let effects = session.take_effects();
+        drop(session);
+        effects.run();
+        result
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("tuning", &self.tuning).finish_non_exhaustive()
+    }
+}

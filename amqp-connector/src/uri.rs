@@ -1,0 +1,258 @@
+//! `amqp://` URIs, by RabbitMQ's URI specification and its query parameters.
+//!
+//! Parsing only: the result is a set of values for a [`Connector`](crate::Connector). Never shows a
+//! password.
+
+use std::fmt;
+use std::time::Duration;
+
+/// The parts of a URI that were given.
+#[derive(Default, PartialEq, Eq)]
+pub(crate) struct Uri {
+    pub(crate) user: Option<String>,
+    pub(crate) password: Option<String>,
+    pub(crate) host: Option<String>,
+    pub(crate) port: Option<u16>,
+    pub(crate) virtual_host: Option<String>,
+    pub(crate) heartbeat: Option<Duration>,
+    pub(crate) channel_max: Option<u16>,
+    pub(crate) frame_max: Option<u32>,
+    pub(crate) connection_timeout: Option<Duration>,
+    pub(crate) mechanisms: Vec<String>,
+    pub(crate) locale: Option<String>,
+    pub(crate) name: Option<String>,
+}
+
+/// What is wrong with a URI. Never holds a password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UriError {
+    /// The scheme is none that this build can connect by.
+    Scheme(String),
+    /// A `%` is not followed by two hexadecimal digits, or the octets are no UTF-8.
+    Escape {
+        /// The part it stands in, such as `virtual host`.
+        part: &'static str,
+    },
+    /// The port is no number up to 65535.
+    Port(String),
+    /// The host is empty where one must stand, or an IPv6 literal is not closed.
+    Host,
+    /// The path has more than one segment; a slash in a virtual host is written `%2f`.
+    VirtualHost,
+    /// A query key that is not known.
+    UnknownKey(String),
+    /// The value of a query key cannot be used.
+    Value {
+        /// The key.
+        key: String,
+        /// The value as it stands.
+        value: String,
+    },
+}
+
+impl fmt::Display for UriError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Scheme(scheme) if scheme == "amqps" => {
+                f.write_str("amqps:// needs TLS, which this version does not offer yet")
+            }
+            Self::Scheme(scheme) => write!(f, "URI scheme {scheme:?} is not amqp://"),
+            Self::Escape { part } => write!(f, "bad percent-escape in the URI's {part}"),
+            Self::Port(port) => write!(f, "URI port {port:?} is no number up to 65535"),
+            Self::Host => f.write_str("the URI's host is malformed"),
+            Self::VirtualHost => f.write_str(
+                "the URI's path has more than one segment; write a slash in a virtual host as %2f",
+            ),
+            Self::UnknownKey(key) => write!(
+                f,
+                "unknown URI query key {key:?} (known: heartbeat, channel_max, frame_max, \
+                 connection_timeout, auth_mechanism, locale, name)"
+            ),
+            Self::Value { key, value } => write!(f, "URI query key {key}: bad value {value:?}"),
+        }
+    }
+}
+
+impl std::error::Error for UriError {}
+
+impl Uri {
+    pub(crate) fn parse(text: &str) -> Result<Self, UriError> {
+        let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
+        if !scheme.eq_ignore_ascii_case("amqp") {
+            return Err(UriError::Scheme(scheme.to_ascii_lowercase()));
+        }
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (authority, path) = match rest.split_once('/') {
+            Some((authority, path)) => (authority, Some(path)),
+            None => (rest, None),
+        };
+        let mut uri = Self::default();
+        let address = match authority.rsplit_once('@') {
+            Some((user_info, address)) => {
+                uri.set_user_info(user_info)?;
+                address
+            }
+            None => authority,
+        };
+        uri.set_address(address)?;
+        if let Some(path) = path {
+            if path.contains('/') {
+                return Err(UriError::VirtualHost);
+            }
+            uri.virtual_host = Some(decode(path, "virtual host")?);
+        }
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            uri.set_query(&decode(key, "query")?, decode(value, "query")?)?;
+        }
+        Ok(uri)
+    }
+
+    fn set_user_info(&mut self, user_info: &str) -> Result<(), UriError> {
+        let (user, password) = match user_info.split_once(':') {
+            Some((user, password)) => (user, Some(password)),
+            None => (user_info, None),
+        };
+        self.user = Some(decode(user, "user")?);
+        self.password = password.map(|password| decode(password, "password")).transpose()?;
+        Ok(())
+    }
+
+    fn set_address(&mut self, address: &str) -> Result<(), UriError> {
+        let (host, port) = match address.strip_prefix('[') {
+            Some(rest) => {
+                let (host, after) = rest.split_once(']').ok_or(UriError::Host)?;
+                let port = match after.strip_prefix(':') {
+                    Some(port) => Some(port),
+                    None if after.is_empty() => None,
+                    None => return Err(UriError::Host),
+                };
+                (host, port)
+            }
+            None => match address.split_once(':') {
+                Some((host, port)) => (host, Some(port)),
+                None => (address, None),
+            },
+        };
+        if !host.is_empty() {
+            self.host = Some(decode(host, "host")?);
+        }
+        self.port = match port {
+            None | Some("") => None,
+            Some(port) => Some(port.parse().map_err(|_| UriError::Port(port.to_owned()))?),
+        };
+        Ok(())
+    }
+
+    fn set_query(&mut self, key: &str, value: String) -> Result<(), UriError> {
+        let bad = |value: &str| UriError::Value { key: key.to_owned(), value: value.to_owned() };
+        match key {
+            "heartbeat" => {
+                let seconds: u16 = value.parse().map_err(|_| bad(&value))?;
+                self.heartbeat = Some(Duration::from_secs(seconds.into()));
+            }
+            "channel_max" => self.channel_max = Some(value.parse().map_err(|_| bad(&value))?),
+            "frame_max" => self.frame_max = Some(value.parse().map_err(|_| bad(&value))?),
+            "connection_timeout" => {
+                let milliseconds: u32 = value.parse().map_err(|_| bad(&value))?;
+                self.connection_timeout = Some(Duration::from_millis(milliseconds.into()));
+            }
+            "auth_mechanism" => self.mechanisms.push(value),
+            "locale" => self.locale = Some(value),
+            "name" => self.name = Some(value),
+            _ => return Err(UriError::UnknownKey(key.to_owned())),
+        }
+        Ok(())
+    }
+}
+
+fn decode(text: &str, part: &'static str) -> Result<String, UriError> {
+    let mut octets = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(octet) = rest.next() {
+        if octet != b'%' {
+            octets.push(octet);
+            continue;
+        }
+        let mut digit = || {
+            rest.next()
+                .and_then(|digit| char::from(digit).to_digit(16))
+                .and_then(|n| u8::try_from(n).ok())
+        };
+        match (digit(), digit()) {
+            (Some(high), Some(low)) => octets.push(high << 4 | low),
+            _ => return Err(UriError::Escape { part }),
+        }
+    }
+    String::from_utf8(octets).map_err(|_| UriError::Escape { part })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Uri {
+        Uri::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    fn host(host: &str) -> Option<String> {
+        Some(host.to_owned())
+    }
+
+    #[test]
+    fn the_examples_of_the_uri_specification() {
+        let uri = parse("amqp://user:pass@host:10000/vhost");
+        assert_eq!((uri.user.as_deref(), uri.password.as_deref()), (Some("user"), Some("pass")));
+        assert_eq!(
+            (uri.host, uri.port, uri.virtual_host),
+            (host("host"), Some(10_000), host("vhost"))
+        );
+        let uri = parse("amqp://user%61:%61pass@ho%61st:10000/v%2fhost");
+        assert_eq!((uri.user.as_deref(), uri.password.as_deref()), (Some("usera"), Some("apass")));
+        assert_eq!((uri.host, uri.virtual_host), (host("hoast"), host("v/host")));
+        assert!(parse("amqp://") == Uri::default());
+        let uri = parse("amqp://:@/");
+        assert_eq!((uri.user, uri.password, uri.host), (host(""), host(""), None));
+        assert_eq!(uri.virtual_host, host(""));
+        let uri = parse("amqp://user@");
+        assert_eq!((uri.user, uri.password, uri.virtual_host), (host("user"), None, None));
+        assert_eq!(parse("amqp://host/%2F").virtual_host, host("/"));
+        let uri = parse("amqp://[::1]:5673/");
+        assert_eq!((uri.host, uri.port), (host("::1"), Some(5673)));
+    }
+
+    #[test]
+    fn query_keys() {
+        let uri = parse(
+            "amqp://h/?heartbeat=10&channel_max=5&frame_max=8192&connection_timeout=1500&name=a%20b&auth_mechanism=PLAIN&auth_mechanism=AMQPLAIN",
+        );
+        assert_eq!(uri.heartbeat, Some(Duration::from_secs(10)));
+        assert_eq!((uri.channel_max, uri.frame_max), (Some(5), Some(8192)));
+        assert_eq!(uri.connection_timeout, Some(Duration::from_millis(1500)));
+        assert_eq!(uri.name.as_deref(), Some("a b"));
+        assert_eq!(uri.mechanisms, ["PLAIN", "AMQPLAIN"]);
+    }
+
+    #[test]
+    fn errors_name_what_is_wrong() {
+        let cases = [
+            ("http://h", UriError::Scheme("http".into())),
+            ("localhost", UriError::Scheme(String::new())),
+            ("amqp://h:99999", UriError::Port("99999".into())),
+            ("amqp://[::1", UriError::Host),
+            ("amqp://[::1]x", UriError::Host),
+            ("amqp://h/a/b", UriError::VirtualHost),
+            ("amqp://h/%2", UriError::Escape { part: "virtual host" }),
+            ("amqp://u:%zz@h", UriError::Escape { part: "password" }),
+            ("amqp://h/?hartbeat=1", UriError::UnknownKey("hartbeat".into())),
+            (
+                "amqp://h/?heartbeat=x",
+                UriError::Value { key: "heartbeat".into(), value: "x".into() },
+            ),
+        ];
+        for (text, expected) in cases {
+            assert!(Uri::parse(text).err() == Some(expected), "{text}");
+        }
+    }
+}
