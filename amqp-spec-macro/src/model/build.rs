@@ -11,33 +11,39 @@ const STANDARD_PORT: u16 = 5672;
 
 /// Resolves a specification. `file` is the path as the user knows it: errors begin with it.
 pub(crate) fn build(text: &str, file: &str) -> Result<Spec, Vec<Error>> {
-    let (root, version) = recognise::recognise(text, file)?;
+    let root = recognise::recognise(text, file)?;
     let mut errors = Errors::new(file);
-    let spec = resolve(&root, version, file, &mut Scope::root(&mut errors));
-    errors.or(Some(spec))
+    let spec = resolve(&root, file, &mut Scope::root(&mut errors));
+    errors.or(spec)
 }
 
 /// The version alone, for a file that is only listed.
 pub(crate) fn version(text: &str, file: &str) -> Result<Version, Vec<Error>> {
-    recognise::recognise(text, file).map(|(_, version)| version)
+    let root = recognise::recognise(text, file)?;
+    let mut errors = Errors::new(file);
+    let version = recognise::version(&root, &mut Scope::root(&mut errors));
+    errors.or(version)
 }
 
-fn resolve(root: &Element, version: Version, file: &str, scope: &mut Scope<'_>) -> Spec {
+/// Every part is resolved, whatever is wrong with another one, so that all is reported.
+fn resolve(root: &Element, file: &str, scope: &mut Scope<'_>) -> Option<Spec> {
+    let version = recognise::version(root, scope);
     let port = match root.attribute("port") {
-        Some(_) => scope.number(root, "port", u16::MAX).unwrap_or(STANDARD_PORT),
-        None => STANDARD_PORT,
+        Some(_) => scope.number(root, "port", u16::MAX),
+        None => Some(STANDARD_PORT),
     };
     let domains = Domains::read(root, scope);
     let constants = constants::read(root, scope);
-    Spec {
+    let classes = classes(root, &domains, scope);
+    Some(Spec {
         file: file.rsplit(['/', '\\']).next().unwrap_or(file).to_owned(),
-        version,
-        port,
+        version: version?,
+        port: port?,
         framing: constants.framing,
         constants: constants.list,
         reply_codes: constants.reply_codes,
-        classes: classes(root, &domains, scope),
-    }
+        classes,
+    })
 }
 
 fn classes(root: &Element, domains: &Domains, scope: &mut Scope<'_>) -> Vec<Class> {

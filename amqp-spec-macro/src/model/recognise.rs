@@ -3,25 +3,29 @@
 //! AMQP 0-10 and 1.0 come as XML with the same root name but describe other wire formats. They are
 //! refused by name, before anything in them could look like a mistake.
 
-use super::diagnostics::{Error, Errors};
+use super::diagnostics::Error;
 use super::scope::Scope;
 use super::xml::Element;
 use super::{Version, xml};
 
-/// The parsed file and its version, or why it is not one for us.
-pub(super) fn recognise(text: &str, file: &str) -> Result<(Element, Version), Vec<Error>> {
+/// The file's root element, or why there is nothing to compile in it.
+pub(super) fn recognise(text: &str, file: &str) -> Result<Element, Vec<Error>> {
     let root = xml::parse(text, file).map_err(|error| vec![error])?;
-    if let Some(reason) = refusal(&root) {
-        return Err(vec![Error::at(file, root.position, reason)]);
+    match refusal(&root) {
+        Some(reason) => Err(vec![Error::at(file, root.position, reason)]),
+        None => Ok(root),
     }
-    let mut errors = Errors::new(file);
-    let mut scope = Scope::root(&mut errors);
-    let major = scope.number(&root, "major", u8::MAX);
-    let minor = scope.number(&root, "minor", u8::MAX);
-    let revision =
-        root.attribute("revision").and_then(|_| scope.number(&root, "revision", u8::MAX));
-    let version = major.zip(minor).map(|(major, minor)| Version { major, minor, revision });
-    Ok((root, errors.or(version)?))
+}
+
+/// The version that the root element states.
+pub(super) fn version(root: &Element, scope: &mut Scope<'_>) -> Option<Version> {
+    let major = scope.number(root, "major", u8::MAX);
+    let minor = scope.number(root, "minor", u8::MAX);
+    let revision = match root.attribute("revision") {
+        Some(_) => Some(scope.number(root, "revision", u8::MAX)?),
+        None => None,
+    };
+    Some(Version { major: major?, minor: minor?, revision })
 }
 
 fn refusal(root: &Element) -> Option<String> {

@@ -13,22 +13,25 @@ use super::xml::{Attribute, Element};
 pub(super) struct Scope<'a> {
     errors: &'a mut Errors,
     place: String,
+    /// Whether `place` already is the sentence's subject.
+    subject: bool,
 }
 
 impl<'a> Scope<'a> {
     /// The top of the file: messages begin with nothing.
     pub(super) fn root(errors: &'a mut Errors) -> Self {
-        Self { errors, place: String::new() }
+        Self { errors, place: String::new(), subject: false }
     }
 
     /// A scope whose messages begin with `place`.
     pub(super) fn within(&mut self, place: impl Into<String>) -> Scope<'_> {
-        Scope { errors: self.errors, place: place.into() + ": " }
+        Scope { errors: self.errors, place: place.into() + ": ", subject: false }
     }
 
     /// A scope for one field: messages go on after its name.
     pub(super) fn within_field(&mut self, kind: &str, name: &str) -> Scope<'_> {
-        Scope { place: format!("{}{kind} {name:?} ", self.place), errors: self.errors }
+        let place = format!("{}{kind} {name:?} ", self.place);
+        Scope { errors: self.errors, place, subject: true }
     }
 
     pub(super) fn at(&mut self, position: Position, message: impl AsRef<str>) {
@@ -47,13 +50,13 @@ impl<'a> Scope<'a> {
         element: &'e Element,
         name: &str,
     ) -> Option<&'e Attribute> {
-        let tag = &element.name;
+        let subject = if self.subject { String::new() } else { format!("<{}> ", element.name) };
         let Some(attribute) = element.attribute(name) else {
-            self.at(element.position, format!("<{tag}> has no attribute {name:?}"));
+            self.at(element.position, format!("{subject}has no attribute {name:?}"));
             return None;
         };
         if attribute.value.trim().is_empty() {
-            self.at(attribute.position, format!("<{tag}> has an empty attribute {name:?}"));
+            self.at(attribute.position, format!("{subject}has an empty attribute {name:?}"));
             return None;
         }
         Some(attribute)
@@ -124,7 +127,7 @@ impl Distinct {
                     format!("{kind} {spec:?} is declared twice, first in line {line}")
                 } else {
                     format!(
-                        "{kind}s {earlier:?} (line {line}) and {spec:?} are both {rust:?} in Rust"
+                        "{kind} {spec:?} and the earlier {earlier:?} (line {line}) are both {rust:?} in Rust"
                     )
                 },
             );

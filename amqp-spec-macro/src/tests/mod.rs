@@ -1,5 +1,7 @@
 //! Tests of the whole pipeline, from XML text to formatted Rust.
 
+mod errors;
+mod files;
 mod golden;
 mod official;
 
