@@ -339,21 +339,21 @@ fn mechanisms(names: &[String], default: Vec<Mechanism>) -> Result<Vec<Mechanism
 fn client_properties() -> FieldTable {
     let text = |text: &'static str| FieldValue::LongString(text.into());
     let on = FieldValue::Bool(true);
-    let mut capabilities = FieldTable::new()
+    let capabilities = FieldTable::new()
         .with(short_str("authentication_failure_close"), on.clone())
         .with(short_str("consumer_cancel_notify"), on.clone());
-    amqp_types::if_spec! { connection.blocked => {
-        capabilities.insert(short_str("connection.blocked"), on.clone());
-    } else {} }
-    amqp_types::if_spec! { confirm.select => {
-        capabilities.insert(short_str("publisher_confirms"), on.clone());
-    } else {} }
-    amqp_types::if_spec! { basic.nack => {
-        capabilities.insert(short_str("basic.nack"), on.clone());
-    } else {} }
-    amqp_types::if_spec! { exchange.bind => {
-        capabilities.insert(short_str("exchange_exchange_bindings"), on);
-    } else {} }
+    let capabilities = amqp_types::if_spec! { connection.blocked => {
+        capabilities.with(short_str("connection.blocked"), on.clone())
+    } else { capabilities } };
+    let capabilities = amqp_types::if_spec! { confirm.select => {
+        capabilities.with(short_str("publisher_confirms"), on.clone())
+    } else { capabilities } };
+    let capabilities = amqp_types::if_spec! { basic.nack => {
+        capabilities.with(short_str("basic.nack"), on.clone())
+    } else { capabilities } };
+    let capabilities = amqp_types::if_spec! { exchange.bind => {
+        capabilities.with(short_str("exchange_exchange_bindings"), on.clone())
+    } else { capabilities } };
     FieldTable::new()
         .with(short_str("product"), text(env!("CARGO_PKG_NAME")))
         .with(short_str("version"), text(env!("CARGO_PKG_VERSION")))

@@ -264,7 +264,7 @@ impl Session {
             if matches!(method, Method::Confirm(protocol::confirm::Method::SelectOk(_)))
                 && channel.confirms.is_none()
             {
-                channel.confirms = Some(super::confirm::Confirms::new());
+                channel.confirms = Some(super::confirm::Confirms::default());
             }
         } else {} }
         if let Method::Basic(basic::Method::CancelOk(ok)) = method {

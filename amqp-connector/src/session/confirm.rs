@@ -68,8 +68,8 @@ pub(crate) struct Confirms {
     mandatory: VecDeque<Mandatory>,
 }
 
-impl Confirms {
-    pub(crate) fn new() -> Self {
+impl Default for Confirms {
+    fn default() -> Self {
         Self {
             base: 1,
             ring: VecDeque::new(),
@@ -78,7 +78,9 @@ impl Confirms {
             mandatory: VecDeque::new(),
         }
     }
+}
 
+impl Confirms {
     /// Unconfirmed publishes, and confirmed ones whose outcome nobody has taken.
     pub(crate) fn held(&self) -> usize {
         self.ring.len() + self.unclaimed
