@@ -94,13 +94,11 @@ fn require_spec(name: &Ident, options: &Options) -> TokenStream {
         quote!((#($#before:literal,)* #spec $(, $rest:literal)* $(,)?) => {};)
     });
     let wrong = format!("\", but \"{spec}\" is compiled in");
-    let remedy = match &options.variable {
-        Some(variable) => format!(
-            "; build with the environment variable {variable} set to it, or put it under [env] in \
-             .cargo/config.toml"
-        ),
-        None => String::new(),
-    };
+    let remedy = options.variable.as_ref().map(|variable| {
+        let build = format!("; build with {variable}=");
+        let config = format!(", or put {variable} = \"");
+        quote!(#build, $wanted, #config, $wanted, "\" under [env] in .cargo/config.toml")
+    });
     quote! {
         #doc
         #[macro_export]

@@ -115,7 +115,7 @@ pub(super) fn reply_code(spec: &Spec) -> TokenStream {
         ///
         /// Brokers also send codes that the compiled specification does not name; those are kept as
         /// they are, and are neither soft nor hard.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct ReplyCode(pub u16);
 
         impl ReplyCode {
@@ -132,6 +132,12 @@ pub(super) fn reply_code(spec: &Spec) -> TokenStream {
         impl ::core::convert::From<ReplyCode> for u16 {
             fn from(code: ReplyCode) -> Self {
                 code.0
+            }
+        }
+
+        impl ::core::fmt::Debug for ReplyCode {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                ::core::write!(f, "ReplyCode({self})")
             }
         }
 
@@ -169,16 +175,22 @@ fn questions(spec: &Spec) -> TokenStream {
             quote!(::core::matches!(self, #(#patterns)|*))
         }
     };
+    let name = match first.as_slice() {
+        [] => quote!(::core::option::Option::None),
+        _ => quote! {
+            match self {
+                #(#patterns => ::core::option::Option::Some(#names),)*
+                _ => ::core::option::Option::None,
+            }
+        },
+    };
     let (soft, hard) = (test(Severity::Soft), test(Severity::Hard));
     quote! {
         /// The specification's name of the code, such as `not-found`; none for a number that it
         /// does not have.
         #[must_use]
         pub const fn name(self) -> ::core::option::Option<&'static str> {
-            match self {
-                #(#patterns => ::core::option::Option::Some(#names),)*
-                _ => ::core::option::Option::None,
-            }
+            #name
         }
 
         /// Whether the code closes the channel and leaves the connection open.

@@ -73,7 +73,7 @@ pub mod constants {
 ///
 /// Brokers also send codes that the compiled specification does not name; those are kept as
 /// they are, and are neither soft nor hard.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReplyCode(pub u16);
 impl ReplyCode {
     /// `reply-success`: no error.
@@ -114,6 +114,11 @@ impl ::core::convert::From<u16> for ReplyCode {
 impl ::core::convert::From<ReplyCode> for u16 {
     fn from(code: ReplyCode) -> Self {
         code.0
+    }
+}
+impl ::core::fmt::Debug for ReplyCode {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        ::core::write!(f, "ReplyCode({self})")
     }
 }
 impl ::core::fmt::Display for ReplyCode {
@@ -1765,6 +1770,6 @@ macro_rules! require_golden {
     ($_0:literal, $_1:literal, $_2:literal, "golden" $(, $rest:literal)* $(,)?) => {};
     ($wanted:literal $(, $other:literal)* $(,)?) => {
         ::core::compile_error!(::core::concat!("this code needs the AMQP specification \"",
-        $wanted, $("\" or \"", $other,)* "\", but \"golden\" is compiled in", ""));
+        $wanted, $("\" or \"", $other,)* "\", but \"golden\" is compiled in",));
     };
 }
