@@ -2,6 +2,8 @@
 
 #![allow(dead_code)] // Each test file is a crate of its own, and uses a part.
 
+pub(crate) mod strategies;
+
 use amqp_types::reflect::{Value, WireType};
 use amqp_types::wire::Writer;
 use amqp_types::{EncodeError, FieldTable, FieldValue};
