@@ -87,6 +87,15 @@ pub(crate) fn metadata(options: impl IntoIterator<Item = impl AsRef<OsStr>>) -> 
     serde_json::from_slice(&out.stdout).context("cannot read what cargo metadata gave")
 }
 
+/// The target that rustc builds for by itself.
+pub(crate) fn host() -> Result<String> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let out = Command::new(rustc).arg("-vV").output().context("cannot run rustc")?;
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned).context("rustc -vV names no host")
+}
+
 /// A path as a person in the checkout would write it.
 pub(crate) fn shown(path: &Path) -> String {
     path.strip_prefix(root()).unwrap_or(path).display().to_string()

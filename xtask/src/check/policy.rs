@@ -77,7 +77,7 @@ fn judge_duplicates(lock: Lock, allowed: &BTreeMap<String, String>) -> Vec<Strin
 /// Every dependency's licence is satisfied by the allowed ones.
 pub(crate) fn licences() -> Result<String> {
     let allowed = Policy::read()?.licences.allowed;
-    let metadata = project::metadata(["--all-features", "--filter-platform", &host()?])?;
+    let metadata = project::metadata(["--all-features", "--filter-platform", &project::host()?])?;
     let nodes = metadata.resolve.map(|resolve| resolve.nodes).unwrap_or_default();
     let used: BTreeSet<String> = nodes.into_iter().map(|node| node.id).collect();
     let mut problems = Vec::new();
@@ -122,14 +122,6 @@ fn normal_dependencies(member: &str) -> Result<BTreeSet<String>> {
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
     let crates = text.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned);
     Ok(crates.filter(|name| !name.is_empty() && name != member).collect())
-}
-
-fn host() -> Result<String> {
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let out = std::process::Command::new(rustc).arg("-vV").output().context("cannot run rustc")?;
-    let text = String::from_utf8_lossy(&out.stdout).into_owned();
-    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
-    host.map(str::to_owned).context("rustc -vV names no host")
 }
 
 #[cfg(test)]

@@ -89,13 +89,23 @@ impl Source {
     }
 }
 
-/// All Rust files below a folder, sorted.
-pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+/// The library of a member: all files of its `src` but those of unit tests.
+pub(crate) fn of_member(member: &str) -> Result<Vec<Source>> {
+    let files = files(&project::root().join(member).join("src"))?;
+    files.iter().map(|path| Source::read(path)).collect()
+}
+
+/// All Rust files below a folder, sorted; without `tests.rs` and `tests/`, which
+/// `#[cfg(test)] mod tests;` brings in.
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let entries = std::fs::read_dir(folder)
         .with_context(|| format!("cannot list {}", project::shown(folder)))?;
     for entry in entries {
         let path = entry?.path();
+        if path.file_stem().is_some_and(|name| name == "tests") {
+            continue;
+        }
         if path.is_dir() {
             found.extend(files(&path)?);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
