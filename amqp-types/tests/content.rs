@@ -1,0 +1,209 @@
+//! Contents in frames: what the assembler gives out, and what it refuses.
+
+#![cfg(test)]
+
+use amqp_types::content::{AssembleError, Assembler, ContentHeader, Incoming};
+use amqp_types::frame::{Frame, FrameKind};
+use amqp_types::wire::{Limits, Writer};
+use amqp_types::{
+    Body, DecodeErrorKind, EncodeError, Method, Properties, Protocol, field_table, short_str,
+};
+use bytes::{Bytes, BytesMut};
+
+mod rabbit {
+    amqp_types::protocol! { "specs/amqp0-9-1-rabbitmq.xml" }
+}
+
+/// A made-up specification with several classes that carry content, and none named "connection".
+#[allow(clippy::wrong_self_convention)] // It has a field named `self`.
+mod synthetic {
+    amqp_types::protocol! { "tests/vectors/synthetic-a.xml" }
+}
+
+use rabbit::basic;
+
+fn written(write: impl FnOnce(&mut Writer<'_>) -> Result<(), EncodeError>) -> Bytes {
+    let mut buf = BytesMut::new();
+    write(&mut Writer::new(&mut buf)).unwrap();
+    buf.freeze()
+}
+
+fn method(method: &impl Method) -> Frame {
+    let payload = written(|writer| method.encode(writer));
+    Frame { kind: FrameKind::Method, channel: 1, payload }
+}
+
+fn header<P: Properties>(body_size: u64, properties: P) -> Frame {
+    let header = ContentHeader { body_size, properties };
+    let payload = written(|writer| header.encode(writer));
+    Frame { kind: FrameKind::Header, channel: 1, payload }
+}
+
+fn body(octets: &'static str) -> Frame {
+    Frame { kind: FrameKind::Body, channel: 1, payload: octets.into() }
+}
+
+fn deliver() -> basic::Deliver {
+    basic::Deliver { routing_key: short_str!("orders"), delivery_tag: 7, ..Default::default() }
+}
+
+fn properties() -> basic::Properties {
+    basic::Properties {
+        content_type: Some(short_str!("text/plain")),
+        headers: Some(field_table! { "n" => 1 }),
+        ..Default::default()
+    }
+}
+
+/// Pushes frames that complete nothing but with the last.
+fn push_all<P: Protocol>(
+    assembler: &mut Assembler<P>,
+    frames: impl IntoIterator<Item = Frame>,
+) -> Result<Incoming<P>, AssembleError> {
+    let mut out = None;
+    for frame in frames {
+        assert_eq!(out, None);
+        out = assembler.push(frame)?;
+    }
+    Ok(out.expect("complete"))
+}
+
+#[test]
+fn a_content_comes_with_its_method_properties_and_body() {
+    let mut assembler = Assembler::<rabbit::Spec>::new();
+    for pieces in [&["hello"][..], &["he", "llo"], &["", "hell", "", "o"]] {
+        let frames = [method(&deliver()), header(5, properties())].into_iter();
+        let content = push_all(&mut assembler, frames.chain(pieces.iter().copied().map(body)));
+        let expected = Incoming::Content {
+            method: deliver().into_any(),
+            properties: properties().into_any(),
+            body: Body::from("hello"),
+        };
+        assert_eq!(content, Ok(expected));
+        assert!(assembler.is_idle());
+    }
+}
+
+#[test]
+fn an_empty_body_has_no_frame() {
+    let mut assembler = Assembler::<rabbit::Spec>::default();
+    let frames = [method(&deliver()), header(0, properties())];
+    let content = push_all(&mut assembler, frames);
+    assert!(matches!(content, Ok(Incoming::Content { body, .. }) if body.is_empty()));
+    let extra = assembler.push(body("x")).unwrap_err();
+    let expected =
+        AssembleError::UnexpectedFrame { expected: FrameKind::Method, found: FrameKind::Body };
+    assert_eq!(extra, expected);
+}
+
+#[test]
+fn a_method_without_content_stands_alone() {
+    let mut assembler = Assembler::<rabbit::Spec>::new();
+    let ack = basic::Ack { delivery_tag: 1, multiple: true };
+    assert_eq!(assembler.push(method(&ack)), Ok(Some(Incoming::Method(ack.into_any()))));
+}
+
+#[test]
+fn a_frame_out_of_order_is_refused_and_forgotten() {
+    use FrameKind::{Body, Header, Method};
+    for (before, wrong, expected, found) in [
+        (vec![], header(1, properties()), Method, Header),
+        (vec![], body("x"), Method, Body),
+        (vec![method(&deliver())], method(&deliver()), Header, Method),
+        (vec![method(&deliver())], body("x"), Header, Body),
+        (vec![method(&deliver()), header(1, properties())], method(&deliver()), Body, Method),
+        (vec![method(&deliver()), header(1, properties())], header(1, properties()), Body, Header),
+    ] {
+        let mut assembler = Assembler::<rabbit::Spec>::new();
+        for frame in before {
+            assert_eq!(assembler.push(frame), Ok(None));
+        }
+        let error = AssembleError::UnexpectedFrame { expected, found };
+        assert_eq!(assembler.push(wrong), Err(error));
+        assert!(assembler.is_idle());
+        assert!(error.to_string().contains("frame where a"));
+    }
+}
+
+#[test]
+fn a_body_is_no_longer_than_announced_and_no_larger_than_allowed() {
+    let mut assembler = Assembler::<rabbit::Spec>::new().with_max_body(5);
+    let frames = [method(&deliver()), header(5, properties()), body("hell"), body("oo")];
+    let overrun = push_all(&mut assembler, frames);
+    assert_eq!(overrun, Err(AssembleError::BodyOverrun { size: 5, received: 6 }));
+
+    let frames = [method(&deliver()), header(6, properties())];
+    let too_large = push_all(&mut assembler, frames);
+    assert_eq!(too_large, Err(AssembleError::BodyTooLarge { size: 6, max: 5 }));
+    assert_eq!(assembler.buffered(), 0);
+}
+
+#[test]
+fn an_announced_size_makes_no_room() {
+    let mut assembler = Assembler::<rabbit::Spec>::new();
+    assert_eq!(assembler.push(method(&deliver())), Ok(None));
+    assert_eq!(assembler.push(header(u64::MAX, properties())), Ok(None));
+    assert_eq!(assembler.push(body("abc")), Ok(None));
+    assert_eq!((assembler.buffered(), assembler.is_idle()), (3, false));
+}
+
+#[test]
+fn a_header_is_of_the_class_of_its_method() {
+    let mut assembler = Assembler::<synthetic::Spec>::new();
+    let frames = [
+        method(&synthetic::fifteen::Send::default()),
+        header(0, synthetic::many::Properties::default()),
+    ];
+    let wrong = push_all(&mut assembler, frames);
+    assert_eq!(wrong, Err(AssembleError::WrongClass { expected: 301, found: 302 }));
+}
+
+#[test]
+fn channel_0_is_the_connection_s_own() {
+    let on = |channel, frame: Frame| {
+        Assembler::<rabbit::Spec>::new().push(Frame { channel, ..frame }).map(|_| ())
+    };
+    let close = method(&rabbit::connection::Close::default());
+    let declare = method(&rabbit::queue::Declare::default());
+    assert_eq!((on(0, close.clone()), on(1, declare.clone())), (Ok(()), Ok(())));
+    for (channel, frame) in [(1, close), (0, declare), (0, method(&deliver()))] {
+        let error = on(channel, frame).unwrap_err();
+        assert!(matches!(error, AssembleError::WrongChannel { .. }), "{error}");
+    }
+    // A specification without such a class keeps only contents from it.
+    let on_0 = |frame: Frame| {
+        Assembler::<synthetic::Spec>::new().push(Frame { channel: 0, ..frame }).map(|_| ())
+    };
+    assert_eq!(on_0(method(&synthetic::r#box::Nothing::default())), Ok(()));
+    assert!(on_0(method(&synthetic::many::Send::default())).is_err());
+}
+
+#[test]
+fn heartbeats_pass_unseen() {
+    let mut assembler = Assembler::<rabbit::Spec>::new();
+    let heartbeat = Frame { kind: FrameKind::Heartbeat, channel: 0, payload: Bytes::new() };
+    let frames = [method(&deliver()), heartbeat, header(1, properties()), body("x")];
+    assert!(push_all(&mut assembler, frames).is_ok());
+}
+
+#[test]
+fn limits_hold_in_headers_too() {
+    let mut assembler =
+        Assembler::<rabbit::Spec>::new().with_limits(Limits::default().with_entries(1));
+    let headers = field_table! { "a" => 1, "b" => 2 };
+    let properties = basic::Properties { headers: Some(headers), ..Default::default() };
+    let refused = push_all(&mut assembler, [method(&deliver()), header(0, properties)]);
+    let Err(AssembleError::Decode(error)) = refused else { panic!("{refused:?}") };
+    assert_eq!(error.kind(), DecodeErrorKind::TooManyEntries);
+}
+
+#[test]
+fn a_header_may_be_read_as_one_class_only() {
+    let payload = header(0, synthetic::many::Properties::default()).payload;
+    assert!(ContentHeader::<synthetic::many::Properties>::decode(&payload).is_ok());
+    let error = ContentHeader::<synthetic::fifteen::Properties>::decode(&payload).unwrap_err();
+    assert_eq!((error.kind(), error.offset()), (DecodeErrorKind::UnexpectedClass, 0));
+    let longer = [&payload[..], b"x"].concat().into();
+    let error = ContentHeader::<synthetic::many::Properties>::decode(&longer).unwrap_err();
+    assert_eq!((error.kind(), error.offset()), (DecodeErrorKind::TrailingBytes, payload.len()));
+}
