@@ -90,7 +90,10 @@ impl Differences {
         self.compare(format!("{item} from"), left.senders(), right.senders());
         self.compare(format!("{item} synchronous"), left.synchronous, right.synchronous);
         self.compare(format!("{item} content"), left.content, right.content);
-        let replies = |method: &Method| method.responses.join(" | ");
+        let replies = |method: &Method| match method.responses.join(" | ") {
+            none if none.is_empty() => "none".to_owned(),
+            some => some,
+        };
         self.compare(format!("{item} replies"), replies(left), replies(right));
         self.fields(&format!("{item} field"), &left.fields, &right.fields);
     }

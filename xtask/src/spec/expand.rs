@@ -1,5 +1,7 @@
 //! `spec expand`: what the macro emits for a class or a method, as formatted Rust.
 
+use std::io::{ErrorKind, Write as _};
+
 use anyhow::{Result, bail};
 use syn::{File, Item, ItemMod, Type};
 
@@ -13,8 +15,11 @@ pub(crate) fn run(item: Option<&str>, spec: &str) -> Result<()> {
         Some(item) => select(file, item)?,
     };
     let file = File { shebang: None, frontmatter: None, attrs: Vec::new(), items };
-    print!("{}", prettyplease::unparse(&file));
-    Ok(())
+    // A reader such as `head` may have seen enough; that is no failure.
+    match std::io::stdout().write_all(prettyplease::unparse(&file).as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 fn select(file: File, wanted: &str) -> Result<Vec<Item>> {
