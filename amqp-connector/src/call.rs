@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use amqp_types::protocol::{self, Spec};
+use amqp_types::protocol::{self, Spec, basic};
 use amqp_types::{AnyMethod, Body, Method, Reply, Request};
 use tokio::time::Instant;
 
@@ -70,6 +70,8 @@ pub(crate) struct RawCall {
     channel: Arc<ChannelHandle>,
     accepts: fn(u16, u16) -> bool,
     place: &'static Location<'static>,
+    /// Sent just before the request, so that nothing comes between the two.
+    quality: Option<basic::Qos>,
     state: State,
 }
 
@@ -91,17 +93,28 @@ impl RawCall {
             Err(error) => State::Failed(error),
         };
         let accepts = <R::Reply as Reply>::accepts;
-        Self { channel, accepts, place: Location::caller(), state }
+        Self { channel, accepts, place: Location::caller(), quality: None, state }
     }
 
-    pub(crate) fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Result<CallReply>> {
+    /// Sends this `basic.qos` just before the request.
+    pub(crate) fn with_quality(mut self, qos: basic::Qos) -> Self {
+        self.quality = Some(qos);
+        self
+    }
+
+    pub(crate) fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Result<Box<CallReply>>> {
         let (call, reply) = loop {
             match std::mem::replace(&mut self.state, State::Done) {
                 State::Unsent(request) => {
                     let options = self.call_options();
                     let key = self.channel.key();
-                    let sent =
-                        self.channel.shared().with(|session| session.call(key, &request, &options));
+                    let quality = self.quality.take();
+                    let sent = self.channel.shared().with(|session| {
+                        if let Some(qos) = quality {
+                            session.send_qos(key, qos)?;
+                        }
+                        session.call(key, &request, &options)
+                    });
                     match sent {
                         Ok(call) => self.state = State::Sent(call),
                         Err(error) => return Poll::Ready(Err(error)),
@@ -134,7 +147,7 @@ impl RawCall {
 }
 
 impl Future for RawCall {
-    type Output = Result<CallReply>;
+    type Output = Result<Box<CallReply>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.poll_reply(cx)

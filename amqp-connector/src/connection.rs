@@ -19,8 +19,8 @@ use crate::connect_error::ConnectError;
 use crate::connector::Connector;
 use crate::error::{CloseReason, Result};
 use crate::options::Tuning;
-use crate::session::{CallId, CallOptions, ChannelKey};
-use crate::shared::Shared;
+use crate::session::{CallId, CallOptions, ChannelKey, Line};
+use crate::shared::{Shared, Ticket};
 
 /// An open connection. Clones are handles of the same connection.
 ///
@@ -175,7 +175,8 @@ impl Connection {
     ///
     /// May be dropped and called again.
     pub async fn closed(&self) -> Arc<CloseReason> {
-        poll_fn(|cx| self.handle.shared.with(|session| session.poll_closed(cx.waker()))).await
+        let mut ticket = Ticket::new(&self.handle.shared, Line::Closed);
+        poll_fn(|cx| ticket.poll(|session, held| session.poll_closed(held, cx.waker()))).await
     }
 
     /// Ends the connection at once, without a word to the broker. What was not written is lost.

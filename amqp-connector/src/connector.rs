@@ -338,22 +338,16 @@ fn mechanisms(names: &[String], default: Vec<Mechanism>) -> Result<Vec<Mechanism
 /// stand: a broker that finds one of them declared uses it.
 fn client_properties() -> FieldTable {
     let text = |text: &'static str| FieldValue::LongString(text.into());
-    let on = FieldValue::Bool(true);
-    let capabilities = FieldTable::new()
-        .with(short_str("authentication_failure_close"), on.clone())
-        .with(short_str("consumer_cancel_notify"), on.clone());
-    let capabilities = amqp_types::if_spec! { connection.blocked => {
-        capabilities.with(short_str("connection.blocked"), on.clone())
-    } else { capabilities } };
-    let capabilities = amqp_types::if_spec! { confirm.select => {
-        capabilities.with(short_str("publisher_confirms"), on.clone())
-    } else { capabilities } };
-    let capabilities = amqp_types::if_spec! { basic.nack => {
-        capabilities.with(short_str("basic.nack"), on.clone())
-    } else { capabilities } };
-    let capabilities = amqp_types::if_spec! { exchange.bind => {
-        capabilities.with(short_str("exchange_exchange_bindings"), on.clone())
-    } else { capabilities } };
+    let names = [
+        Some("authentication_failure_close"),
+        Some("consumer_cancel_notify"),
+        amqp_types::if_spec! { connection.blocked => { Some("connection.blocked") } else { None } },
+        amqp_types::if_spec! { confirm.select => { Some("publisher_confirms") } else { None } },
+        amqp_types::if_spec! { basic.nack => { Some("basic.nack") } else { None } },
+        amqp_types::if_spec! { exchange.bind => { Some("exchange_exchange_bindings") } else { None } },
+    ];
+    let capabilities: FieldTable =
+        names.into_iter().flatten().map(|name| (short_str(name), FieldValue::Bool(true))).collect();
     FieldTable::new()
         .with(short_str("product"), text(env!("CARGO_PKG_NAME")))
         .with(short_str("version"), text(env!("CARGO_PKG_VERSION")))

@@ -53,6 +53,8 @@ pub struct Driver<T> {
     written: usize,
     spent: Vec<BytesMut>,
     sleep: Option<Pin<Box<Sleep>>>,
+    /// What the session said last.
+    wants_read: bool,
     state: DriverState,
 }
 
@@ -93,6 +95,7 @@ impl<T> Driver<T> {
             written: 0,
             spent: Vec::new(),
             sleep: None,
+            wants_read: true,
             state: DriverState::Running,
         }
     }
@@ -213,14 +216,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
     }
 
     /// One round. Ready: the connection is over. Pending with `true`: another round is worth it.
-    fn poll_round(&mut self, cx: &mut Context<'_>, wants_read: &mut bool) -> Poll<bool> {
+    fn poll_round(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let finishing = matches!(self.state, DriverState::Finishing);
-        let mut read = match finishing || !*wants_read {
+        let mut read = match finishing || !self.wants_read {
             true => Read::Paused,
             false => self.poll_read_batch(cx),
         };
         let view = self.exchange(cx, &mut read, Instant::now());
-        *wants_read = view.wants_read;
+        self.wants_read = view.wants_read;
         if view.closed && matches!(self.state, DriverState::Running) {
             self.state = DriverState::Finishing;
             return Poll::Ready(true);
@@ -295,13 +298,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Future for Driver<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        let mut wants_read = this.shared.with(|session| session.wants_read());
         for _ in 0..ROUNDS {
             if matches!(this.state, DriverState::Done) {
                 this.finish();
                 return Poll::Ready(());
             }
-            match this.poll_round(cx, &mut wants_read) {
+            match this.poll_round(cx) {
                 Poll::Ready(true) => {}
                 Poll::Ready(false) | Poll::Pending => return Poll::Pending,
             }

@@ -24,6 +24,9 @@ use crate::options::{Options, Tuning};
 /// The largest frame taken before a size is agreed on, where the user has asked for no limit.
 const FIRST_FRAME_MAX: u32 = 128 << 10;
 
+/// Octets asked of the transport at once.
+const READ_BUFFER: usize = 32 << 10;
+
 /// A transport on which the handshake runs, and the name errors call it by.
 pub(crate) struct Handshake<T> {
     pub(crate) framed: Framed<T, FrameCodec>,
@@ -49,7 +52,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Handshake<T> {
             0 => FIRST_FRAME_MAX,
             size => size.max(FRAMING.min_size),
         };
-        let mut this = Self { framed: Framed::new(io, FrameCodec::new(cap)), address };
+        let mut this =
+            Self { framed: Framed::with_capacity(io, FrameCodec::new(cap), READ_BUFFER), address };
         this.write(Step::Greeting, &PROTOCOL_HEADER).await?;
         let start = match this.receive(Step::Greeting).await? {
             Method::Connection(connection::Method::Start(start)) => start,

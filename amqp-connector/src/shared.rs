@@ -5,11 +5,12 @@
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
+use std::task::Poll;
 
 use amqp_types::FieldTable;
 
 use crate::options::{Options, Tuning};
-use crate::session::Session;
+use crate::session::{Line, Session};
 
 /// What all handles of one connection and its driver share.
 pub(crate) struct Shared {
@@ -39,6 +40,36 @@ impl Shared {
         drop(session);
         effects.run();
         result
+    }
+}
+
+/// A place in one of the session's lists, left when the wait is over or given up.
+pub(crate) struct Ticket<'a> {
+    shared: &'a Shared,
+    line: Line,
+    held: Option<u64>,
+}
+
+impl<'a> Ticket<'a> {
+    pub(crate) fn new(shared: &'a Shared, line: Line) -> Self {
+        Self { shared, line, held: None }
+    }
+
+    /// Runs one look of the wait under the lock.
+    pub(crate) fn poll<R>(
+        &mut self,
+        look: impl FnOnce(&mut Session, &mut Option<u64>) -> Poll<R>,
+    ) -> Poll<R> {
+        let Self { shared, held, .. } = self;
+        shared.with(|session| look(session, held))
+    }
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        if let Some(held) = self.held {
+            self.shared.with(|session| session.leave_line(self.line, held));
+        }
     }
 }
 

@@ -265,17 +265,14 @@ impl Channel {
         consume: BasicConsume,
     ) -> impl Future<Output = Result<Consumer>> + Send + use<> {
         let (consume, prefetch) = match consume.into_parts() {
-            Ok((consume, prefetch)) => (Ok(consume), Ok(prefetch)),
-            Err(error) => (Err(error.clone()), Err(error)),
+            Ok((consume, prefetch)) => (Ok(consume), prefetch),
+            Err(error) => (Err(error), 0),
         };
         let no_ack = consume.as_ref().is_ok_and(|consume| consume.no_ack);
-        let qos =
-            prefetch.map(|prefetch_count| basic::Qos { prefetch_count, ..Default::default() });
-        let qos = Call::new(self.handle.clone(), qos);
-        let call = RawCall::new(self.handle.clone(), consume);
+        let qos = basic::Qos { prefetch_count: prefetch, ..Default::default() };
+        let call = RawCall::new(self.handle.clone(), consume).with_quality(qos);
         let handle = self.handle.clone();
         async move {
-            qos.await?;
             let reply = call.await?;
             match reply.consumer {
                 Some((id, tag)) => {

@@ -11,7 +11,6 @@ mod queue;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
-use std::task::Poll;
 
 use amqp_types::protocol::{self, ReplyCode, Spec};
 use amqp_types::{ClientMethod, ContentMethod, Method, Request};
@@ -25,8 +24,8 @@ use crate::call::{Call, Content, RawCall, refuse_reserved, typed};
 use crate::connection::ConnectionHandle;
 use crate::error::{CloseReason, Error, Result};
 use crate::publish::Returned;
-use crate::session::{ChannelKey, Place};
-use crate::shared::Shared;
+use crate::session::{ChannelKey, Line, Place};
+use crate::shared::{Shared, Ticket};
 
 /// An open channel. Clones are handles of the same channel, and may be used from any task.
 ///
@@ -203,11 +202,10 @@ impl Channel {
     ///
     /// May be dropped and called again.
     pub async fn flush(&self) -> Result<()> {
-        let mut position = None;
+        let (key, mut position) = (self.handle.key, None);
+        let mut ticket = Ticket::new(self.handle.shared(), Line::Flushed);
         poll_fn(|cx| {
-            self.handle
-                .shared()
-                .with(|session| session.poll_flush(self.handle.key, &mut position, cx.waker()))
+            ticket.poll(|session, held| session.poll_flush(key, &mut position, held, cx.waker()))
         })
         .await
     }
@@ -224,7 +222,8 @@ impl Channel {
     /// Dropped before it resolves, no message is lost.
     pub async fn returned(&self) -> Result<Returned> {
         let key = self.handle.key;
-        poll_fn(|cx| self.handle.shared().with(|session| session.poll_returned(key, cx.waker())))
+        let mut ticket = Ticket::new(self.handle.shared(), Line::Returned(key));
+        poll_fn(|cx| ticket.poll(|session, held| session.poll_returned(key, held, cx.waker())))
             .await
     }
 
@@ -242,8 +241,10 @@ impl Channel {
     pub async fn close(&self) -> Result<()> {
         let (key, shared) = (self.handle.key, self.handle.shared());
         shared.with(|session| session.close_channel(key, ReplyCode::REPLY_SUCCESS, ""));
-        let closed =
-            poll_fn(|cx| shared.with(|session| session.poll_channel_closed(key, cx.waker())));
+        let mut ticket = Ticket::new(shared, Line::ChannelClosed(key));
+        let closed = poll_fn(|cx| {
+            ticket.poll(|session, held| session.poll_channel_closed(key, held, cx.waker()))
+        });
         match tokio::time::timeout(shared.options.close_timeout, closed).await {
             Ok(()) => Ok(()),
             Err(_) => Err(Error::timeout("channel.close")),
@@ -256,19 +257,17 @@ impl Channel {
     ///
     /// May be dropped and called again.
     pub async fn closed(&self) -> Arc<CloseReason> {
-        let key = self.handle.key;
+        let (key, shared) = (self.handle.key, self.handle.shared());
+        let mut ticket = Ticket::new(shared, Line::ChannelClosed(key));
         poll_fn(|cx| {
-            self.handle.shared().with(|session| {
-                match session.poll_channel_closed(key, cx.waker()) {
-                    Poll::Pending => Poll::Pending,
-                    Poll::Ready(()) => match session.channel_close_reason(key) {
-                        Some(reason) => Poll::Ready(reason),
-                        None => session.poll_closed(cx.waker()),
-                    },
-                }
-            })
+            ticket.poll(|session, held| session.poll_channel_closed(key, held, cx.waker()))
         })
-        .await
+        .await;
+        if let Some(reason) = shared.with(|session| session.channel_close_reason(key)) {
+            return reason;
+        }
+        let mut ticket = Ticket::new(shared, Line::Closed);
+        poll_fn(|cx| ticket.poll(|session, held| session.poll_closed(held, cx.waker()))).await
     }
 }
 

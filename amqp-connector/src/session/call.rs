@@ -6,7 +6,7 @@
 use std::panic::Location;
 use std::task::{Poll, Waker};
 
-use amqp_types::protocol::{self, Method, basic, queue};
+use amqp_types::protocol::{self, Method, ReplyCode, basic, queue};
 use amqp_types::{AnyMethod, Body, Method as _, Reply, ShortStr};
 use tokio::time::Instant;
 
@@ -89,6 +89,13 @@ impl Session {
         Ok(CallId { key, id })
     }
 
+    /// Sends a `basic.qos` for the consumer that follows it.
+    pub(crate) fn send_qos(&mut self, key: ChannelKey, qos: basic::Qos) -> Result<()> {
+        self.open_channel(key)?;
+        self.send_unawaited::<basic::QosOk>(key, &qos.into_any());
+        Ok(())
+    }
+
     /// Sends a method that nothing answers.
     pub(crate) fn send(&mut self, key: ChannelKey, method: &Method) -> Result<()> {
         self.open_channel(key)?;
@@ -140,7 +147,11 @@ impl Session {
     }
 
     /// The reply, once it is there.
-    pub(crate) fn poll_call(&mut self, call: CallId, waker: &Waker) -> Poll<Result<CallReply>> {
+    pub(crate) fn poll_call(
+        &mut self,
+        call: CallId,
+        waker: &Waker,
+    ) -> Poll<Result<Box<CallReply>>> {
         match self.slots.remove(&call.id) {
             Some(CallSlot::Done(result, _)) => Poll::Ready(result),
             Some(CallSlot::Waiting(old)) => {
@@ -161,7 +172,7 @@ impl Session {
     /// Nobody waits for `call` any more: what its reply brings about is undone.
     pub(crate) fn abandon_call(&mut self, call: CallId) {
         match self.slots.remove(&call.id) {
-            Some(CallSlot::Done(Ok(reply), undo)) => self.undo(call.key, undo, reply),
+            Some(CallSlot::Done(Ok(reply), undo)) => self.undo(call.key, undo, *reply),
             Some(CallSlot::Waiting(waker)) => {
                 self.effects.discard_waker(waker);
                 if let Some(pending) = self.pending_call(call.key, call.id) {
@@ -211,22 +222,27 @@ impl Session {
         }
     }
 
-    /// A method that may be the reply to the oldest call of its channel. Gives it back if it is not.
+    /// A method that can only be the reply to the oldest call of its channel.
     pub(super) fn handle_reply(
         &mut self,
         key: ChannelKey,
         method: Method,
         content: Option<(protocol::Properties, Body)>,
-    ) -> Result<(), Method> {
+    ) {
         let calls = match self.channels.get(key) {
             Some(channel) => &mut channel.calls,
             None => &mut self.control,
         };
         let info = method.info();
-        if !calls.front().is_some_and(|call| (call.accepts)(info.class_id, info.method_id)) {
-            return Err(method);
-        }
-        let Some(call) = calls.pop_front() else { return Err(method) };
+        let accepts = |call: &PendingCall| (call.accepts)(info.class_id, info.method_id);
+        let call = match calls.front() {
+            Some(call) if accepts(call) => calls.pop_front(),
+            _ => None,
+        };
+        let Some(call) = call else {
+            let text = format!("{} came and no call waits for it", info.full_name);
+            return self.violation(ReplyCode::COMMAND_INVALID, text, Some(info.full_name));
+        };
         self.forget_deadline(&call);
         let consumer = self.settle_consumer(key, &call, &method);
         self.note_reply(key, &method);
@@ -237,9 +253,8 @@ impl Session {
             && let CallSlot::Waiting(waker) = slot
         {
             self.effects.wake(waker.take());
-            *slot = CallSlot::Done(Ok(reply), call.undo);
+            *slot = CallSlot::Done(Ok(Box::new(reply)), call.undo);
         }
-        Ok(())
     }
 
     /// Both the first deadline and, for an overdue call, the second are found by the call's id.

@@ -70,7 +70,7 @@ pub(crate) struct PendingCall {
 /// Where a caller finds its answer.
 pub(crate) enum CallSlot {
     Waiting(Option<Waker>),
-    Done(Result<CallReply, Error>, Undo),
+    Done(Result<Box<CallReply>, Error>, Undo),
 }
 
 /// How a call is to be sent.

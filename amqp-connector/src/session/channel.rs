@@ -13,7 +13,6 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
-use std::task::Waker;
 
 use amqp_types::content::Assembler;
 use amqp_types::protocol::Spec;
@@ -57,8 +56,8 @@ pub(crate) struct ChannelState {
     pub(crate) gate: WaitList,
     pub(crate) large: VecDeque<LargeItem>,
     pub(crate) returns: VecDeque<Returned>,
-    pub(crate) returns_waker: Option<Waker>,
-    pub(crate) close_wakers: Vec<Waker>,
+    pub(crate) return_waiters: WaitList,
+    pub(crate) close_waiters: WaitList,
 }
 
 impl ChannelState {
@@ -75,8 +74,8 @@ impl ChannelState {
             gate: WaitList::default(),
             large: VecDeque::new(),
             returns: VecDeque::new(),
-            returns_waker: None,
-            close_wakers: Vec::new(),
+            return_waiters: WaitList::default(),
+            close_waiters: WaitList::default(),
         }
     }
 

@@ -54,13 +54,19 @@ impl Session {
     }
 
     /// Waits until a channel's number is free again, or the connection is gone.
-    pub(crate) fn poll_channel_closed(&mut self, key: ChannelKey, waker: &Waker) -> Poll<()> {
+    pub(crate) fn poll_channel_closed(
+        &mut self,
+        key: ChannelKey,
+        ticket: &mut Option<u64>,
+        waker: &Waker,
+    ) -> Poll<()> {
         if self.is_closed() {
             return Poll::Ready(());
         }
         match self.channels.get(key) {
             Some(channel) if !channel.is_closed() => {
-                channel.close_wakers.push(waker.clone());
+                let old = channel.close_waiters.stay(ticket, waker);
+                self.effects.discard_waker(old);
                 Poll::Pending
             }
             _ => Poll::Ready(()),
@@ -92,8 +98,13 @@ impl Session {
         .with_code(ReplyCode(close.reply_code))
         .with_method(blamed.map(|method| method.full_name))
         .with_place(place.map(|call| call.place));
-        let _ = self.send_method(key.id, &channel::CloseOk::default().into_any());
+        self.answer_channel_close(key);
         self.end_channel(key, Arc::new(reason), true);
+    }
+
+    pub(super) fn answer_channel_close(&mut self, key: ChannelKey) {
+        // It has no arguments, so it always fits.
+        let _ = self.send_method(key.id, &channel::CloseOk::default().into_any());
     }
 
     /// Our close was answered: the number is free.
@@ -127,11 +138,11 @@ impl Session {
         if let Some(confirms) = &mut channel.confirms {
             confirms.end(&reason, &mut self.effects);
         }
-        for waker in channel.gate.take_all().chain(channel.returns_waker.take()) {
+        for waker in channel.gate.take_all().chain(channel.return_waiters.take_all()) {
             self.effects.wake(Some(waker));
         }
         if closed {
-            for waker in channel.close_wakers.drain(..) {
+            for waker in channel.close_waiters.take_all() {
                 self.effects.wake(Some(waker));
             }
             // A content under way is completed: the peer would take the next frames for its body.
@@ -283,7 +294,7 @@ impl Session {
             self.effects.discard(Garbage::Large(large));
         }
         self.outbox.clear();
-        self.wake_flushes();
+        self.wake_flush_waiters();
     }
 
     fn end_everything(&mut self, reason: &Arc<CloseReason>) {
@@ -297,29 +308,28 @@ impl Session {
         for waker in self.room.take_all() {
             self.effects.wake(Some(waker));
         }
-        self.wake_flushes();
+        self.wake_flush_waiters();
         self.notify_driver();
     }
 
-    fn wake_flushes(&mut self) {
-        for flush in std::mem::take(&mut self.flushes) {
-            self.effects.wake(Some(flush.waker));
-        }
-    }
-
     fn wake_closed(&mut self) {
-        for waker in std::mem::take(&mut self.close_wakers) {
+        for waker in self.close_waiters.take_all() {
             self.effects.wake(Some(waker));
         }
         self.notify_driver();
     }
 
     /// Waits until the connection is over, and gives the reason.
-    pub(crate) fn poll_closed(&mut self, waker: &Waker) -> Poll<Arc<CloseReason>> {
+    pub(crate) fn poll_closed(
+        &mut self,
+        ticket: &mut Option<u64>,
+        waker: &Waker,
+    ) -> Poll<Arc<CloseReason>> {
         if let Phase::Closed(reason) = &self.phase {
             return Poll::Ready(reason.clone());
         }
-        self.close_wakers.push(waker.clone());
+        let old = self.close_waiters.stay(ticket, waker);
+        self.effects.discard_waker(old);
         Poll::Pending
     }
 

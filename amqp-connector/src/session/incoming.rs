@@ -9,7 +9,7 @@ use amqp_types::protocol::{self, Method, ReplyCode, Spec, basic, channel, connec
 use amqp_types::{AnyMethod, Body};
 use tokio::time::Instant;
 
-use super::call::{CONTROL, full_name};
+use super::call::CONTROL;
 use super::channel::{ChannelKey, ChannelPhase};
 use super::{Phase, Queued, Session};
 use crate::error::{CloseReason, Initiator, Scope};
@@ -50,9 +50,8 @@ impl Session {
         }
         match Method::decode(&frame.payload) {
             Ok(Method::Channel(channel::Method::CloseOk(_))) => self.handle_channel_close_ok(key),
-            Ok(Method::Channel(channel::Method::Close(close))) => {
-                self.handle_channel_close(key, &close);
-            }
+            // Both closed at once: the peer answers ours too, and only then the number is free.
+            Ok(Method::Channel(channel::Method::Close(_))) => self.answer_channel_close(key),
             Ok(_) => {}
             Err(error) => self.violation(ReplyCode::SYNTAX_ERROR, error.to_string(), None),
         }
@@ -90,9 +89,7 @@ impl Session {
                 _ => {}
             }
         } else {} }
-        if let Err(method) = self.handle_reply(CONTROL, method, None) {
-            self.unexpected(&method);
-        }
+        self.handle_reply(CONTROL, method, None);
     }
 
     fn handle_incoming(&mut self, key: ChannelKey, incoming: Incoming<Spec>, now: Instant) {
@@ -134,9 +131,7 @@ impl Session {
                 return;
             }
         } else {} }
-        if let Err(method) = self.handle_reply(key, method, None) {
-            self.unexpected(&method);
-        }
+        self.handle_reply(key, method, None);
     }
 
     fn handle_confirmed(&mut self, key: ChannelKey, tag: u64, multiple: bool, positive: bool) {
@@ -164,9 +159,7 @@ impl Session {
                 protocol::Properties::Basic(properties),
             ) => self.handle_return(key, Returned::new(returned, properties, body)),
             (method, properties) => {
-                if let Err(method) = self.handle_reply(key, method, Some((properties, body))) {
-                    self.unexpected(&method);
-                }
+                self.handle_reply(key, method, Some((properties, body)));
             }
         }
     }
@@ -185,13 +178,6 @@ impl Session {
             }
             _ => self.violation(unexpected_frame(), error.to_string(), None),
         }
-    }
-
-    /// A method that nobody waits for and that the peer may not send of itself.
-    fn unexpected(&mut self, method: &Method) {
-        let name = full_name(method);
-        let text = format!("{name} came and no call waits for it");
-        self.violation(ReplyCode::COMMAND_INVALID, text, Some(name));
     }
 }
 

@@ -77,16 +77,19 @@ pub(crate) struct Session {
     /// When reading resumes though a consumer has not caught up.
     pause: Option<Instant>,
     close_deadline: Option<Instant>,
-    close_wakers: Vec<Waker>,
-    flushes: Vec<Flush>,
+    close_waiters: WaitList,
+    flush_waiters: WaitList,
     driver: Option<Waker>,
     effects: Effects,
 }
 
-struct Flush {
-    position: u64,
-    channel: ChannelKey,
-    waker: Waker,
+/// What a task waits for in a list of the session's that it must leave when it gives up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Line {
+    Closed,
+    ChannelClosed(ChannelKey),
+    Returned(ChannelKey),
+    Flushed,
 }
 
 impl Session {
@@ -106,8 +109,8 @@ impl Session {
             blocked: false,
             pause: None,
             close_deadline: None,
-            close_wakers: Vec::new(),
-            flushes: Vec::new(),
+            close_waiters: WaitList::default(),
+            flush_waiters: WaitList::default(),
             driver: None,
             effects: Effects::default(),
         }
@@ -191,6 +194,7 @@ impl Session {
         &mut self,
         channel: ChannelKey,
         position: &mut Option<u64>,
+        ticket: &mut Option<u64>,
         waker: &Waker,
     ) -> Poll<Result<()>> {
         let position = *position.get_or_insert(self.outbox.position());
@@ -200,8 +204,31 @@ impl Session {
         if let Err(error) = self.check_open() {
             return Poll::Ready(Err(error));
         }
-        self.flushes.push(Flush { position, channel, waker: waker.clone() });
+        let old = self.flush_waiters.stay(ticket, waker);
+        self.effects.discard_waker(old);
         Poll::Pending
+    }
+
+    fn wake_flush_waiters(&mut self) {
+        for waker in self.flush_waiters.take_all() {
+            self.effects.wake(Some(waker));
+        }
+    }
+
+    /// A task waits no more.
+    pub(crate) fn leave_line(&mut self, line: Line, ticket: u64) {
+        let list = match line {
+            Line::Closed => Some(&mut self.close_waiters),
+            Line::Flushed => Some(&mut self.flush_waiters),
+            Line::ChannelClosed(key) => {
+                self.channels.get(key).map(|channel| &mut channel.close_waiters)
+            }
+            Line::Returned(key) => {
+                self.channels.get(key).map(|channel| &mut channel.return_waiters)
+            }
+        };
+        let waker = list.and_then(|list| list.leave(ticket));
+        self.effects.discard_waker(waker);
     }
 
     fn is_flushed(&mut self, channel: ChannelKey, position: u64) -> bool {

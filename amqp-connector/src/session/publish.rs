@@ -124,6 +124,10 @@ impl Session {
         place: &mut Place,
         waker: Option<&Waker>,
     ) -> Poll<Result<()>> {
+        if matches!(place, Place::Room(_)) && !self.gate_is_open(key) {
+            // The gate was shut meanwhile: others must not wait behind this channel's publish.
+            self.leave(key, place);
+        }
         if !matches!(place, Place::Room(_)) {
             match self.pass_gate(key, place, waker) {
                 Poll::Ready(Ok(())) => {}
@@ -150,6 +154,13 @@ impl Session {
         }
         *place = Place::Room(ticket);
         Poll::Pending
+    }
+
+    fn gate_is_open(&mut self, key: ChannelKey) -> bool {
+        let max = self.options.unconfirmed_max;
+        self.channels.get(key).is_some_and(|channel| {
+            channel.flow && channel.confirms.as_ref().is_none_or(|confirms| confirms.held() < max)
+        })
     }
 
     fn pass_gate(
@@ -268,13 +279,16 @@ impl Session {
             channel.returns.pop_front();
         }
         channel.returns.push_back(returned);
-        self.effects.wake(channel.returns_waker.take());
+        for waker in channel.return_waiters.take_all() {
+            self.effects.wake(Some(waker));
+        }
     }
 
     /// The next message that came back on a channel without confirms.
     pub(crate) fn poll_returned(
         &mut self,
         key: ChannelKey,
+        ticket: &mut Option<u64>,
         waker: &Waker,
     ) -> Poll<Result<Returned>> {
         if let Some(channel) = self.channels.get(key)
@@ -285,7 +299,7 @@ impl Session {
         match self.open_channel(key) {
             Err(error) => Poll::Ready(Err(error)),
             Ok(channel) => {
-                let old = channel.returns_waker.replace(waker.clone());
+                let old = channel.return_waiters.stay(ticket, waker);
                 self.effects.discard_waker(old);
                 Poll::Pending
             }

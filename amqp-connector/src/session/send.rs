@@ -195,7 +195,7 @@ impl Session {
         }
         if drained {
             self.outbox.drained();
-            self.wake_flushed();
+            self.wake_flush_waiters();
             if self.outbox.is_empty() {
                 self.outbox.shrink();
             }
@@ -205,18 +205,5 @@ impl Session {
 
     pub(crate) fn recycle(&mut self, chunk: BytesMut) {
         self.outbox.recycle(chunk);
-    }
-
-    fn wake_flushed(&mut self) {
-        if self.flushes.is_empty() {
-            return;
-        }
-        let (done, waiting) = std::mem::take(&mut self.flushes)
-            .into_iter()
-            .partition(|flush| self.is_flushed(flush.channel, flush.position));
-        self.flushes = waiting;
-        for flush in Vec::<super::Flush>::from(done) {
-            self.effects.wake(Some(flush.waker));
-        }
     }
 }

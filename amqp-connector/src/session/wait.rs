@@ -1,7 +1,8 @@
-//! A first-come-first-served list of tasks that wait for room or permission to publish.
+//! A first-come-first-served list of waiting tasks: for room or permission to publish, for an end.
 //!
-//! The session keeps one list for the outbound budget and one in each channel. A task holds a ticket; only
-//! the front of a list may go on, and whoever leaves wakes the next. Plain data: waking is left to the
+//! The session keeps one list for each thing that can be waited for. A task holds a ticket and gives it up
+//! when it stops waiting, so that no list outgrows its tasks. In the lines for publishing only the front may
+//! go on, and whoever leaves wakes the next. Plain data: waking is left to the
 //! caller's [`Effects`](super::effects::Effects).
 
 use std::collections::VecDeque;
@@ -41,6 +42,13 @@ impl WaitList {
         (ticket, None)
     }
 
+    /// As [`wait`](Self::wait), keeping the ticket where the caller has it.
+    pub(crate) fn stay(&mut self, ticket: &mut Option<u64>, waker: &Waker) -> Option<Waker> {
+        let (held, old) = self.wait(*ticket, waker);
+        *ticket = Some(held);
+        old
+    }
+
     /// Leaves the line; gives the waker it had.
     pub(crate) fn leave(&mut self, ticket: u64) -> Option<Waker> {
         let position = self.line.iter().position(|(id, _)| *id == ticket)?;
@@ -52,7 +60,8 @@ impl WaitList {
         self.line.front_mut().and_then(|(_, waker)| waker.take())
     }
 
-    /// Takes every waker; the tasks find out by themselves why they were woken.
+    /// Takes every waker; the tasks find out by themselves why they were woken, and join again if they
+    /// have to.
     pub(crate) fn take_all(&mut self) -> impl Iterator<Item = Waker> + '_ {
         self.line.drain(..).filter_map(|(_, waker)| waker)
     }
