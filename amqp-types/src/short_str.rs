@@ -57,7 +57,7 @@ impl ShortStr {
     pub const MAX_LEN: usize = 255;
 
     /// A string from a literal, without a copy if it is long. Prefer
-    /// [`short_str!`](crate::short_str), which checks the length at compile time.
+    /// [`short_str!`](crate::short_str!), which checks the length at compile time.
     ///
     /// # Panics
     ///

@@ -155,8 +155,8 @@ impl FieldTable {
     }
 
     /// The entries in order.
-    pub fn iter(&self) -> Entries<'_> {
-        Entries(self.0.iter())
+    pub fn iter(&self) -> TableEntries<'_> {
+        TableEntries(self.0.iter())
     }
 
     /// The text under this key, if it is a long string of UTF-8.
@@ -241,9 +241,9 @@ impl fmt::Debug for FieldTable {
 
 /// The entries of a [`FieldTable`], in order.
 #[derive(Clone, Debug)]
-pub struct Entries<'a>(std::slice::Iter<'a, (ShortStr, FieldValue)>);
+pub struct TableEntries<'a>(std::slice::Iter<'a, (ShortStr, FieldValue)>);
 
-impl<'a> Iterator for Entries<'a> {
+impl<'a> Iterator for TableEntries<'a> {
     type Item = (&'a ShortStr, &'a FieldValue);
 
     #[inline]
@@ -256,13 +256,13 @@ impl<'a> Iterator for Entries<'a> {
     }
 }
 
-impl ExactSizeIterator for Entries<'_> {}
+impl ExactSizeIterator for TableEntries<'_> {}
 
 impl<'a> IntoIterator for &'a FieldTable {
     type Item = (&'a ShortStr, &'a FieldValue);
-    type IntoIter = Entries<'a>;
+    type IntoIter = TableEntries<'a>;
 
-    fn into_iter(self) -> Entries<'a> {
+    fn into_iter(self) -> TableEntries<'a> {
         self.iter()
     }
 }

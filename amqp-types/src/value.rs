@@ -1,7 +1,7 @@
 //! [`FieldValue`]: one value of a table or array, with its conversions.
 //!
-//! Used by [`table`](crate::table) and by users who build arguments and headers. The octets of each
-//! type are in [`wire`](crate::wire); nothing here knows them beyond the tag.
+//! Used by [`FieldTable`] and by users who build arguments and headers. The octets of each
+//! type are in `wire`; nothing here knows them beyond the tag.
 
 use std::num::TryFromIntError;
 
