@@ -67,8 +67,8 @@ impl Delivery {
     ///
     /// # Errors
     ///
-    /// The reason why the channel is closed: then the broker delivers the message again. `Invalid` for a
-    /// delivery of a no-ack consumer.
+    /// `Stale` if the channel incarnation that it came on is over: then the broker delivers the message
+    /// again. `Invalid` for a delivery of a no-ack consumer.
     pub fn ack(self) -> Result<()> {
         self.acker.ack()
     }

@@ -25,6 +25,7 @@ pub struct Error {
 #[derive(Clone)]
 enum Detail {
     Closed(Arc<CloseReason>),
+    Stale(Option<Arc<CloseReason>>),
     ShortStr(InvalidShortStr),
     Encode(EncodeError),
     Text(&'static str),
@@ -41,7 +42,8 @@ pub enum ErrorKind {
     ChannelClosed,
     /// The call's deadline passed before the peer answered.
     Timeout,
-    /// The delivery belongs to an earlier incarnation of its channel; nothing was sent.
+    /// The channel incarnation that a delivery came on is over, so the broker has taken the message
+    /// back; nothing was sent. [`Error::close_reason`] says what ended it, while that is known.
     Stale,
     /// An argument cannot be sent; nothing was sent.
     Invalid,
@@ -82,13 +84,20 @@ impl Error {
         Self { kind: ErrorKind::Timeout, detail: Detail::Text(method) }
     }
 
-    pub(crate) fn stale() -> Self {
-        let text = "the delivery belongs to an earlier incarnation of its channel";
-        Self { kind: ErrorKind::Stale, detail: Detail::Text(text) }
+    pub(crate) fn stale(reason: Option<Arc<CloseReason>>) -> Self {
+        Self { kind: ErrorKind::Stale, detail: Detail::Stale(reason) }
     }
 
     pub(crate) fn unsupported(what: &'static str) -> Self {
         Self { kind: ErrorKind::Unsupported, detail: Detail::Unsupported { what } }
+    }
+
+    /// The ending that this error tells of.
+    pub(crate) fn into_reason(self) -> Option<Arc<CloseReason>> {
+        match self.detail {
+            Detail::Closed(reason) | Detail::Stale(Some(reason)) => Some(reason),
+            _ => None,
+        }
     }
 
     /// The class of this error.
@@ -101,7 +110,7 @@ impl Error {
     #[must_use]
     pub fn close_reason(&self) -> Option<&CloseReason> {
         match &self.detail {
-            Detail::Closed(reason) => Some(reason),
+            Detail::Closed(reason) | Detail::Stale(Some(reason)) => Some(reason),
             _ => None,
         }
     }
@@ -141,6 +150,10 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.detail, self.kind) {
             (Detail::Closed(reason), _) => reason.fmt(f),
+            (Detail::Stale(reason), _) => {
+                f.write_str("the channel incarnation that this belongs to is over")?;
+                reason.as_ref().map_or(Ok(()), |reason| write!(f, ": {reason}"))
+            }
             (Detail::ShortStr(error), _) => error.fmt(f),
             (Detail::Encode(error), _) => error.fmt(f),
             (Detail::Unsupported { what }, _) => write!(

@@ -165,7 +165,7 @@ impl Session {
                 self.slots.insert(call.id, CallSlot::Waiting(Some(kept)));
                 Poll::Pending
             }
-            None => Poll::Ready(Err(Error::stale())),
+            None => Poll::Ready(Err(Error::stale(None))),
         }
     }
 

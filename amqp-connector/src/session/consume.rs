@@ -14,7 +14,7 @@ use super::channel::{ChannelKey, ChannelPhase, ChannelState};
 use super::consumer::{Phase, Pressure, Queued};
 use super::{Garbage, Session};
 use crate::consumer::ConsumerEnd;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Octets in one consumer's queue at which reading from the socket pauses for it.
 const PRESSURE: usize = 1 << 20;
@@ -200,7 +200,9 @@ impl Session {
 
     /// Settles a delivery of this very incarnation of its channel. Never waits.
     pub(crate) fn settle(&mut self, key: ChannelKey, tag: u64, settle: Settle) -> Result<()> {
-        self.open_channel(key)?;
+        if let Err(error) = self.open_channel(key) {
+            return Err(Error::stale(error.into_reason()));
+        }
         match settle {
             Settle::Ack { multiple } => {
                 let ack = basic::Ack { delivery_tag: tag, multiple };
@@ -227,7 +229,7 @@ impl Session {
             self.send_method(key.id, &nack.into_any())
         } else {
             if multiple {
-                return Err(crate::error::Error::unsupported("basic.nack with multiple"));
+                return Err(Error::unsupported("basic.nack with multiple"));
             }
             let reject = basic::Reject { delivery_tag: tag, requeue };
             self.send_method(key.id, &reject.into_any())

@@ -175,7 +175,7 @@ impl Session {
                     Err(Error::closed(reason.clone()))
                 }
             },
-            None => Err(reason.map_or_else(Error::stale, Error::connection_closed)),
+            None => Err(reason.map_or_else(|| Error::stale(None), Error::connection_closed)),
         }
     }
 

@@ -115,7 +115,7 @@ impl Session {
     /// Encodes a method without content on channel `id`, whatever its phase.
     pub(super) fn send_method<M: AnyMethod>(&mut self, id: u16, method: &M) -> Result<()> {
         let frame_max = self.tuning.frame_max;
-        let Some(channel) = self.channels.by_id(id) else { return Err(Error::stale()) };
+        let Some(channel) = self.channels.by_id(id) else { return Err(Error::stale(None)) };
         append(&mut self.outbox, &mut channel.large, |buffer| {
             put_frame(buffer, FrameKind::Method, id, frame_max, |w| method.encode(w))
         })?;
@@ -132,7 +132,7 @@ impl Session {
         body: &Bytes,
     ) -> Result<()> {
         let frame_max = self.tuning.frame_max;
-        let Some(channel) = self.channels.by_id(id) else { return Err(Error::stale()) };
+        let Some(channel) = self.channels.by_id(id) else { return Err(Error::stale(None)) };
         let ChannelState { large, .. } = channel;
         if body.len() <= INLINE_MAX {
             append(&mut self.outbox, large, |buffer| {
