@@ -44,28 +44,23 @@ impl Scratch {
         Ok(())
     }
 
-    /// Compiles it; the compiler's words are in the error.
-    pub(crate) fn build(&self) -> Result<()> {
-        let out = self.cargo_output("build")?;
-        if out.status.success() {
-            return Ok(());
+    /// Compiles it to a program; where it does not compile, the compiler's words are the error.
+    pub(crate) fn build(&self) -> Result<Command> {
+        let mut cargo = self.cargo("build");
+        let out = cargo.arg("--message-format=json-render-diagnostics").output();
+        let out = out.context("cannot run cargo build")?;
+        if !out.status.success() {
+            bail!("{}", String::from_utf8_lossy(&out.stderr).trim_end());
         }
-        bail!("{}", String::from_utf8_lossy(&out.stderr).trim_end())
+        // Where it lies is cargo's to say: a config may ask for another target or profile folder.
+        let messages = String::from_utf8_lossy(&out.stdout).into_owned();
+        let program = messages.lines().find_map(executable);
+        program.map(Command::new).context("cargo built no program")
     }
 
-    /// Runs `cargo build` or `cargo check` and gives back whatever came of it.
-    pub(crate) fn cargo_output(&self, how: &str) -> Result<Output> {
-        self.cargo(how).output().with_context(|| format!("cannot run cargo {how}"))
-    }
-
-    /// A command that runs the built program, in the folder xtask was called in.
-    pub(crate) fn program(&self) -> Result<Command> {
-        let name = format!("{}{}", self.name, std::env::consts::EXE_SUFFIX);
-        let program = self.target.join("debug").join(name);
-        if !program.is_file() {
-            bail!("cargo built no {}", program.display());
-        }
-        Ok(Command::new(program))
+    /// Lets cargo check it, and gives back whatever came of that.
+    pub(crate) fn check(&self) -> Result<Output> {
+        self.cargo("check").output().context("cannot run cargo check")
     }
 
     fn cargo(&self, subcommand: &str) -> Command {
@@ -79,6 +74,12 @@ impl Scratch {
     }
 }
 
+/// The program that a message of cargo tells of, if it is such a message.
+fn executable(message: &str) -> Option<PathBuf> {
+    let message: serde_json::Value = serde_json::from_str(message).ok()?;
+    message.get("executable")?.as_str().map(PathBuf::from)
+}
+
 /// A module that holds what the macro emits for one XML file.
 pub(crate) fn spec_module(module: &str, xml: &Path) -> String {
     format!(
@@ -90,4 +91,28 @@ pub(crate) fn spec_module(module: &str, xml: &Path) -> String {
 /// A module whose source is another file.
 pub(crate) fn path_module(module: &str, source: &Path) -> String {
     format!("#[path = {:?}]\nmod {module};\n", source.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{executable, path_module, spec_module};
+    use std::path::{Path, PathBuf};
+
+    #[test]
+    fn paths_are_written_as_literals() {
+        let path = Path::new("a \"b\"\\c.xml");
+        let literal = r#""a \"b\"\\c.xml""#;
+        assert_eq!(
+            spec_module("s0", path),
+            format!("mod s0 {{\n    amqp_types::protocol! {{ {literal} }}\n}}\n")
+        );
+        assert_eq!(path_module("m", path), format!("#[path = {literal}]\nmod m;\n"));
+    }
+
+    #[test]
+    fn program_is_where_cargo_says() {
+        assert_eq!(executable(r#"{"executable":"/x/y"}"#), Some(PathBuf::from("/x/y")));
+        assert_eq!(executable(r#"{"executable":null}"#), None);
+        assert_eq!(executable("Blocking waiting"), None);
+    }
 }

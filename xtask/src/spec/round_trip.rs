@@ -42,8 +42,8 @@ impl Files {
     pub(crate) fn round_trip(&self) -> Result<String> {
         let scratch = Scratch::new("round-trip")?;
         scratch.write(&self.round_trip_source()?)?;
-        scratch.build().context("an official file does not compile")?;
-        let out = scratch.program()?.output().context("cannot run the built program")?;
+        let mut program = scratch.build().context("an official file does not compile")?;
+        let out = program.output().context("cannot run the built program")?;
         let lines = String::from_utf8_lossy(&out.stdout).into_owned();
         if out.status.success() {
             return Ok(lines);
@@ -59,7 +59,7 @@ impl Files {
         let modules: String =
             modules.map(|(at, (_, path))| scratch::spec_module(&format!("s{at}"), path)).collect();
         scratch.write(&format!("{modules}fn main() {{}}\n"))?;
-        let out = scratch.cargo_output("check")?;
+        let out = scratch.check()?;
         let told = String::from_utf8_lossy(&out.stderr);
         let mut lines = String::new();
         for (version, path) in &self.others {

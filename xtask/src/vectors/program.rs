@@ -1,7 +1,7 @@
 //! The program that checks vectors: amqp-types' example code plus a module for each spec.
 
 use std::path::PathBuf;
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus};
 
 use anyhow::{Context as _, Result};
 
@@ -11,7 +11,7 @@ use crate::scratch::{self, Scratch};
 
 /// A built program.
 #[derive(Debug)]
-pub(crate) struct Program(Scratch);
+pub(crate) struct Program(Command);
 
 impl Program {
     /// Compiles all specs into one program. If they do not compile together, each is tried alone;
@@ -21,23 +21,23 @@ impl Program {
         let count = specs.iter().filter(|spec| spec.xml.is_ok()).count();
         println!("compiling {count} specs ...");
         scratch.write(&source(&specs))?;
-        let Err(error) = scratch.build() else { return Ok(Self(scratch)) };
-        if count < 2 {
-            return Err(error);
-        }
+        let error = match scratch.build() {
+            Ok(program) => return Ok(Self(program)),
+            Err(error) if count < 2 => return Err(error),
+            Err(error) => error,
+        };
         println!("{error:#}\ntrying each spec alone ...");
         for spec in &mut specs {
             scratch.write(&source(std::slice::from_ref(spec)))?;
             spec.is_broken = spec.xml.is_ok() && scratch.build().is_err();
         }
         scratch.write(&source(&specs))?;
-        scratch.build()?;
-        Ok(Self(scratch))
+        Ok(Self(scratch.build()?))
     }
 
     /// Checks the files; the program prints what it finds.
-    pub(crate) fn run(&self, files: &[PathBuf]) -> Result<ExitStatus> {
-        self.0.program()?.args(files).status().context("cannot run the built program")
+    pub(crate) fn run(mut self, files: &[PathBuf]) -> Result<ExitStatus> {
+        self.0.args(files).status().context("cannot run the built program")
     }
 }
 
