@@ -14,8 +14,8 @@ use amqp_types::protocol::{self, Spec, basic};
 use amqp_types::{AnyMethod, Body, Method, Reply, Request};
 use tokio::time::Instant;
 
-use crate::channel::ChannelHandle;
 use crate::error::{Error, Result};
+use crate::handle::ChannelHandle;
 use crate::session::{CallId, CallOptions, CallReply};
 
 /// A content that came with a reply: its properties and body.

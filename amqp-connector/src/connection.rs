@@ -14,10 +14,9 @@ use amqp_types::Reply;
 use amqp_types::protocol::{ReplyCode, channel};
 use tokio::time::Instant;
 
-use crate::channel::{Channel, ChannelHandle};
-use crate::connect_error::ConnectError;
-use crate::connector::Connector;
+use crate::channel::Channel;
 use crate::error::{CloseReason, Result};
+use crate::handle::{ChannelHandle, ConnectionHandle};
 use crate::options::Tuning;
 use crate::session::{CallId, CallOptions, ChannelKey, Line};
 use crate::shared::{Shared, Ticket};
@@ -33,55 +32,9 @@ pub struct Connection {
     handle: Arc<ConnectionHandle>,
 }
 
-/// The last of these closes the connection.
-pub(crate) struct ConnectionHandle {
-    shared: Arc<Shared>,
-}
-
-impl ConnectionHandle {
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
-    }
-}
-
-impl Drop for ConnectionHandle {
-    fn drop(&mut self) {
-        // Whoever polls the driver next sets the deadline: a drop may happen where there is no clock.
-        self.shared.with(|session| {
-            session.close(ReplyCode::REPLY_SUCCESS, "last handle dropped", None);
-        });
-    }
-}
-
 impl Connection {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { handle: Arc::new(ConnectionHandle { shared }) }
-    }
-
-    /// Connects, authenticates and opens the virtual host in one step.
-    ///
-    /// The URI follows RabbitMQ's URI specification: `amqp://user:password@host:port/vhost`, each part
-    /// optional and percent-encoded, with the query keys `heartbeat` (seconds), `channel_max`,
-    /// `frame_max`, `connection_timeout` (milliseconds), `auth_mechanism`, `locale` and `name`.
-    ///
-    /// ```no_run
-    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-    /// let uri = "amqp://guest:guest@localhost:5672/%2f?heartbeat=10";
-    /// let connection = amqp_connector::Connection::open(uri).await?;
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// If the URI is malformed or has an unknown key, and as [`Connector::connect`] and
-    /// [`Greeted::authenticate`](crate::Greeted::authenticate).
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropped before it resolves, it closes the socket.
-    pub async fn open(uri: &str) -> Result<Self, ConnectError> {
-        let (connector, user, password) = Connector::from_uri(uri)?;
-        connector.connect().await?.authenticate(&user, &password).await
+        Self { handle: ConnectionHandle::new(shared) }
     }
 
     /// Opens a channel (`channel.open`): the third step.
@@ -102,13 +55,13 @@ impl Connection {
             let options = CallOptions {
                 accepts: <channel::OpenOk as Reply>::accepts,
                 place,
-                timeout: handle.shared.options.call_timeout,
+                timeout: handle.shared().options.call_timeout,
                 now: Instant::now(),
             };
-            let (key, call) = handle.shared.with(|session| session.open(&options))?;
+            let (key, call) = handle.shared().with(|session| session.open(&options))?;
             let mut opening = Opening { handle: &handle, key, call, open: false };
             let opened =
-                poll_fn(|cx| handle.shared.with(|session| session.poll_call(call, cx.waker())));
+                poll_fn(|cx| handle.shared().with(|session| session.poll_call(call, cx.waker())));
             opened.await?;
             opening.open = true;
             drop(opening);
@@ -119,31 +72,31 @@ impl Connection {
     /// What both sides agreed on: highest channel number, largest frame, heartbeat.
     #[must_use]
     pub fn tuning(&self) -> Tuning {
-        self.handle.shared.tuning
+        self.handle.shared().tuning
     }
 
     /// What the server tells about itself: product, version, capabilities.
     #[must_use]
     pub fn server_properties(&self) -> &FieldTable {
-        &self.handle.shared.server_properties
+        &self.handle.shared().server_properties
     }
 
     /// Whether the broker has blocked publishing on this connection (`connection.blocked`).
     #[must_use]
     pub fn is_blocked(&self) -> bool {
-        self.handle.shared.with(|session| session.is_blocked())
+        self.handle.shared().with(|session| session.is_blocked())
     }
 
     /// How many channels are open or being closed.
     #[must_use]
     pub fn channel_count(&self) -> usize {
-        self.handle.shared.with(|session| session.channel_count())
+        self.handle.shared().with(|session| session.channel_count())
     }
 
     /// Why the connection ends or ended; `None` while it is open.
     #[must_use]
     pub fn close_reason(&self) -> Option<Arc<CloseReason>> {
-        self.handle.shared.with(|session| session.close_reason().cloned())
+        self.handle.shared().with(|session| session.close_reason().cloned())
     }
 
     /// Closes the connection (`connection.close`), waiting for the broker's answer for at most
@@ -154,7 +107,7 @@ impl Connection {
     ///
     /// Dropped before it resolves, the connection is closed all the same.
     pub async fn close(&self) -> Arc<CloseReason> {
-        self.close_within(self.handle.shared.options.close_timeout).await
+        self.close_within(self.handle.shared().options.close_timeout).await
     }
 
     /// As [`Connection::close`], with a deadline of its own.
@@ -164,7 +117,7 @@ impl Connection {
     /// As [`Connection::close`].
     pub async fn close_within(&self, timeout: Duration) -> Arc<CloseReason> {
         let deadline = Instant::now() + timeout;
-        let shared = &self.handle.shared;
+        let shared = self.handle.shared();
         shared.with(|session| session.close(ReplyCode::REPLY_SUCCESS, "", Some(deadline)));
         self.closed().await
     }
@@ -175,13 +128,13 @@ impl Connection {
     ///
     /// May be dropped and called again.
     pub async fn closed(&self) -> Arc<CloseReason> {
-        let mut ticket = Ticket::new(&self.handle.shared, Line::Closed);
+        let mut ticket = Ticket::new(self.handle.shared(), Line::Closed);
         poll_fn(|cx| ticket.poll(|session, held| session.poll_closed(held, cx.waker()))).await
     }
 
     /// Ends the connection at once, without a word to the broker. What was not written is lost.
     pub fn abort(&self) {
-        self.handle.shared.with(|session| session.abort());
+        self.handle.shared().with(|session| session.abort());
     }
 }
 
@@ -202,7 +155,7 @@ struct Opening<'a> {
 impl Drop for Opening<'_> {
     fn drop(&mut self) {
         if !self.open {
-            self.handle.shared.with(|session| {
+            self.handle.shared().with(|session| {
                 session.abandon_call(self.call);
                 session.release_channel(self.key);
             });

@@ -305,6 +305,33 @@ impl<T> fmt::Debug for Greeted<T> {
     }
 }
 
+impl Connection {
+    /// Connects, authenticates and opens the virtual host in one step.
+    ///
+    /// The URI follows RabbitMQ's URI specification: `amqp://user:password@host:port/vhost`, each part
+    /// optional and percent-encoded, with the query keys `heartbeat` (seconds), `channel_max`,
+    /// `frame_max`, `connection_timeout` (milliseconds), `auth_mechanism`, `locale` and `name`.
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// let uri = "amqp://guest:guest@localhost:5672/%2f?heartbeat=10";
+    /// let connection = amqp_connector::Connection::open(uri).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the URI is malformed or has an unknown key, and as [`Connector::connect`] and [`Greeted::authenticate`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, it closes the socket.
+    pub async fn open(uri: &str) -> Result<Self, ConnectError> {
+        let (connector, user, password) = Connector::from_uri(uri)?;
+        connector.connect().await?.authenticate(&user, &password).await
+    }
+}
+
 /// Runs a step against its deadline.
 async fn within<R>(
     deadline: Instant,

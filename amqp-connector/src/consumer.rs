@@ -14,48 +14,11 @@ use amqp_types::protocol::basic;
 use futures_core::Stream;
 
 use crate::call::Call;
-use crate::channel::ChannelHandle;
 use crate::delivery::Delivery;
-use crate::error::{CloseReason, Result};
+use crate::error::Result;
+use crate::handle::ChannelHandle;
+use crate::outcome::ConsumerEnd;
 use crate::session::Queued;
-
-/// Why a consumer gives no more deliveries.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum ConsumerEnd {
-    /// It was cancelled by [`Consumer::cancel`].
-    Cancelled,
-    /// The broker cancelled it, for instance because its queue was deleted.
-    CancelledByPeer,
-    /// Its channel or connection ended.
-    Closed(Arc<CloseReason>),
-    /// More deliveries piled up than its budget. It was cancelled; those that were to be acknowledged
-    /// went back to their queue.
-    Overflow,
-    /// Its handle was dropped.
-    Dropped,
-}
-
-impl PartialEq for ConsumerEnd {
-    fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Closed(a), Self::Closed(b)) => Arc::ptr_eq(a, b),
-            (a, b) => std::mem::discriminant(a) == std::mem::discriminant(b),
-        }
-    }
-}
-
-impl fmt::Display for ConsumerEnd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Cancelled => f.write_str("the consumer was cancelled"),
-            Self::CancelledByPeer => f.write_str("the broker cancelled the consumer"),
-            Self::Closed(reason) => reason.fmt(f),
-            Self::Overflow => f.write_str("the consumer's queue went over its budget"),
-            Self::Dropped => f.write_str("the consumer was dropped"),
-        }
-    }
-}
 
 /// A consumer of a queue: deliveries, in the order in which the broker sent them.
 ///

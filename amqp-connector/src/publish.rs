@@ -8,12 +8,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use amqp_types::protocol::{ReplyCode, basic};
-use amqp_types::{Body, InvalidShortStr, ShortStr};
+use amqp_types::protocol::basic;
+use amqp_types::{InvalidShortStr, ShortStr};
 use bytes::Bytes;
 
-use crate::channel::ChannelHandle;
-use crate::error::{CloseReason, Error, Result};
+use crate::error::{Error, Result};
+use crate::handle::ChannelHandle;
+use crate::outcome::Outcome;
 use crate::session::{Message, Place};
 
 /// A message and where it goes; see [`Channel::basic_publish`](crate::Channel::basic_publish).
@@ -76,80 +77,6 @@ impl BasicPublish {
         match invalid {
             Some(invalid) => Err(invalid.into()),
             None => Ok(Message { publish, properties, body, detached }),
-        }
-    }
-}
-
-/// What became of a published message.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Outcome {
-    /// The broker has taken responsibility for the message.
-    Acked,
-    /// The broker could not take responsibility for it.
-    Nacked,
-    /// The broker could not route it and gave it back.
-    Returned(Box<Returned>),
-    /// Nobody can tell: the broker's answer did not come, or did not fit.
-    Unknown(UnknownReason),
-    /// The message was handed over; the channel is not in confirm mode, or the specification has none.
-    Accepted,
-}
-
-impl Outcome {
-    /// Whether the broker has taken responsibility for the message.
-    #[must_use]
-    pub fn is_acked(&self) -> bool {
-        matches!(self, Self::Acked)
-    }
-}
-
-/// Why the outcome of a publish is unknown.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum UnknownReason {
-    /// The channel or connection ended before the broker answered.
-    Closed(Arc<CloseReason>),
-    /// A message came back that is none of those pending, so this one may be meant.
-    UnmatchedReturn,
-}
-
-impl fmt::Display for UnknownReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Closed(reason) => reason.fmt(f),
-            Self::UnmatchedReturn => f.write_str("a returned message fits no pending publish"),
-        }
-    }
-}
-
-/// A message that the broker gave back (`basic.return`).
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Returned {
-    /// Why, as a number: 312 where no queue is bound.
-    pub reply_code: ReplyCode,
-    /// Why, in the broker's words.
-    pub reply_text: ShortStr,
-    /// The exchange it was published to.
-    pub exchange: ShortStr,
-    /// The routing key it was published with.
-    pub routing_key: ShortStr,
-    /// Its properties.
-    pub properties: basic::Properties,
-    /// Its body.
-    pub body: Body,
-}
-
-impl Returned {
-    pub(crate) fn new(method: basic::Return, properties: basic::Properties, body: Body) -> Self {
-        Self {
-            reply_code: ReplyCode(method.reply_code),
-            reply_text: method.reply_text,
-            exchange: method.exchange,
-            routing_key: method.routing_key,
-            properties,
-            body,
         }
     }
 }

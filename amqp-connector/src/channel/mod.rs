@@ -21,11 +21,11 @@ pub use exchange::{ExchangeDeclare, ExchangeDelete};
 pub use queue::{QueueBind, QueueDeclare, QueueDelete};
 
 use crate::call::{Call, Content, RawCall, refuse_reserved, typed};
-use crate::connection::ConnectionHandle;
 use crate::error::{CloseReason, Error, Result};
-use crate::publish::Returned;
-use crate::session::{ChannelKey, Line, Place};
-use crate::shared::{Shared, Ticket};
+use crate::handle::ChannelHandle;
+use crate::outcome::Returned;
+use crate::session::{Line, Place};
+use crate::shared::Ticket;
 
 /// An open channel. Clones are handles of the same channel, and may be used from any task.
 ///
@@ -37,32 +37,6 @@ pub struct Channel {
     handle: Arc<ChannelHandle>,
 }
 
-/// The last of these closes the channel.
-pub(crate) struct ChannelHandle {
-    connection: Arc<ConnectionHandle>,
-    key: ChannelKey,
-}
-
-impl ChannelHandle {
-    pub(crate) fn new(connection: Arc<ConnectionHandle>, key: ChannelKey) -> Arc<Self> {
-        Arc::new(Self { connection, key })
-    }
-
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        self.connection.shared()
-    }
-
-    pub(crate) fn key(&self) -> ChannelKey {
-        self.key
-    }
-}
-
-impl Drop for ChannelHandle {
-    fn drop(&mut self) {
-        self.shared().with(|session| session.release_channel(self.key));
-    }
-}
-
 impl Channel {
     pub(crate) fn new(handle: Arc<ChannelHandle>) -> Self {
         Self { handle }
@@ -71,13 +45,13 @@ impl Channel {
     /// The channel's number on its connection. Numbers are reused once a channel is closed.
     #[must_use]
     pub fn id(&self) -> u16 {
-        self.handle.key.id
+        self.handle.key().id
     }
 
     /// Why the channel ends or ended; `None` while it is open.
     #[must_use]
     pub fn close_reason(&self) -> Option<Arc<CloseReason>> {
-        let key = self.handle.key;
+        let key = self.handle.key();
         self.handle.shared().with(|session| {
             session.channel_close_reason(key).or_else(|| session.close_reason().cloned())
         })
@@ -153,7 +127,7 @@ impl Channel {
     {
         let method = method.into_any();
         refuse_reserved(&method)?;
-        let key = self.handle.key;
+        let key = self.handle.key();
         self.handle.shared().with(|session| session.send(key, &method))
     }
 
@@ -180,7 +154,7 @@ impl Channel {
         if M::NAME == protocol::basic::Publish::NAME {
             return Err(Error::invalid("use `basic_publish`, which counts confirms"));
         }
-        let (key, body) = (self.handle.key, body.into());
+        let (key, body) = (self.handle.key(), body.into());
         let mut guard = PlaceGuard { handle: &self.handle, place: Place::None };
         poll_fn(|cx| {
             let content = (&method, &properties, &body);
@@ -202,7 +176,7 @@ impl Channel {
     ///
     /// May be dropped and called again.
     pub async fn flush(&self) -> Result<()> {
-        let (key, mut position) = (self.handle.key, None);
+        let (key, mut position) = (self.handle.key(), None);
         let mut ticket = Ticket::new(self.handle.shared(), Line::Flushed);
         poll_fn(|cx| {
             ticket.poll(|session, held| session.poll_flush(key, &mut position, held, cx.waker()))
@@ -221,7 +195,7 @@ impl Channel {
     ///
     /// Dropped before it resolves, no message is lost.
     pub async fn returned(&self) -> Result<Returned> {
-        let key = self.handle.key;
+        let key = self.handle.key();
         let mut ticket = Ticket::new(self.handle.shared(), Line::Returned(key));
         poll_fn(|cx| ticket.poll(|session, held| session.poll_returned(key, held, cx.waker())))
             .await
@@ -239,7 +213,7 @@ impl Channel {
     ///
     /// Dropped before it resolves, the channel is closed all the same.
     pub async fn close(&self) -> Result<()> {
-        let (key, shared) = (self.handle.key, self.handle.shared());
+        let (key, shared) = (self.handle.key(), self.handle.shared());
         shared.with(|session| session.close_channel(key, ReplyCode::REPLY_SUCCESS, ""));
         let mut ticket = Ticket::new(shared, Line::ChannelClosed(key));
         let closed = poll_fn(|cx| {
@@ -257,7 +231,7 @@ impl Channel {
     ///
     /// May be dropped and called again.
     pub async fn closed(&self) -> Arc<CloseReason> {
-        let (key, shared) = (self.handle.key, self.handle.shared());
+        let (key, shared) = (self.handle.key(), self.handle.shared());
         let mut ticket = Ticket::new(shared, Line::ChannelClosed(key));
         poll_fn(|cx| {
             ticket.poll(|session, held| session.poll_channel_closed(key, held, cx.waker()))
@@ -287,7 +261,7 @@ impl Drop for PlaceGuard<'_> {
     fn drop(&mut self) {
         let Self { handle, place } = self;
         if !matches!(place, Place::None) {
-            handle.shared().with(|session| session.leave(handle.key, place));
+            handle.shared().with(|session| session.leave(handle.key(), place));
         }
     }
 }

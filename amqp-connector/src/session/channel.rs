@@ -23,7 +23,7 @@ use super::consumer::ConsumerState;
 use super::outbox::LargeItem;
 use super::wait::WaitList;
 use crate::error::CloseReason;
-use crate::publish::Returned;
+use crate::outcome::Returned;
 
 /// One incarnation of a channel: its number may be reused, its epoch never is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

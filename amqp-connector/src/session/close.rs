@@ -13,8 +13,8 @@ use tokio::time::Instant;
 
 use super::channel::{ChannelKey, ChannelPhase};
 use super::{Garbage, Phase, Session};
-use crate::consumer::ConsumerEnd;
 use crate::error::{CloseReason, Error, Initiator, Result, Scope};
+use crate::outcome::ConsumerEnd;
 
 impl Session {
     /// Closes a channel for the application. Its waiters get the reason at once.

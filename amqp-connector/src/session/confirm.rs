@@ -14,7 +14,7 @@ use amqp_types::{Body, ShortStr};
 
 use super::effects::{Effects, Garbage};
 use crate::error::CloseReason;
-use crate::publish::{Outcome, Returned, UnknownReason};
+use crate::outcome::{Outcome, Returned, UnknownReason};
 
 /// A mandatory publish that may still be returned, kept to recognise its return by.
 pub(crate) struct Mandatory {

@@ -13,8 +13,8 @@ use tokio::time::Instant;
 use super::channel::{ChannelKey, ChannelPhase, ChannelState};
 use super::consumer::{Phase, Pressure, Queued};
 use super::{Garbage, Session};
-use crate::consumer::ConsumerEnd;
 use crate::error::{Error, Result};
+use crate::outcome::ConsumerEnd;
 
 /// Octets in one consumer's queue at which reading from the socket pauses for it.
 const PRESSURE: usize = 1 << 20;

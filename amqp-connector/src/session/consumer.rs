@@ -9,7 +9,7 @@ use std::task::Waker;
 use amqp_types::protocol::basic;
 use amqp_types::{Body, ShortStr};
 
-use crate::consumer::ConsumerEnd;
+use crate::outcome::ConsumerEnd;
 
 /// A delivery as it came, not yet seen by the user.
 pub(crate) struct Queued {

@@ -13,7 +13,7 @@ use super::call::CONTROL;
 use super::channel::{ChannelKey, ChannelPhase};
 use super::{Phase, Queued, Session};
 use crate::error::{CloseReason, Initiator, Scope};
-use crate::publish::Returned;
+use crate::outcome::Returned;
 
 /// Bodies up to this size are copied out of the read buffer, which they would keep alive otherwise.
 const COPY_MAX: usize = 4 << 10;

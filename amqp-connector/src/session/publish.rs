@@ -13,7 +13,7 @@ use super::Session;
 use super::channel::ChannelKey;
 use super::confirm::Mandatory;
 use crate::error::{Error, Result};
-use crate::publish::{Outcome, Returned};
+use crate::outcome::{Outcome, Returned};
 
 /// A message as the user gave it.
 pub(crate) struct Message {

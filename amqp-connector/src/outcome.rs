@@ -1,0 +1,123 @@
+//! What became of things: of a published message, and of a consumer.
+//!
+//! Plain values that the session fills in and the handles give out.
+
+use std::fmt;
+use std::sync::Arc;
+
+use amqp_types::protocol::{ReplyCode, basic};
+use amqp_types::{Body, ShortStr};
+
+use crate::error::CloseReason;
+
+/// What became of a published message.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// The broker has taken responsibility for the message.
+    Acked,
+    /// The broker could not take responsibility for it.
+    Nacked,
+    /// The broker could not route it and gave it back.
+    Returned(Box<Returned>),
+    /// Nobody can tell: the broker's answer did not come, or did not fit.
+    Unknown(UnknownReason),
+    /// The message was handed over; the channel is not in confirm mode, or the specification has none.
+    Accepted,
+}
+
+impl Outcome {
+    /// Whether the broker has taken responsibility for the message.
+    #[must_use]
+    pub fn is_acked(&self) -> bool {
+        matches!(self, Self::Acked)
+    }
+}
+
+/// Why the outcome of a publish is unknown.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum UnknownReason {
+    /// The channel or connection ended before the broker answered.
+    Closed(Arc<CloseReason>),
+    /// A message came back that is none of those pending, so this one may be meant.
+    UnmatchedReturn,
+}
+
+impl fmt::Display for UnknownReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed(reason) => reason.fmt(f),
+            Self::UnmatchedReturn => f.write_str("a returned message fits no pending publish"),
+        }
+    }
+}
+
+/// A message that the broker gave back (`basic.return`).
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Returned {
+    /// Why, as a number: 312 where no queue is bound.
+    pub reply_code: ReplyCode,
+    /// Why, in the broker's words.
+    pub reply_text: ShortStr,
+    /// The exchange it was published to.
+    pub exchange: ShortStr,
+    /// The routing key it was published with.
+    pub routing_key: ShortStr,
+    /// Its properties.
+    pub properties: basic::Properties,
+    /// Its body.
+    pub body: Body,
+}
+
+impl Returned {
+    pub(crate) fn new(method: basic::Return, properties: basic::Properties, body: Body) -> Self {
+        Self {
+            reply_code: ReplyCode(method.reply_code),
+            reply_text: method.reply_text,
+            exchange: method.exchange,
+            routing_key: method.routing_key,
+            properties,
+            body,
+        }
+    }
+}
+
+/// Why a consumer gives no more deliveries.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum ConsumerEnd {
+    /// It was cancelled by [`Consumer::cancel`](crate::Consumer::cancel).
+    Cancelled,
+    /// The broker cancelled it, for instance because its queue was deleted.
+    CancelledByPeer,
+    /// Its channel or connection ended.
+    Closed(Arc<CloseReason>),
+    /// More deliveries piled up than its budget. It was cancelled; those that were to be acknowledged
+    /// went back to their queue.
+    Overflow,
+    /// Its handle was dropped.
+    Dropped,
+}
+
+impl PartialEq for ConsumerEnd {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Closed(a), Self::Closed(b)) => Arc::ptr_eq(a, b),
+            (a, b) => std::mem::discriminant(a) == std::mem::discriminant(b),
+        }
+    }
+}
+
+impl fmt::Display for ConsumerEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cancelled => f.write_str("the consumer was cancelled"),
+            Self::CancelledByPeer => f.write_str("the broker cancelled the consumer"),
+            Self::Closed(reason) => reason.fmt(f),
+            Self::Overflow => f.write_str("the consumer's queue went over its budget"),
+            Self::Dropped => f.write_str("the consumer was dropped"),
+        }
+    }
+}
