@@ -37,6 +37,11 @@ impl Connection {
         Self { handle: ConnectionHandle::new(shared) }
     }
 
+    #[cfg(feature = "testing")]
+    pub(crate) fn shared(&self) -> &Shared {
+        self.handle.shared()
+    }
+
     /// Opens a channel (`channel.open`): the third step.
     ///
     /// # Errors

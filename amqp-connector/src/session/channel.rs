@@ -188,7 +188,7 @@ impl ChannelTable {
         self.slots.iter().flatten().count()
     }
 
-    #[cfg(test)]
+    #[cfg(feature = "testing")]
     pub(crate) fn retired_count(&self) -> usize {
         self.retired.len()
     }

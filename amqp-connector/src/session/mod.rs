@@ -16,6 +16,8 @@ mod consume;
 mod consumer;
 mod effects;
 mod incoming;
+#[cfg(feature = "testing")]
+mod leftovers;
 mod outbox;
 mod publish;
 mod send;
@@ -36,6 +38,8 @@ pub(crate) use channel::ChannelKey;
 pub(crate) use consume::Settle;
 pub(crate) use consumer::Queued;
 pub(crate) use effects::{Effects, Garbage};
+#[cfg(feature = "testing")]
+pub use leftovers::Leftovers;
 pub(crate) use outbox::Segment;
 pub(crate) use publish::{Message, Place};
 

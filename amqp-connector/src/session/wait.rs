@@ -16,6 +16,12 @@ pub(crate) struct WaitList {
 }
 
 impl WaitList {
+    /// How many tasks wait.
+    #[cfg(feature = "testing")]
+    pub(crate) fn len(&self) -> usize {
+        self.line.len()
+    }
+
     /// Whether `ticket` (or a newcomer without one) is allowed to go before everybody else.
     pub(crate) fn may_pass(&self, ticket: Option<u64>) -> bool {
         match (self.line.front(), ticket) {

@@ -1,0 +1,50 @@
+//! Counting what a session holds, for tests that want nothing left behind. Changes nothing.
+
+use super::Session;
+
+/// What a connection's tables hold. All zero is what a test wants to see at its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Leftovers {
+    /// Channels that hold a number, open or being closed.
+    pub channels: usize,
+    /// Closed channels that a handle still refers to.
+    pub retired: usize,
+    /// Calls that wait for a reply, abandoned ones too.
+    pub calls: usize,
+    /// Replies that nobody has taken.
+    pub slots: usize,
+    /// Deadlines of calls.
+    pub deadlines: usize,
+    /// Consumers of open channels.
+    pub consumers: usize,
+    /// Publishes that have no outcome yet, or one that nobody has taken.
+    pub confirms: usize,
+    /// Tasks in any line: for room, for a flush, for an end.
+    pub waiting: usize,
+    /// Octets that are not written.
+    pub octets: usize,
+}
+
+impl Session {
+    pub(crate) fn leftovers(&mut self) -> Leftovers {
+        let mut left = Leftovers {
+            channels: self.channels.open_count(),
+            retired: self.channels.retired_count(),
+            calls: self.control.len(),
+            slots: self.slots.len(),
+            deadlines: self.deadlines.len(),
+            waiting: self.room.len() + self.close_waiters.len() + self.flush_waiters.len(),
+            octets: self.outbox.outstanding(),
+            ..Leftovers::default()
+        };
+        for channel in self.channels.iter_mut() {
+            left.calls += channel.calls.len();
+            left.consumers += channel.consumers.len();
+            left.confirms += channel.confirms.as_ref().map_or(0, |confirms| confirms.held());
+            left.waiting +=
+                channel.gate.len() + channel.return_waiters.len() + channel.close_waiters.len();
+        }
+        left
+    }
+}
