@@ -11,13 +11,10 @@ use amqp_types::{Method as _, ShortStr};
 use tokio::time::Instant;
 
 use super::channel::{ChannelKey, ChannelPhase, ChannelState};
-use super::consumer::{Phase, Pressure, Queued};
+use super::consumer::{Phase, Queued};
 use super::{Garbage, Session};
 use crate::error::{Error, Result};
 use crate::outcome::ConsumerEnd;
-
-/// Octets in one consumer's queue at which reading from the socket pauses for it.
-const PRESSURE: usize = 1 << 20;
 
 /// How deliveries are settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,15 +45,13 @@ impl Session {
             }
             return;
         }
-        consumer.push(delivery);
+        let pause = consumer.push(delivery);
         self.effects.wake(consumer.waker.take());
-        let (octets, pressure) = (consumer.octets, consumer.pressure);
-        if octets > budget {
+        if consumer.octets > budget {
             let id = consumer.id;
             return self.overflow(key, id);
         }
-        if octets > PRESSURE && pressure == Pressure::None {
-            consumer.pressure = Pressure::Pausing;
+        if pause {
             self.begin_pause(now);
         }
     }

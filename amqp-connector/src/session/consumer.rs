@@ -36,15 +36,10 @@ pub(crate) enum Phase {
     Cancelling,
 }
 
-/// How reading from the socket takes part in a consumer's back-pressure.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Pressure {
-    None,
-    /// The queue is long and the socket is not read for a moment, so that the consumer catches up.
-    Pausing,
-    /// The consumer did not take anything for that moment: nobody waits for it any more.
-    Stalled,
-}
+/// Octets by which a consumer's queue grows until reading from the socket pauses for it, so that it can
+/// catch up: once at first, and again after each further step, so that a flood needs many moments in which
+/// the consumer does nothing before it is over its budget.
+const PRESSURE: usize = 1 << 20;
 
 /// One consumer of a channel.
 pub(crate) struct ConsumerState {
@@ -59,7 +54,10 @@ pub(crate) struct ConsumerState {
     pub(crate) queue: VecDeque<Queued>,
     /// 0 <= queued octets <= the consumer's budget.
     pub(crate) octets: usize,
-    pub(crate) pressure: Pressure,
+    /// Reading from the socket is paused for this consumer.
+    pub(crate) pausing: bool,
+    /// The octets at which reading pauses next.
+    pause_at: usize,
     pub(crate) waker: Option<Waker>,
     pub(crate) end: Option<ConsumerEnd>,
 }
@@ -75,15 +73,23 @@ impl ConsumerState {
             claimed: false,
             queue: VecDeque::new(),
             octets: 0,
-            pressure: Pressure::None,
+            pausing: false,
+            pause_at: PRESSURE,
             waker: None,
             end: None,
         }
     }
 
-    pub(crate) fn push(&mut self, delivery: Queued) {
+    /// Adds a delivery; gives whether reading should pause for a moment.
+    pub(crate) fn push(&mut self, delivery: Queued) -> bool {
         self.octets += delivery.cost();
         self.queue.push_back(delivery);
+        let pause = self.octets > self.pause_at;
+        if pause {
+            self.pause_at = self.octets.saturating_add(PRESSURE);
+            self.pausing = true;
+        }
+        pause
     }
 
     /// Moves everything that waits into `batch`, which is empty; gives whether reading was paused for
@@ -91,6 +97,7 @@ impl ConsumerState {
     pub(crate) fn take(&mut self, batch: &mut VecDeque<Queued>) -> bool {
         std::mem::swap(&mut self.queue, batch);
         self.octets = 0;
-        std::mem::replace(&mut self.pressure, Pressure::None) == Pressure::Pausing
+        self.pause_at = PRESSURE;
+        std::mem::take(&mut self.pausing)
     }
 }

@@ -8,11 +8,10 @@ use tokio::time::Instant;
 
 use super::Session;
 use super::channel::ChannelKey;
-use super::consumer::Pressure;
 use crate::error::{CloseReason, Initiator, Scope};
 
 /// How long the socket may go unread for a consumer that does not catch up.
-const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(25);
 
 /// Sends before half the interval passed unused; gives the peer up after two of its silence.
 pub(super) struct Heartbeat {
@@ -103,7 +102,7 @@ impl Session {
         self.pause.is_none()
     }
 
-    /// A consumer's queue has grown long: stop reading for a moment, unless it proved not to keep up.
+    /// A consumer's queue has grown long: stop reading for a moment, so that it can catch up.
     pub(super) fn begin_pause(&mut self, now: Instant) {
         if self.pause.is_none() {
             self.pause = Some(now + PAUSE);
@@ -112,22 +111,21 @@ impl Session {
 
     /// A consumer that reading was paused for has caught up.
     pub(super) fn consumer_caught_up(&mut self) {
-        let waiting = self.channels.iter_mut().any(|channel| {
-            channel.consumers.iter().any(|consumer| consumer.pressure == Pressure::Pausing)
-        });
+        let waiting = self
+            .channels
+            .iter_mut()
+            .any(|channel| channel.consumers.iter().any(|consumer| consumer.pausing));
         if !waiting && self.pause.take().is_some() {
             self.notify_driver();
         }
     }
 
-    /// The moment is over: consumers that still have not caught up are not waited for any more.
+    /// The moment is over, whether or not the consumers have caught up.
     fn end_pause(&mut self) {
         self.pause = None;
         for channel in self.channels.iter_mut() {
             for consumer in &mut channel.consumers {
-                if consumer.pressure == Pressure::Pausing {
-                    consumer.pressure = Pressure::Stalled;
-                }
+                consumer.pausing = false;
             }
         }
     }
