@@ -80,15 +80,17 @@ enum Known {
 
 /// handles -> session <- driver. Modules that are not listed (how to reach a broker, what ties it
 /// all together) may know any.
-const CONNECTOR: [(&str, Known); 11] = [
+const CONNECTOR: [(&str, Known); 13] = [
     ("error", Known::Only(&["error"])),
     ("options", Known::Only(&["error", "options"])),
+    ("outcome", Known::Only(&["error", "name", "outcome"])),
     ("session", Known::Only(&["session", "error", "options", "name", "outcome"])),
     ("shared", Known::Only(&["session", "shared", "error", "options"])),
     ("codec", Known::Only(&["codec", "error"])),
     ("driver", Known::Only(&["driver", "codec", "session", "shared", "error", "options"])),
     ("channel", DRIVER_SIDE),
     ("call", DRIVER_SIDE),
+    ("handle", DRIVER_SIDE),
     ("consumer", DRIVER_SIDE),
     ("delivery", DRIVER_SIDE),
     ("publish", DRIVER_SIDE),
@@ -155,10 +157,12 @@ fn crates() -> Result<Vec<String>> {
     Ok(breaks)
 }
 
-/// The macro's own tests need the crate that its output names.
+/// For its tests a crate may depend on itself, to turn a feature on; and the macro's own need the
+/// crate that its output names.
 fn is_dev_loop(name: &str, dependency: &Dependency) -> bool {
-    let (other, kind) = (dependency.name.as_str(), dependency.kind.as_deref());
-    (name, other, kind) == ("amqp-spec-macro", "amqp-types", Some("dev"))
+    let other = dependency.name.as_str();
+    let is_loop = name == other || (name, other) == ("amqp-spec-macro", "amqp-types");
+    is_loop && dependency.kind.as_deref() == Some("dev")
 }
 
 /// The rules of [`CONNECTOR`] for one file.
