@@ -110,6 +110,10 @@ pub mod wire;
 pub use amqp_spec_macro::protocol;
 pub use bytes;
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use content::Body;
 pub use decimal::Decimal;
 pub use error::{DecodeError, DecodeErrorKind, EncodeError};

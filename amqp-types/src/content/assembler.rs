@@ -6,7 +6,8 @@
 use std::error::Error;
 use std::fmt;
 
-use super::{Body, ContentHeader};
+use super::Body;
+use super::header::decode_into;
 use crate::DecodeError;
 use crate::frame::{Frame, FrameKind};
 use crate::method::{AnyMethod, AnyProperties, Protocol};
@@ -27,28 +28,21 @@ const CONNECTION: &str = "connection";
 /// ```
 ///
 /// After an error it is as new, but the peer is not to be trusted any more.
+///
+/// Methods and properties are some hundred octets big, so they lie here from their frame on, and
+/// move but once more, out.
 #[derive(Clone, Debug)]
 pub struct Assembler<P: Protocol> {
-    state: State<P>,
+    /// The method of the content under way.
+    method: Option<P::Method>,
+    /// The properties, once the header came. `properties.is_some()` only if `method.is_some()`.
+    properties: Option<P::Properties>,
+    /// What has come of the body; `body.len() < size` between frames, if there are properties.
+    body: Body,
+    /// The length that the header said.
+    size: u64,
     max_body: u64,
     limits: Limits,
-}
-
-#[derive(Clone, Debug)]
-#[allow(clippy::large_enum_variant)] // One per channel, and moved on each frame rather than boxed.
-enum State<P: Protocol> {
-    Idle,
-    /// `method` carries content.
-    Header {
-        method: P::Method,
-    },
-    /// `body.len() < size`
-    Body {
-        method: P::Method,
-        properties: P::Properties,
-        size: u64,
-        body: Body,
-    },
 }
 
 /// What an [`Assembler`] gives out.
@@ -92,7 +86,14 @@ impl<P: Protocol> Assembler<P> {
     /// An assembler that takes bodies of any size, with the default [`Limits`] on tables.
     #[must_use]
     pub const fn new() -> Self {
-        Self { state: State::Idle, max_body: u64::MAX, limits: Limits::DEFAULT }
+        Self {
+            method: None,
+            properties: None,
+            body: Body::new(),
+            size: 0,
+            max_body: u64::MAX,
+            limits: Limits::DEFAULT,
+        }
     }
 
     /// Refuses bodies of more octets than this.
@@ -110,18 +111,16 @@ impl<P: Protocol> Assembler<P> {
     }
 
     /// Whether no content is under way.
+    #[inline]
     #[must_use]
     pub const fn is_idle(&self) -> bool {
-        matches!(self.state, State::Idle)
+        self.method.is_none()
     }
 
     /// Octets of the body under way that have come so far.
     #[must_use]
     pub const fn buffered(&self) -> usize {
-        match &self.state {
-            State::Body { body, .. } => body.len(),
-            _ => 0,
-        }
+        self.body.len()
     }
 
     /// Takes the channel's next frame, and gives out what it completes. Heartbeats pass unseen.
@@ -131,25 +130,37 @@ impl<P: Protocol> Assembler<P> {
     /// If the frame is not one that may follow, or its payload is malformed.
     #[inline]
     pub fn push(&mut self, frame: Frame) -> Result<Option<Incoming<P>>, AssembleError> {
-        if frame.kind == FrameKind::Heartbeat {
-            return Ok(None);
-        }
-        match (std::mem::replace(&mut self.state, State::Idle), frame.kind) {
-            (State::Idle, FrameKind::Method) => self.method(&frame),
-            (State::Header { method }, FrameKind::Header) => self.header(method, &frame),
-            (State::Body { method, properties, size, mut body }, FrameKind::Body) => {
-                body.push(frame.payload);
-                self.body(method, properties, size, body)
+        let pushed = match frame.kind {
+            FrameKind::Heartbeat => return Ok(None),
+            found if found != self.expected() => {
+                Err(AssembleError::UnexpectedFrame { expected: self.expected(), found })
             }
-            (state, found) => {
-                let expected = match state {
-                    State::Idle => FrameKind::Method,
-                    State::Header { .. } => FrameKind::Header,
-                    State::Body { .. } => FrameKind::Body,
-                };
-                Err(AssembleError::UnexpectedFrame { expected, found })
+            FrameKind::Method => self.method(&frame),
+            FrameKind::Header => self.header(&frame),
+            FrameKind::Body => {
+                self.body.push(frame.payload);
+                self.complete()
             }
+        };
+        if pushed.is_err() {
+            self.reset();
         }
+        pushed
+    }
+
+    /// The kind of frame that belongs here.
+    #[inline]
+    const fn expected(&self) -> FrameKind {
+        match (&self.method, &self.properties) {
+            (None, _) => FrameKind::Method,
+            (Some(_), None) => FrameKind::Header,
+            (Some(_), Some(_)) => FrameKind::Body,
+        }
+    }
+
+    #[cold]
+    fn reset(&mut self) {
+        *self = Self::new().with_max_body(self.max_body).with_limits(self.limits);
     }
 
     fn method(&mut self, frame: &Frame) -> Result<Option<Incoming<P>>, AssembleError> {
@@ -170,45 +181,39 @@ impl<P: Protocol> Assembler<P> {
         if !info.content {
             return Ok(Some(Incoming::Method(method)));
         }
-        self.state = State::Header { method };
+        self.method = Some(method);
         Ok(None)
     }
 
-    fn header(
-        &mut self,
-        method: P::Method,
-        frame: &Frame,
-    ) -> Result<Option<Incoming<P>>, AssembleError> {
-        let header = ContentHeader::<P::Properties>::decode_any(&frame.payload, self.limits)?;
-        let ContentHeader { body_size, properties } = header;
-        let (expected, found) = (method.info().class_id, properties.class_id());
-        if expected != found {
+    fn header(&mut self, frame: &Frame) -> Result<Option<Incoming<P>>, AssembleError> {
+        self.size = decode_into(&mut self.properties, &frame.payload, self.limits)?;
+        let found = self.properties.as_ref().map(AnyProperties::class_id);
+        let expected = self.method.as_ref().map(|method| method.info().class_id);
+        if let (Some(expected), Some(found)) = (expected, found)
+            && expected != found
+        {
             return Err(AssembleError::WrongClass { expected, found });
         }
-        if body_size > self.max_body {
-            return Err(AssembleError::BodyTooLarge { size: body_size, max: self.max_body });
+        if self.size > self.max_body {
+            return Err(AssembleError::BodyTooLarge { size: self.size, max: self.max_body });
         }
-        self.body(method, properties, body_size, Body::new())
+        self.complete()
     }
 
-    /// Gives out the content if its body is complete, else keeps it.
+    /// Gives out the content if its body is complete.
     #[inline]
-    fn body(
-        &mut self,
-        method: P::Method,
-        properties: P::Properties,
-        size: u64,
-        body: Body,
-    ) -> Result<Option<Incoming<P>>, AssembleError> {
-        let received = body.len() as u64;
-        if received > size {
-            return Err(AssembleError::BodyOverrun { size, received });
+    fn complete(&mut self) -> Result<Option<Incoming<P>>, AssembleError> {
+        let received = self.body.len() as u64;
+        if received < self.size {
+            return Ok(None);
         }
-        if received == size {
-            return Ok(Some(Incoming::Content { method, properties, body }));
+        if received > self.size {
+            return Err(AssembleError::BodyOverrun { size: self.size, received });
         }
-        self.state = State::Body { method, properties, size, body };
-        Ok(None)
+        let Some(method) = self.method.take() else { return Ok(None) };
+        let Some(properties) = self.properties.take() else { return Ok(None) };
+        let body = std::mem::take(&mut self.body);
+        Ok(Some(Incoming::Content { method, properties, body }))
     }
 }
 

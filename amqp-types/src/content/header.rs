@@ -81,18 +81,34 @@ impl<T: AnyProperties> ContentHeader<T> {
     /// `UnknownClass`, `UnexpectedClass` if the class has no content, `BadWeight`; or if the
     /// properties are malformed, or octets are left over.
     pub fn decode_any(payload: &Bytes, limits: Limits) -> Result<Self, DecodeError> {
-        let mut reader = Reader::with_limits(payload, limits);
-        let (class_id, body_size) = prelude(&mut reader)?;
-        let properties = match T::decode_flags_and_values(class_id, &mut reader) {
-            Ok(properties) => properties,
-            Err(error) => {
-                // The class comes first; what stands under a foreign one means nothing.
-                crate::reflect::content_class(T::Protocol::INFO, class_id)?;
-                return Err(error);
-            }
-        };
-        reader.finish()?;
-        Ok(Self { body_size, properties })
+        let mut place = None;
+        let body_size = decode_into(&mut place, payload, limits)?;
+        // They are in place, or the line above was the last.
+        let missing = DecodeError::new(DecodeErrorKind::Truncated, 0);
+        place.map(|properties| Self { body_size, properties }).ok_or(missing)
+    }
+}
+
+/// The body's size; the properties go to `place` at once, since they are big to be moved about.
+#[inline]
+pub(super) fn decode_into<T: AnyProperties>(
+    place: &mut Option<T>,
+    payload: &Bytes,
+    limits: Limits,
+) -> Result<u64, DecodeError> {
+    let mut reader = Reader::with_limits(payload, limits);
+    let (class_id, body_size) = prelude(&mut reader)?;
+    match T::decode_flags_and_values(class_id, &mut reader) {
+        Ok(properties) => {
+            *place = Some(properties);
+            reader.finish()?;
+            Ok(body_size)
+        }
+        Err(error) => {
+            // The class comes first; what stands under a foreign one means nothing.
+            crate::reflect::content_class(T::Protocol::INFO, class_id)?;
+            Err(error)
+        }
     }
 }
 

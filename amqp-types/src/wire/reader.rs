@@ -126,14 +126,7 @@ impl<'a> Reader<'a> {
     /// `Truncated`, or `InvalidUtf8`.
     #[inline]
     pub fn short_str(&mut self) -> Result<ShortStr, DecodeError> {
-        let at = self.position();
-        let text = self.short_octets()?;
-        let octets = text.as_bytes();
-        if octets.is_ascii() || std::str::from_utf8(octets).is_ok() {
-            Ok(text)
-        } else {
-            Err(DecodeError::new(DecodeErrorKind::InvalidUtf8, at))
-        }
+        self.short_string(|octets| octets.is_ascii() || std::str::from_utf8(octets).is_ok())
     }
 
     /// A short string of any octets, as in properties and in the keys of tables.
@@ -143,27 +136,33 @@ impl<'a> Reader<'a> {
     /// `Truncated` if it is longer than what is left.
     #[inline]
     pub fn short_octets(&mut self) -> Result<ShortStr, DecodeError> {
+        self.short_string(|_| true)
+    }
+
+    #[inline]
+    fn short_string(&mut self, valid: impl Fn(&[u8]) -> bool) -> Result<ShortStr, DecodeError> {
         let Some((&len, after)) = self.rest.split_first() else {
             return Err(self.error(DecodeErrorKind::Truncated));
         };
-        // The common case: short, and not at the very end of the payload.
-        if let Some(block) = after.first_chunk()
-            && let Some(text) = ShortStr::from_block(len, *block)
-            && let Some(rest) = after.get(usize::from(len)..)
-        {
-            self.rest = rest;
-            return Ok(text);
-        }
-        self.long_short_octets(len, after)
-    }
-
-    fn long_short_octets(&mut self, len: u8, after: &'a [u8]) -> Result<ShortStr, DecodeError> {
         let Some((octets, rest)) = after.split_at_checked(usize::from(len)) else {
             return Err(self.error(DecodeErrorKind::Truncated));
         };
-        let text = ShortStr::from_slice_of(octets, || self.payload.slice_ref(octets));
+        // Before it is copied: to look at the copy would wait for it to be there.
+        if !valid(octets) {
+            return Err(self.error(DecodeErrorKind::InvalidUtf8));
+        }
         self.rest = rest;
-        Ok(text)
+        // The common case: short, and not at the very end of the payload.
+        if let Some(block) = after.first_chunk()
+            && let Some(text) = ShortStr::from_block(len, *block)
+        {
+            return Ok(text);
+        }
+        Ok(self.long_short_string(octets))
+    }
+
+    fn long_short_string(&self, octets: &[u8]) -> ShortStr {
+        ShortStr::from_slice_of(octets, || self.payload.slice_ref(octets))
     }
 
     /// A long string: octets that share the payload's memory.
