@@ -44,6 +44,10 @@ pub(crate) fn keep(folder: &Path) -> Result<()> {
     let result = with_epmd(&node, &mut epmd, &end);
     let _ = epmd.kill();
     let _ = epmd.wait();
+    if result.is_ok() && !node.detached {
+        // Whoever started this may be gone. After a failure the logs are still wanted.
+        let _ = std::fs::remove_dir_all(folder);
+    }
     result
 }
 

@@ -2,7 +2,7 @@
 //! stopped when the lease ends (also by an error or a signal, which are errors here).
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -28,18 +28,20 @@ pub(crate) struct Lease {
     node: Node,
     /// The keeper of a private node; none for a node that stays.
     keeper: Option<Child>,
+    /// Held on a node that stays.
+    _claim: Option<Claim>,
 }
 
 impl Lease {
     /// The broker that `broker start` made, or else a private one.
     pub(crate) fn take(interrupt: &Interrupt) -> Result<Self> {
-        match detached()? {
-            Some(node) => {
-                eprintln!("{} is running already: {}", product(&node), node.url());
-                Ok(Self { node, keeper: None })
-            }
-            None => Self::start(false, interrupt),
+        if let Some(node) = detached()?
+            && let Some(claim) = Claim::make(&node)?
+        {
+            eprintln!("{} is running already: {}", product(&node), node.url());
+            return Ok(Self { node, keeper: None, _claim: Some(claim) });
         }
+        Self::start(false, interrupt)
     }
 
     /// Starts a node; with `detached` it stays when the lease ends.
@@ -69,7 +71,7 @@ impl Lease {
             Ok(product) => {
                 node.product = Some(product);
                 node.save()?;
-                Ok(Self { node, keeper: Some(keeper).filter(|_| !detached) })
+                Ok(Self { node, keeper: Some(keeper).filter(|_| !detached), _claim: None })
             }
             Err(error) => {
                 let tail = tail(&node);
@@ -111,6 +113,33 @@ impl Drop for Lease {
     }
 }
 
+/// The use of a node that stays: by one command at a time, as tests must not see what others do there.
+#[derive(Debug)]
+struct Claim(PathBuf);
+
+impl Claim {
+    /// None if another command uses the node.
+    fn make(node: &Node) -> Result<Option<Self>> {
+        let file = node.file("in-use");
+        if let Some(user) = read_pid(&file)
+            && Path::new("/proc").join(user.to_string()).exists()
+        {
+            eprintln!("{} is in use by another command (pid {user})", node.name);
+            return Ok(None);
+        }
+        fs::write(&file, std::process::id().to_string())
+            .with_context(|| file.display().to_string())?;
+        Ok(Some(Self(file)))
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // Gone already if the node was stopped meanwhile.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
 /// The node that `broker start` made, if it runs.
 pub(crate) fn detached() -> Result<Option<Node>> {
     Ok(Node::all()?
@@ -124,8 +153,9 @@ pub(crate) fn detached() -> Result<Option<Node>> {
 ///
 /// If something of it is left, by name.
 pub(crate) fn stop_detached(node: &Node) -> Result<()> {
-    let keeper = fs::read_to_string(node.file("keeper.pid")).ok().and_then(|pid| pid.parse().ok());
-    if let Some(keeper) = keeper.filter(|&keeper| process::is_marked(keeper, &node.folder)) {
+    if let Some(keeper) = read_pid(&node.file("keeper.pid"))
+        .filter(|&keeper| process::is_marked(keeper, &node.folder))
+    {
         process::signal(keeper, Signal::TERM, &node.folder);
         process::await_end(&node.folder, STOP);
     }
@@ -141,10 +171,8 @@ pub(crate) fn product(node: &Node) -> &str {
 /// Removes what nodes left that are gone, and ends what is left of nodes whose keeper was killed.
 fn remove_dead() -> Result<()> {
     for node in Node::all()? {
-        let keeper = fs::read_to_string(node.file("keeper.pid"));
-        let kept = keeper.ok().and_then(|pid| pid.parse().ok());
         // Without that file it is only just being started.
-        let Some(keeper) = kept else { continue };
+        let Some(keeper) = read_pid(&node.file("keeper.pid")) else { continue };
         if !process::is_marked(keeper, &node.folder) {
             process::end_all(&node.folder, Duration::from_secs(5))?;
             remove_folder(&node.folder)?;
@@ -229,6 +257,14 @@ fn tail(node: &Node) -> String {
     text
 }
 
+fn read_pid(file: &Path) -> Option<i32> {
+    fs::read_to_string(file).ok()?.parse().ok()
+}
+
 fn remove_folder(folder: &Path) -> Result<()> {
-    fs::remove_dir_all(folder).with_context(|| format!("removing {}", folder.display()))
+    match fs::remove_dir_all(folder) {
+        // The keeper of a private node does it too.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        result => result.with_context(|| format!("removing {}", folder.display())),
+    }
 }

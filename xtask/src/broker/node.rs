@@ -141,8 +141,16 @@ impl Node {
     fn environment(&self) -> Vec<(&'static str, OsString)> {
         let file = |name: &str| self.file(name).into_os_string();
         let threads = std::thread::available_parallelism().map_or(2, |n| n.get().min(4));
-        // Erlang's arguments are split at blanks: none of these may hold one.
+        // Every Erlang VM that is started here reads them, rabbitmqctl's and the helpers' too. They are
+        // split at blanks: none of them may hold one.
         let local = "-kernel inet_dist_use_interface {127,0,0,1} -start_epmd false";
+        // With distribution up before RabbitMQ starts, RabbitMQ need not set it up; it would, for a
+        // moment, listen on all interfaces to see whether the port is free.
+        let distribution = format!(
+            "-sname {} -kernel inet_dist_listen_min {port} -kernel inet_dist_listen_max {port}",
+            self.name,
+            port = self.distribution_port
+        );
         vec![
             (process::MARK, self.folder.clone().into_os_string()),
             ("HOME", self.folder.clone().into_os_string()), // of .erlang.cookie
@@ -159,10 +167,10 @@ impl Node {
             ("RABBITMQ_LOG_BASE", file("log")),
             ("RABBITMQ_LOGS", self.log().into_os_string()),
             ("RABBITMQ_PID_FILE", file("rabbitmq.pid")),
-            ("RABBITMQ_CTL_ERL_ARGS", local.into()),
+            ("ERL_FLAGS", local.into()),
             (
                 "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
-                format!("{local} +S {threads}:{threads}").into(),
+                format!("{distribution} +S {threads}:{threads}").into(),
             ),
         ]
     }
