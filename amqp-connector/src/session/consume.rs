@@ -51,8 +51,8 @@ impl Session {
             let id = consumer.id;
             return self.overflow(key, id);
         }
-        if pause {
-            self.begin_pause(now);
+        if let Some(pause) = pause {
+            self.begin_pause(now + pause);
         }
     }
 

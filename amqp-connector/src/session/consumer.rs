@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::task::Waker;
+use std::time::Duration;
 
 use amqp_types::protocol::basic;
 use amqp_types::{Body, ShortStr};
@@ -40,6 +41,11 @@ pub(crate) enum Phase {
 /// catch up: once at first, and again after each further step, so that a flood needs many moments in which
 /// the consumer does nothing before it is over its budget.
 const PRESSURE: usize = 1 << 20;
+/// The first pause, long enough for a busy consumer to come round.
+const PAUSE: Duration = Duration::from_millis(25);
+/// Each further one: a consumer that never reads hardly delays the others of its connection, and one that
+/// only lacked its turn on a busy runtime gets it.
+const SHORT_PAUSE: Duration = Duration::from_millis(2);
 
 /// One consumer of a channel.
 pub(crate) struct ConsumerState {
@@ -80,16 +86,17 @@ impl ConsumerState {
         }
     }
 
-    /// Adds a delivery; gives whether reading should pause for a moment.
-    pub(crate) fn push(&mut self, delivery: Queued) -> bool {
+    /// Adds a delivery; gives for how long reading should pause now.
+    pub(crate) fn push(&mut self, delivery: Queued) -> Option<Duration> {
         self.octets += delivery.cost();
         self.queue.push_back(delivery);
-        let pause = self.octets > self.pause_at;
-        if pause {
-            self.pause_at = self.octets.saturating_add(PRESSURE);
-            self.pausing = true;
+        if self.octets <= self.pause_at {
+            return None;
         }
-        pause
+        let pause = if self.pause_at > PRESSURE { SHORT_PAUSE } else { PAUSE };
+        self.pause_at = self.octets.saturating_add(PRESSURE);
+        self.pausing = true;
+        Some(pause)
     }
 
     /// Moves everything that waits into `batch`, which is empty; gives whether reading was paused for

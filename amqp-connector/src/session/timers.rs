@@ -10,9 +10,6 @@ use super::Session;
 use super::channel::ChannelKey;
 use crate::error::{CloseReason, Initiator, Scope};
 
-/// How long the socket may go unread for a consumer that does not catch up.
-const PAUSE: Duration = Duration::from_millis(25);
-
 /// Sends before half the interval passed unused; gives the peer up after two of its silence.
 pub(super) struct Heartbeat {
     /// Zero is off.
@@ -103,10 +100,8 @@ impl Session {
     }
 
     /// A consumer's queue has grown long: stop reading for a moment, so that it can catch up.
-    pub(super) fn begin_pause(&mut self, now: Instant) {
-        if self.pause.is_none() {
-            self.pause = Some(now + PAUSE);
-        }
+    pub(super) fn begin_pause(&mut self, until: Instant) {
+        self.pause = Some(self.pause.map_or(until, |pause| pause.max(until)));
     }
 
     /// A consumer that reading was paused for has caught up.
