@@ -104,9 +104,10 @@ impl Connection {
         self.handle.shared().with(|session| session.close_reason().cloned())
     }
 
-    /// Closes the connection (`connection.close`), waiting for the broker's answer for at most
-    /// [`Options::close_timeout`](crate::Options::close_timeout). All channels end at once, and what waits
-    /// on them gets the reason. Idempotent: gives the reason that ended the connection first.
+    /// Closes the connection (`connection.close`), waiting for the broker's answer and the end of the
+    /// transport for at most [`Options::close_timeout`](crate::Options::close_timeout). All channels end at
+    /// once, and what waits on them gets the reason. Idempotent: gives the reason that ended the connection
+    /// first.
     ///
     /// # Cancel safety
     ///
@@ -124,6 +125,13 @@ impl Connection {
         let deadline = Instant::now() + timeout;
         let shared = self.handle.shared();
         shared.with(|session| session.close(ReplyCode::REPLY_SUCCESS, "", Some(deadline)));
+        let mut ticket = Ticket::new(shared, Line::Finished);
+        let finished =
+            poll_fn(|cx| ticket.poll(|session, held| session.poll_finished(held, cx.waker())));
+        // The driver holds the deadline too, but it may be one that nobody polls.
+        if tokio::time::timeout_at(deadline, finished).await.is_err() {
+            shared.with(|session| session.give_up_closing());
+        }
         self.closed().await
     }
 

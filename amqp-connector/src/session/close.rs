@@ -259,6 +259,20 @@ impl Session {
             self.terminate(CloseReason::new(Scope::Connection, Initiator::Application, text));
         }
         self.drop_output();
+        self.driver_gone = true;
+        for waker in self.finish_waiters.take_all() {
+            self.effects.wake(Some(waker));
+        }
+    }
+
+    /// Waits until the driver has let go of the transport.
+    pub(crate) fn poll_finished(&mut self, ticket: &mut Option<u64>, waker: &Waker) -> Poll<()> {
+        if self.driver_gone {
+            return Poll::Ready(());
+        }
+        let old = self.finish_waiters.stay(ticket, waker);
+        self.effects.discard_waker(old);
+        Poll::Pending
     }
 
     /// Ends the connection at once; the outbox is still written if the transport lives.
@@ -274,7 +288,7 @@ impl Session {
     }
 
     /// The close took too long.
-    pub(super) fn give_up_closing(&mut self) {
+    pub(crate) fn give_up_closing(&mut self) {
         if let Phase::Closing(reason) = &self.phase {
             self.phase = Phase::Closed(reason.clone());
             self.wake_closed();

@@ -82,6 +82,9 @@ pub(crate) struct Session {
     pause: Option<Instant>,
     close_deadline: Option<Instant>,
     close_waiters: WaitList,
+    finish_waiters: WaitList,
+    /// Nobody moves octets any more.
+    driver_gone: bool,
     flush_waiters: WaitList,
     driver: Option<Waker>,
     effects: Effects,
@@ -91,6 +94,7 @@ pub(crate) struct Session {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Line {
     Closed,
+    Finished,
     ChannelClosed(ChannelKey),
     Returned(ChannelKey),
     Flushed,
@@ -114,6 +118,8 @@ impl Session {
             pause: None,
             close_deadline: None,
             close_waiters: WaitList::default(),
+            finish_waiters: WaitList::default(),
+            driver_gone: false,
             flush_waiters: WaitList::default(),
             driver: None,
             effects: Effects::default(),
@@ -223,6 +229,7 @@ impl Session {
     pub(crate) fn leave_line(&mut self, line: Line, ticket: u64) {
         let list = match line {
             Line::Closed => Some(&mut self.close_waiters),
+            Line::Finished => Some(&mut self.finish_waiters),
             Line::Flushed => Some(&mut self.flush_waiters),
             Line::ChannelClosed(key) => {
                 self.channels.get(key).map(|channel| &mut channel.close_waiters)
