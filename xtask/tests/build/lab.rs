@@ -50,7 +50,7 @@ impl Lab {
         let home = lab.path("home/config.toml");
         write(
             &home,
-            &fs::read_to_string(users_cargo_home().join("config.toml")).unwrap_or_default(),
+            fs::read_to_string(users_cargo_home().join("config.toml")).unwrap_or_default(),
         );
         lab
     }
