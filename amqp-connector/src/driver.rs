@@ -224,8 +224,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         };
         let view = self.exchange(cx, &mut read, Instant::now());
         self.wants_read = view.wants_read;
-        if view.closed && matches!(self.state, DriverState::Running) {
-            self.state = DriverState::Finishing;
+        if view.closed && !finishing {
+            self.state = match self.state {
+                // There is nothing to write to any more.
+                DriverState::WriteFailed(_) => DriverState::Done,
+                _ => DriverState::Finishing,
+            };
             return Poll::Ready(true);
         }
         if finishing {
