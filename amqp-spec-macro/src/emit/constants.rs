@@ -12,22 +12,32 @@ pub(super) fn identity(spec: &Spec, options: &Options) -> TokenStream {
     let name = &options.name;
     let version = reflect::version(spec.version, runtime);
     let header = options.protocol_header.unwrap_or(spec.version.protocol_header());
+    let [name_doc, version_doc, header_doc, port_doc] = [
+        format!("What the compiled specification is called: `{name}`."),
+        format!(
+            "The version that the specification gives itself: {}.",
+            docs::version(spec.version)
+        ),
+        format!("The octets by which a client opens a connection: `{}`.", docs::header(header)),
+        format!("The TCP port of the protocol: {}.", spec.port),
+    ]
+    .map(|line| docs::doc(&[line]));
     let header = Literal::byte_string(&header);
     let port = Literal::u16_unsuffixed(spec.port);
     let framing = framing(spec, runtime);
     let info = reflect::spec(spec, runtime);
     let bundled = bundled(options);
     quote! {
-        /// What the compiled specification is called.
+        #name_doc
         pub const NAME: &str = #name;
 
-        /// The version that the specification gives itself.
+        #version_doc
         pub const VERSION: #runtime::reflect::Version = #version;
 
-        /// The octets by which a client opens a connection.
+        #header_doc
         pub const PROTOCOL_HEADER: [u8; 8] = *#header;
 
-        /// The TCP port of the protocol.
+        #port_doc
         pub const DEFAULT_PORT: u16 = #port;
 
         #framing
@@ -83,7 +93,10 @@ pub(super) fn constants(spec: &Spec) -> TokenStream {
     let constants = spec.constants.iter().map(|constant| {
         let class = constant.class.as_ref().map(|class| format!(" ({class})")).unwrap_or_default();
         let place = format!("`{}:{}`", spec.file, constant.line);
-        let doc = docs::doc(&[format!("`{}`{class}, declared in {place}.", constant.name.spec)]);
+        let doc = docs::doc(&[format!(
+            "`{}` = {}{class}, declared in {place}.",
+            constant.name.spec, constant.value
+        )]);
         let name = ident(&constant.name.constant);
         let value = Literal::u32_unsuffixed(constant.value);
         quote!(#doc pub const #name: u32 = #value;)
@@ -99,11 +112,11 @@ pub(super) fn constants(spec: &Spec) -> TokenStream {
 /// The type of reply codes: open, so that a code of another version survives.
 pub(super) fn reply_code(spec: &Spec) -> TokenStream {
     let constants = spec.reply_codes.iter().map(|code| {
-        let name = &code.name.spec;
+        let (number, name) = (code.code, &code.name.spec);
         let doc = docs::doc(&[match code.severity {
-            Severity::None => format!("`{name}`: no error."),
-            Severity::Soft => format!("`{name}`: closes the channel."),
-            Severity::Hard => format!("`{name}`: closes the connection."),
+            Severity::None => format!("{number} `{name}`: no error."),
+            Severity::Soft => format!("{number} `{name}`: closes the channel."),
+            Severity::Hard => format!("{number} `{name}`: closes the connection."),
         }]);
         let constant = ident(&code.name.constant);
         let number = Literal::u16_unsuffixed(code.code);

@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 
-use super::model::{Answer, Class, Field, Method, Properties, Reply, Spec};
+use super::model::{Answer, Class, Field, Method, Properties, Reply, Spec, Version};
 
 /// One `#[doc]` attribute for each line.
 pub(super) fn doc(lines: &[impl AsRef<str>]) -> TokenStream {
@@ -19,7 +19,7 @@ pub(super) fn method(method: &Method, class: &Class, spec: &Spec) -> TokenStream
     let name = format!("{}.{}", class.name.spec, method.name.spec);
     let mut facts = vec![sender(method).to_owned()];
     if method.content {
-        facts.push("carries content".to_owned());
+        facts.push(format!("carries content with {}", link("Properties")));
     }
     let requests: Vec<String> = class
         .methods
@@ -27,10 +27,15 @@ pub(super) fn method(method: &Method, class: &Class, spec: &Spec) -> TokenStream
         .filter(|request| request.reply.answers().iter().any(|it| it.spec == method.name.spec))
         .map(|request| link(&request.type_name))
         .collect();
-    if !requests.is_empty() {
-        facts.push(format!("answers {}", requests.join(", ")));
+    match (requests.as_slice(), &method.reply) {
+        ([], _) => facts.push(answered(method)),
+        (requests, reply) => {
+            facts.push(format!("answers {}", requests.join(", ")));
+            if !matches!(reply, Reply::None) {
+                facts.push(answered(method));
+            }
+        }
     }
-    facts.push(answered(method));
     let summary =
         format!("`{name}`: class {}, method {}; {}.", class.id, method.id, facts.join("; "));
     let mut lines = vec![summary, String::new(), declared(spec, method.line)];
@@ -80,10 +85,10 @@ fn declared(spec: &Spec, line: usize) -> String {
     format!("Declared in `{}:{line}`.", spec.file)
 }
 
-/// For a struct's field: the spec's name, its type, and the domain if that has a name of its own.
+/// For a struct's field: the spec's name, its type, and the domain if that says more.
 pub(super) fn field(field: &Field) -> TokenStream {
     let (name, kind) = (&field.name.spec, field.wire.spec_name());
-    doc(&[if field.domain == kind {
+    doc(&[if field.domain == kind || field.domain == *name {
         format!("`{name}`: {kind}.")
     } else {
         format!("`{name}`: {kind} (domain `{}`).", field.domain)
@@ -108,6 +113,35 @@ pub(super) fn properties(properties: &Properties, class: &Class, spec: &Spec) ->
 /// For a class's module.
 pub(super) fn class(class: &Class, spec: &Spec) -> TokenStream {
     let (name, id) = (&class.name.spec, class.id);
-    let declared = declared(spec, class.line);
-    doc(&[format!("Class `{name}`, number {id}."), String::new(), declared])
+    let methods = count(class.methods.len(), "method", "methods");
+    let properties = class.properties.as_ref().map(|properties| properties.list.len());
+    let content = match properties {
+        None | Some(0) => String::new(),
+        Some(number) => format!(", content with {}", count(number, "property", "properties")),
+    };
+    let summary = format!("Class `{name}`, number {id}: {methods}{content}.");
+    doc(&[summary, String::new(), declared(spec, class.line)])
+}
+
+fn count(number: usize, one: &str, several: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { several })
+}
+
+/// A version as people write it: `0-9-1`.
+pub(super) fn version(version: Version) -> String {
+    let Version { major, minor, revision } = version;
+    let revision = revision.map(|revision| format!("-{revision}")).unwrap_or_default();
+    format!("{major}-{minor}{revision}")
+}
+
+/// A protocol header as people write it: `AMQP 0 0 9 1`.
+pub(super) fn header(octets: [u8; 8]) -> String {
+    let mut text = String::new();
+    for octet in octets {
+        match octet.is_ascii_graphic() {
+            true => text.push(char::from(octet)),
+            false => text += &format!(" {octet}"),
+        }
+    }
+    text
 }
