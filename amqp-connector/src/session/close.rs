@@ -307,6 +307,10 @@ impl Session {
             let large = std::mem::take(&mut channel.large);
             self.effects.discard(Garbage::Large(large));
         }
+        // Those that only waited for their large content to be handed over.
+        for key in self.channels.keys() {
+            self.retire_if_closed(key.id);
+        }
         self.outbox.clear();
         self.wake_flush_waiters();
     }
