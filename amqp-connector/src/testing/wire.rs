@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use amqp_types::content::{Assembler, Incoming};
-use amqp_types::frame::{FrameKind, OVERHEAD};
+use amqp_types::frame::{Frame, FrameKind, OVERHEAD};
 use amqp_types::protocol::{
     self, FRAMING, Method, PROTOCOL_HEADER, Properties, Spec, channel, connection,
 };
@@ -65,6 +65,15 @@ impl fmt::Display for Event {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireError {
     text: String,
+    truncated: bool,
+}
+
+impl WireError {
+    /// Whether all that is wrong is that the transport ended within a frame.
+    #[must_use]
+    pub fn is_truncation(&self) -> bool {
+        self.truncated
+    }
 }
 
 impl fmt::Display for WireError {
@@ -76,7 +85,7 @@ impl fmt::Display for WireError {
 impl std::error::Error for WireError {}
 
 fn broken<T>(text: impl Into<String>) -> Result<T, WireError> {
-    Err(WireError { text: text.into() })
+    Err(WireError { text: text.into(), truncated: false })
 }
 
 /// A channel as the server knows it.
@@ -136,16 +145,20 @@ impl Observer {
                 Ok(None) => return Ok(None),
                 Err(error) => return broken(format!("no frame: {error}")),
             };
+            if frame.kind == FrameKind::Heartbeat {
+                return Ok(Some(Event::Heartbeat));
+            }
             if self.closed_by_client {
                 let close_ok = Method::decode(&frame.payload).is_ok_and(|method| {
                     matches!(method, Method::Connection(connection::Method::CloseOk(_)))
                 });
                 if !close_ok {
-                    return broken("a frame after connection.close");
+                    let Frame { kind, channel, payload } = frame;
+                    let octets = payload.len();
+                    return broken(format!(
+                        "a {kind:?} frame of {octets} octets on channel {channel} after connection.close"
+                    ));
                 }
-            }
-            if frame.kind == FrameKind::Heartbeat {
-                return Ok(Some(Event::Heartbeat));
             }
             if let Some(event) = self.take(frame)? {
                 self.note(&event)?;
@@ -154,7 +167,7 @@ impl Observer {
         }
     }
 
-    fn take(&mut self, frame: amqp_types::frame::Frame) -> Result<Option<Event>, WireError> {
+    fn take(&mut self, frame: Frame) -> Result<Option<Event>, WireError> {
         let (id, kind) = (frame.channel, frame.kind);
         if kind == FrameKind::Body && frame.payload.is_empty() {
             return broken(format!("an empty body frame on channel {id}"));
@@ -240,7 +253,10 @@ impl Observer {
     pub(crate) fn at_end(&self) -> Result<(), WireError> {
         match self.buffer.len() {
             0 => Ok(()),
-            left => broken(format!("the transport ended {left} octets into a frame")),
+            left => {
+                let text = format!("the transport ended {left} octets into a frame");
+                Err(WireError { text, truncated: true })
+            }
         }
     }
 
