@@ -207,3 +207,21 @@ fn a_header_may_be_read_as_one_class_only() {
     let error = ContentHeader::<synthetic::many::Properties>::decode(&longer).unwrap_err();
     assert_eq!((error.kind(), error.offset()), (DecodeErrorKind::TrailingBytes, payload.len()));
 }
+
+#[test]
+fn a_body_of_tiny_frames_takes_no_more_than_its_size() {
+    const SIZE: usize = 100_000;
+    let mut assembler = Assembler::<rabbit::Spec>::new();
+    assembler.push(method(&deliver())).unwrap();
+    assembler.push(header(SIZE as u64, properties())).unwrap();
+    let mut complete = None;
+    for n in 0..SIZE {
+        assert_eq!(assembler.buffered(), n);
+        let payload = Bytes::from(vec![u8::try_from(n % 251).unwrap()]);
+        complete = assembler.push(Frame { kind: FrameKind::Body, channel: 1, payload }).unwrap();
+    }
+    let Some(Incoming::Content { body, .. }) = complete else { panic!("not complete") };
+    assert!(body.chunks().len() < 10, "{} chunks", body.chunks().len());
+    let octets = body.into_bytes();
+    assert!((0..SIZE).all(|n| usize::from(octets[n]) == n % 251));
+}

@@ -6,12 +6,18 @@
 use std::error::Error;
 use std::fmt;
 
+use bytes::{Bytes, BytesMut};
+
 use super::Body;
 use super::header::decode_into;
 use crate::DecodeError;
 use crate::frame::{Frame, FrameKind};
 use crate::method::{AnyMethod, AnyProperties, Protocol};
 use crate::wire::Limits;
+
+/// Pieces of a body below this many octets are copied together, until they are `TAIL` octets.
+const SMALL: usize = 512;
+const TAIL: usize = 16 << 10;
 
 /// The class whose methods alone go on channel 0, and nowhere else.
 const CONNECTION: &str = "connection";
@@ -37,8 +43,12 @@ pub struct Assembler<P: Protocol> {
     method: Option<P::Method>,
     /// The properties, once the header came. `properties.is_some()` only if `method.is_some()`.
     properties: Option<P::Properties>,
-    /// What has come of the body; `body.len() < size` between frames, if there are properties.
+    /// What has come of the body before `tail`; `body.len() + tail.len() < size` between frames, if
+    /// there are properties.
     body: Body,
+    /// Small pieces of the body, copied together: kept as they came, a body of one-octet frames would
+    /// take many times its size. `tail.len() < TAIL` between frames.
+    tail: BytesMut,
     /// The length that the header said.
     size: u64,
     max_body: u64,
@@ -85,11 +95,12 @@ impl<P: Protocol> Default for Assembler<P> {
 impl<P: Protocol> Assembler<P> {
     /// An assembler that takes bodies of any size, with the default [`Limits`] on tables.
     #[must_use]
-    pub const fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             method: None,
             properties: None,
             body: Body::new(),
+            tail: BytesMut::new(),
             size: 0,
             max_body: u64::MAX,
             limits: Limits::DEFAULT,
@@ -98,14 +109,14 @@ impl<P: Protocol> Assembler<P> {
 
     /// Refuses bodies of more octets than this.
     #[must_use]
-    pub const fn with_max_body(mut self, octets: u64) -> Self {
+    pub fn with_max_body(mut self, octets: u64) -> Self {
         self.max_body = octets;
         self
     }
 
     /// Reads tables with these limits.
     #[must_use]
-    pub const fn with_limits(mut self, limits: Limits) -> Self {
+    pub fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
@@ -119,8 +130,8 @@ impl<P: Protocol> Assembler<P> {
 
     /// Octets of the body under way that have come so far.
     #[must_use]
-    pub const fn buffered(&self) -> usize {
-        self.body.len()
+    pub fn buffered(&self) -> usize {
+        self.body.len() + self.tail.len()
     }
 
     /// Takes the channel's next frame, and gives out what it completes. Heartbeats pass unseen.
@@ -138,7 +149,7 @@ impl<P: Protocol> Assembler<P> {
             FrameKind::Method => self.method(&frame),
             FrameKind::Header => self.header(&frame),
             FrameKind::Body => {
-                self.body.push(frame.payload);
+                self.body(frame.payload);
                 self.complete()
             }
         };
@@ -200,10 +211,32 @@ impl<P: Protocol> Assembler<P> {
         self.complete()
     }
 
+    /// Takes a piece of the body; small ones that are not all of it are copied together.
+    #[inline]
+    fn body(&mut self, piece: Bytes) {
+        let rest = piece.len() as u64 >= self.size;
+        if piece.len() >= SMALL || rest {
+            self.flush_tail();
+            self.body.push(piece);
+        } else {
+            self.tail.extend_from_slice(&piece);
+            if self.tail.len() >= TAIL {
+                self.flush_tail();
+            }
+        }
+    }
+
+    #[inline]
+    fn flush_tail(&mut self) {
+        if !self.tail.is_empty() {
+            self.body.push(self.tail.split().freeze());
+        }
+    }
+
     /// Gives out the content if its body is complete.
     #[inline]
     fn complete(&mut self) -> Result<Option<Incoming<P>>, AssembleError> {
-        let received = self.body.len() as u64;
+        let received = self.buffered() as u64;
         if received < self.size {
             return Ok(None);
         }
@@ -212,6 +245,7 @@ impl<P: Protocol> Assembler<P> {
         }
         let Some(method) = self.method.take() else { return Ok(None) };
         let Some(properties) = self.properties.take() else { return Ok(None) };
+        self.flush_tail();
         let body = std::mem::take(&mut self.body);
         Ok(Some(Incoming::Content { method, properties, body }))
     }
