@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use amqp_connector::{Connection, Connector};
 use tokio::runtime::Runtime;
 
 use crate::broker::{Broker, EvalError};
@@ -89,6 +90,34 @@ impl Fixture {
     /// The broker's URI, with this test's port.
     pub fn url(&self) -> String {
         self.broker.url(self.port)
+    }
+
+    /// A connector for this test's port, with the test's name as the connection's.
+    pub fn connector(&self) -> Connector {
+        Connector::new()
+            .host(self.host())
+            .port(self.port)
+            .connection_name(self.prefix.trim_end_matches('.'))
+    }
+
+    /// A connection of this test's own, as guest. Close it or drop it: what is left of it fails the test.
+    ///
+    /// # Panics
+    ///
+    /// If there is none to be had, with the reason.
+    pub async fn connect(&self) -> Connection {
+        self.connect_as(&self.connector()).await
+    }
+
+    /// As [`Fixture::connect`], by a connector that the test has changed.
+    ///
+    /// # Panics
+    ///
+    /// As [`Fixture::connect`].
+    #[allow(clippy::panic)] // A test without its connection is over.
+    pub async fn connect_as(&self, connector: &Connector) -> Connection {
+        let connected = async { connector.connect().await?.authenticate("guest", "guest").await };
+        connected.await.unwrap_or_else(|error| panic!("connecting to {}: {error}", self.url()))
     }
 
     /// The broker, to ask it or to change it from outside. Its functions block; see [`Fixture::eval`].

@@ -2,13 +2,17 @@
 //! anything is left behind: a task, a socket, a connection, a channel, a queue or an exchange.
 //!
 //! ```no_run
+//! use amqp_connector::QueueDeclare;
 //! use amqp_tests::broker_test;
 //!
 //! // With #[test] above it:
 //! fn a_sentence_that_says_what_holds() {
 //!     broker_test(async |t| {
+//!         let connection = t.connect().await;
+//!         let channel = connection.channel_open().await.unwrap();
 //!         let queue = t.name("orders"); // unique to this test
-//!         println!("declare {queue} at {}", t.url());
+//!         channel.queue_declare(QueueDeclare::new(&queue).exclusive(true)).await.unwrap();
+//!         connection.close().await;
 //!     });
 //! }
 //! ```

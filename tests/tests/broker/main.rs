@@ -6,4 +6,14 @@
 // clippy's exception for tests covers functions marked #[test], and these stand beside them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod article;
+mod channels;
+mod closing;
+mod consuming;
+mod contents;
 mod leaks;
+mod limits;
+mod opening;
+mod publishing;
+mod skel;
+mod topology;
