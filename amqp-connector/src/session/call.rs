@@ -68,7 +68,7 @@ impl Session {
             self.send_method(key.id, request)?;
         }
         let id = self.fresh_id();
-        let consumer = self.register_consumer(key, request);
+        let consumer = self.note_request(key, request);
         let deadline = options.now + options.timeout;
         self.deadlines.insert((deadline, id), key);
         let call = PendingCall {
@@ -92,7 +92,9 @@ impl Session {
     /// Sends a `basic.qos` for the consumer that follows it.
     pub(crate) fn send_qos(&mut self, key: ChannelKey, qos: basic::Qos) -> Result<()> {
         self.open_channel(key)?;
-        self.send_unawaited::<basic::QosOk>(key, &qos.into_any());
+        let qos = qos.into_any();
+        self.note_request(key, &qos);
+        self.send_unawaited::<basic::QosOk>(key, &qos);
         Ok(())
     }
 
@@ -105,7 +107,7 @@ impl Session {
             return Err(Error::invalid("a consumer without a reply needs a tag of its own"));
         }
         self.send_method(key.id, method)?;
-        if let Some(id) = self.register_consumer(key, method)
+        if let Some(id) = self.note_request(key, method)
             && let Some(consumer) = self.channels.get(key).and_then(|channel| channel.consumer(id))
         {
             consumer.phase = Phase::Active;
@@ -133,17 +135,25 @@ impl Session {
         }
     }
 
-    /// A consumer exists from the moment its request is sent, so that no delivery can come before it.
-    fn register_consumer(&mut self, key: ChannelKey, request: &Method) -> Option<u64> {
-        let Method::Basic(basic::Method::Consume(consume)) = request else { return None };
-        let id = self.fresh_id();
-        let channel = self.channels.get(key)?;
-        channel.consumers.push(ConsumerState::new(
-            id,
-            consume.consumer_tag.clone(),
-            consume.no_ack,
-        ));
-        Some(id)
+    /// What changes by a request being sent. A consumer exists from then on, so that no delivery can come
+    /// before it; the number that it is found by is given.
+    fn note_request(&mut self, key: ChannelKey, request: &Method) -> Option<u64> {
+        match request {
+            Method::Basic(basic::Method::Qos(qos)) => {
+                self.channels.get(key)?.prefetch = qos.prefetch_count;
+                None
+            }
+            Method::Basic(basic::Method::Consume(consume)) => {
+                let id = self.fresh_id();
+                let channel = self.channels.get(key)?;
+                let tag = consume.consumer_tag.clone();
+                let mut consumer = ConsumerState::new(id, tag, consume.no_ack);
+                consumer.backlog.paced = consume.no_ack || channel.prefetch == 0;
+                channel.consumers.push(consumer);
+                Some(id)
+            }
+            _ => None,
+        }
     }
 
     /// The reply, once it is there.

@@ -49,6 +49,8 @@ pub(crate) struct ChannelState {
     pub(crate) assembler: Assembler<Spec>,
     pub(crate) calls: VecDeque<PendingCall>,
     pub(crate) consumers: Vec<ConsumerState>,
+    /// The prefetch that the next consumer gets, as sent last; zero is unlimited.
+    pub(crate) prefetch: u16,
     pub(crate) confirms: Option<Confirms>,
     /// False while the peer has paused this channel by `channel.flow`.
     pub(crate) flow: bool,
@@ -69,6 +71,7 @@ impl ChannelState {
             assembler: Assembler::new().with_max_body(body_max),
             calls: VecDeque::new(),
             consumers: Vec::new(),
+            prefetch: 0,
             confirms: None,
             flow: true,
             gate: WaitList::default(),

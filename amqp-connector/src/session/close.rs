@@ -130,9 +130,8 @@ impl Session {
             self.effects.wake(consumer.waker.take());
             if !consumer.no_ack {
                 // They went back to the queue with the channel.
-                let gone = std::mem::take(&mut consumer.queue);
+                let gone = consumer.backlog.clear();
                 self.effects.discard(Garbage::Deliveries(gone));
-                consumer.octets = 0;
             }
         }
         if let Some(confirms) = &mut channel.confirms {

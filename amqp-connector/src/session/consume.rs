@@ -10,8 +10,9 @@ use amqp_types::protocol::basic;
 use amqp_types::{Method as _, ShortStr};
 use tokio::time::Instant;
 
+use super::backlog::Queued;
 use super::channel::{ChannelKey, ChannelPhase, ChannelState};
-use super::consumer::{Phase, Queued};
+use super::consumer::Phase;
 use super::{Garbage, Session};
 use crate::error::{Error, Result};
 use crate::outcome::ConsumerEnd;
@@ -45,9 +46,9 @@ impl Session {
             }
             return;
         }
-        let pause = consumer.push(delivery);
+        let pause = consumer.backlog.push(delivery);
         self.effects.wake(consumer.waker.take());
-        if consumer.octets > budget {
+        if consumer.backlog.is_over(budget) {
             let id = consumer.id;
             return self.overflow(key, id);
         }
@@ -62,7 +63,7 @@ impl Session {
         self.finish_consumer(key, id, ConsumerEnd::Overflow, true);
     }
 
-    /// Moves all waiting deliveries to `batch`; when there are none, the end of the consumer or a wait.
+    /// Moves a batch of waiting deliveries to `batch`; when there are none, the end of the consumer or a wait.
     pub(crate) fn poll_deliveries(
         &mut self,
         key: ChannelKey,
@@ -73,8 +74,8 @@ impl Session {
         let Some(consumer) = self.channels.get(key).and_then(|channel| channel.consumer(id)) else {
             return Poll::Ready(Some(ConsumerEnd::Dropped));
         };
-        if !consumer.queue.is_empty() {
-            if consumer.take(batch) {
+        if !consumer.backlog.is_empty() {
+            if consumer.backlog.take(batch) {
                 self.consumer_caught_up();
             }
             return Poll::Ready(None);
@@ -110,10 +111,9 @@ impl Session {
             consumer.end = Some(end);
         }
         self.effects.wake(consumer.waker.take());
-        let mut unseen = VecDeque::new();
+        let mut unseen = Vec::new();
         if give_back && (!consumer.no_ack || !consumer.owned) {
-            unseen = std::mem::take(&mut consumer.queue);
-            consumer.octets = 0;
+            unseen = consumer.backlog.clear();
         }
         let cancel = cancel && open && consumer.phase == Phase::Active;
         if cancel {
@@ -124,7 +124,7 @@ impl Session {
             self.send_cancel(key, tag);
         }
         if open && !no_ack {
-            for delivery in &unseen {
+            for delivery in unseen.iter().flatten() {
                 self.requeue(key, delivery.deliver.delivery_tag);
             }
         }

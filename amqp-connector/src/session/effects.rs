@@ -11,8 +11,8 @@ use std::task::Waker;
 use amqp_types::Body;
 use amqp_types::protocol;
 
+use super::backlog::Queued;
 use super::confirm::Mandatory;
-use super::consumer::Queued;
 use super::outbox::LargeItem;
 
 /// Wakers to wake and values to drop, both outside the lock.
@@ -28,7 +28,7 @@ pub(crate) struct Effects {
 #[allow(dead_code, reason = "kept only to be dropped")]
 pub(crate) enum Garbage {
     Content(Box<(protocol::Properties, Body)>),
-    Deliveries(VecDeque<Queued>),
+    Deliveries(Vec<VecDeque<Queued>>),
     Mandatory(VecDeque<Mandatory>),
     Large(VecDeque<LargeItem>),
     Waker(Waker),

@@ -7,6 +7,7 @@
 //! ([`Shared`](crate::shared::Shared)); nothing here wakes, drops a user's value, waits or knows a socket.
 //! The first reason that ends a channel or the connection wins, and every waiter gets it.
 
+mod backlog;
 mod call;
 mod calls;
 mod channel;
@@ -32,11 +33,11 @@ use std::task::{Poll, Waker};
 
 use tokio::time::Instant;
 
+pub(crate) use backlog::Queued;
 pub(crate) use call::CallId;
 pub(crate) use calls::{CallOptions, CallReply};
 pub(crate) use channel::ChannelKey;
 pub(crate) use consume::Settle;
-pub(crate) use consumer::Queued;
 pub(crate) use effects::{Effects, Garbage};
 #[cfg(feature = "testing")]
 pub use leftovers::Leftovers;

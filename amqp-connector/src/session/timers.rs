@@ -89,7 +89,7 @@ impl Session {
             self.heartbeat.sent(now);
         }
         if self.pause.is_some_and(|at| at <= now) {
-            self.end_pause();
+            self.end_pause(now);
         }
         self.expire_calls(now);
     }
@@ -109,20 +109,21 @@ impl Session {
         let waiting = self
             .channels
             .iter_mut()
-            .any(|channel| channel.consumers.iter().any(|consumer| consumer.pausing));
+            .any(|channel| channel.consumers.iter().any(|consumer| consumer.backlog.is_pausing()));
         if !waiting && self.pause.take().is_some() {
             self.notify_driver();
         }
     }
 
-    /// The moment is over, whether or not the consumers have caught up.
-    fn end_pause(&mut self) {
-        self.pause = None;
-        for channel in self.channels.iter_mut() {
-            for consumer in &mut channel.consumers {
-                consumer.pausing = false;
-            }
-        }
+    /// The moment is over. Consumers that make progress get another.
+    fn end_pause(&mut self, now: Instant) {
+        let next = self
+            .channels
+            .iter_mut()
+            .flat_map(|channel| &mut channel.consumers)
+            .filter_map(|consumer| consumer.backlog.next_pause())
+            .max();
+        self.pause = next.map(|pause| now + pause);
     }
 
     /// Calls whose deadline is reached. While the broker blocks us it answers nothing, so their time
