@@ -52,7 +52,9 @@ pub(crate) struct Outbox {
     ready: VecDeque<BytesMut>,
     tail: BytesMut,
     spare: Vec<BytesMut>,
-    turns: VecDeque<u16>,
+    /// Channels with a large content, and how far the shared queue must be taken before their turn: what
+    /// a channel sent before stands there.
+    turns: VecDeque<(u16, u64)>,
     /// Octets queued and not yet reported as written, large bodies included.
     outstanding: usize,
     /// Octets ever put into the shared queue, taken from it, and written: written <= taken <= queued.
@@ -80,7 +82,7 @@ impl Outbox {
     pub(crate) fn queued_large(&mut self, channel: u16, octets: usize, was_empty: bool) {
         self.outstanding += octets;
         if was_empty {
-            self.turns.push_back(channel);
+            self.turns.push_back((channel, self.queued));
         }
     }
 
@@ -152,12 +154,14 @@ impl Outbox {
 
     /// The channels whose turn it is in this round, each to give one frame by [`take_frame`].
     pub(crate) fn next_turn(&mut self) -> Option<u16> {
-        self.turns.pop_front()
+        let taken = self.taken;
+        let at = self.turns.iter().position(|(_, after)| *after <= taken)?;
+        self.turns.remove(at).map(|(channel, _)| channel)
     }
 
     /// Gives a channel its next turn, behind the others.
     pub(crate) fn again(&mut self, channel: u16) {
-        self.turns.push_back(channel);
+        self.turns.push_back((channel, 0));
     }
 
     pub(crate) fn turn_budget() -> usize {
