@@ -146,7 +146,9 @@ impl Session {
             Method::Basic(basic::Method::Consume(consume)) => {
                 let id = self.fresh_id();
                 let channel = self.channels.get(key)?;
-                let tag = consume.consumer_tag.clone();
+                // A copy: the user's own octets must not be dropped under the lock.
+                let tag =
+                    ShortStr::try_from(consume.consumer_tag.as_bytes()).unwrap_or_default();
                 let mut consumer = ConsumerState::new(id, tag, consume.no_ack);
                 consumer.backlog.paced = consume.no_ack || channel.prefetch == 0;
                 channel.consumers.push(consumer);
