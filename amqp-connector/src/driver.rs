@@ -55,6 +55,9 @@ pub struct Driver<T> {
     sleep: Option<Pin<Box<Sleep>>>,
     /// What the session said last.
     wants_read: bool,
+    /// Octets of a frame that is not complete yet, and whether any came since the session was told last.
+    partial: usize,
+    received: bool,
     state: DriverState,
 }
 
@@ -96,6 +99,8 @@ impl<T> Driver<T> {
             spent: Vec::new(),
             sleep: None,
             wants_read: true,
+            partial: 0,
+            received: false,
             state: DriverState::Running,
         }
     }
@@ -129,7 +134,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
                 }
                 Poll::Ready(Some(Err(error))) => return Read::End(Some(error)),
                 Poll::Ready(None) => return Read::End(None),
-                Poll::Pending => return Read::Pending,
+                Poll::Pending => {
+                    // Part of a large frame is a sign of life, too.
+                    let partial = self.framed.read_buffer().len();
+                    self.received |= partial != self.partial;
+                    self.partial = partial;
+                    return Read::Pending;
+                }
             }
         }
         // The decoder may hold more whole frames, and then no waker is registered for them.
@@ -138,9 +149,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
 
     /// One lock: in goes what was read and the time, out comes what is to be written.
     fn exchange(&mut self, cx: &mut Context<'_>, read: &mut Read, now: Instant) -> View {
+        let received = std::mem::take(&mut self.received);
         let Self { shared, batch, queue, written, spent, state, .. } = self;
         shared.with(|session| {
-            if !batch.is_empty() {
+            if received || !batch.is_empty() {
                 session.handle_received(now);
                 for frame in batch.drain(..) {
                     session.handle_frame(frame, now);
