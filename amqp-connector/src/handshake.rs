@@ -111,7 +111,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Handshake<T> {
         self.send(step, &open.into_any()).await?;
         match self.receive(step).await {
             Ok(method) => opened(method).map(|()| tuning),
-            Err(ConnectError::Closed { reason, .. }) => {
+            // A server that is shutting down has nothing against the virtual host.
+            Err(ConnectError::Closed { reason, .. })
+                if reason.code() != Some(ReplyCode::CONNECTION_FORCED) =>
+            {
                 Err(ConnectError::VirtualHost { name: virtual_host.to_owned(), reason })
             }
             Err(error) => Err(error),
