@@ -147,8 +147,7 @@ impl Session {
                 let id = self.fresh_id();
                 let channel = self.channels.get(key)?;
                 // A copy: the user's own octets must not be dropped under the lock.
-                let tag =
-                    ShortStr::try_from(consume.consumer_tag.as_bytes()).unwrap_or_default();
+                let tag = ShortStr::try_from(consume.consumer_tag.as_bytes()).unwrap_or_default();
                 let mut consumer = ConsumerState::new(id, tag, consume.no_ack);
                 consumer.backlog.paced = consume.no_ack || channel.prefetch == 0;
                 channel.consumers.push(consumer);

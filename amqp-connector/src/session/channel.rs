@@ -57,6 +57,8 @@ pub(crate) struct ChannelState {
     /// Publishers that wait for flow, or for the limit of unconfirmed publishes.
     pub(crate) gate: WaitList,
     pub(crate) large: VecDeque<LargeItem>,
+    /// The driver's last turn that took something of `large`.
+    pub(crate) large_round: u64,
     pub(crate) returns: VecDeque<Returned>,
     pub(crate) return_waiters: WaitList,
     pub(crate) close_waiters: WaitList,
@@ -76,6 +78,7 @@ impl ChannelState {
             flow: true,
             gate: WaitList::default(),
             large: VecDeque::new(),
+            large_round: 0,
             returns: VecDeque::new(),
             return_waiters: WaitList::default(),
             close_waiters: WaitList::default(),

@@ -196,7 +196,12 @@ impl Session {
             reply_text: short(reason.text()),
             ..Default::default()
         };
-        let _ = self.send_control(&close.into_any());
+        if reason.initiator() == Initiator::Application && self.outbox.has_large() {
+            self.close_behind = Some(close);
+            self.notify_driver();
+        } else {
+            let _ = self.send_control(&close.into_any());
+        }
         let reason = Arc::new(reason);
         self.phase = Phase::Closing(reason.clone());
         // Without one yet, the next look at the clock sets it.
@@ -282,6 +287,7 @@ impl Session {
             Phase::Closed(_) => return,
         };
         self.phase = Phase::Closed(reason.clone());
+        self.close_behind = None;
         self.end_everything(&reason);
         self.wake_closed();
     }

@@ -31,6 +31,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
+use amqp_types::protocol::connection;
 use tokio::time::Instant;
 
 pub(crate) use backlog::Queued;
@@ -82,6 +83,8 @@ pub(crate) struct Session {
     /// When reading resumes though a consumer has not caught up.
     pause: Option<Instant>,
     close_deadline: Option<Instant>,
+    /// Our `connection.close`, while large contents that were accepted before it are on their way.
+    close_behind: Option<connection::Close>,
     close_waiters: WaitList,
     finish_waiters: WaitList,
     /// Nobody moves octets any more.
@@ -118,6 +121,7 @@ impl Session {
             blocked: false,
             pause: None,
             close_deadline: None,
+            close_behind: None,
             close_waiters: WaitList::default(),
             finish_waiters: WaitList::default(),
             driver_gone: false,
@@ -244,7 +248,11 @@ impl Session {
     }
 
     fn is_flushed(&mut self, channel: ChannelKey, position: u64) -> bool {
-        let large = self.channels.get(channel).is_some_and(|channel| !channel.large.is_empty());
+        let written_round = self.outbox.written_round();
+        // What was taken of a large content may still be in the driver's hands.
+        let large = self.channels.get(channel).is_some_and(|channel| {
+            !channel.large.is_empty() || channel.large_round > written_round
+        });
         self.outbox.written_to() >= position && !large
     }
 }

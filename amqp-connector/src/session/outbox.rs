@@ -55,6 +55,9 @@ pub(crate) struct Outbox {
     /// Channels with a large content, and how far the shared queue must be taken before their turn: what
     /// a channel sent before stands there.
     turns: VecDeque<(u16, u64)>,
+    /// Counts the turns that the driver took, and the last one that it has written.
+    round: u64,
+    written_round: u64,
     /// Octets queued and not yet reported as written, large bodies included.
     outstanding: usize,
     /// Octets ever put into the shared queue, taken from it, and written: written <= taken <= queued.
@@ -109,6 +112,17 @@ impl Outbox {
     /// The driver has written all that it took.
     pub(crate) fn drained(&mut self) {
         self.written = self.taken;
+        self.written_round = self.round;
+    }
+
+    /// The turn that the driver is taking.
+    pub(crate) fn round(&self) -> u64 {
+        self.round
+    }
+
+    /// The last turn that is known to be written.
+    pub(crate) fn written_round(&self) -> u64 {
+        self.written_round
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -136,6 +150,7 @@ impl Outbox {
 
     /// Moves up to one turn of the shared queue to `out`.
     pub(crate) fn take_shared(&mut self, out: &mut VecDeque<Segment>) {
+        self.round += 1;
         let mut budget = TURN;
         while let Some(chunk) = self.ready.pop_front() {
             budget = budget.saturating_sub(chunk.len());
@@ -150,6 +165,11 @@ impl Outbox {
             self.taken += self.tail.len() as u64;
             out.push_back(Segment::Chunk(std::mem::replace(&mut self.tail, fresh)));
         }
+    }
+
+    /// Whether a channel has a large content under way.
+    pub(crate) fn has_large(&self) -> bool {
+        !self.turns.is_empty()
     }
 
     /// The channels whose turn it is in this round, each to give one frame by [`take_frame`].

@@ -172,6 +172,7 @@ impl Session {
             let Some(channel) = self.channels.by_id(id) else { continue };
             let size = take_frame(&mut channel.large, id, self.tuning.frame_max, out);
             budget = budget.saturating_sub(size);
+            channel.large_round = self.outbox.round();
             if channel.large.is_empty() {
                 // A queue that held large items once should not keep their slots.
                 channel.large.shrink_to(4);
@@ -179,6 +180,12 @@ impl Session {
             } else {
                 self.outbox.again(id);
             }
+        }
+        if !self.outbox.has_large()
+            && let Some(close) = self.close_behind.take()
+        {
+            let _ = self.send_control(&close.into_any());
+            self.outbox.take_shared(out);
         }
     }
 
