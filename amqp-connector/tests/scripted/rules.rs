@@ -1,0 +1,642 @@
+//! The rules of the lock and the driver, by their numbers.
+//!
+//! 1. Nothing of the user's runs under the lock: neither wakers nor drops.
+//! 2. What a bounded batch leaves over is handled although the transport wakes nobody.
+//! 3. Writing: zero is an error, plain transports work, buffers shrink, no order of reading and writing
+//!    on the peer's side stalls us.
+//! 4. Tight loops leave the driver its turns.
+//! 5. Settling never waits; `flush` tells when it is written.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use amqp_connector::amqp_types::Method as _;
+use amqp_connector::protocol::{basic, channel, queue};
+use amqp_connector::testing::{Leftovers, Peer, leftovers};
+use amqp_connector::{
+    BasicConsume, BasicPublish, Bytes, Channel, Connection, ErrorKind, Options, Prefetch,
+    QueueDeclare,
+};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+
+use crate::support::{channel, close_clean, connection, connection_with, open, resolves};
+
+/// Runs a test in a thread of its own and fails if it does not end: a lock taken twice never does.
+fn without_deadlock(test: impl FnOnce() + Send + 'static) {
+    let (done, finished) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        test();
+        let _ = done.send(());
+    });
+    match finished.recv_timeout(Duration::from_secs(20)) {
+        Ok(()) => thread.join().expect("the test passes"),
+        Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => {
+            thread.join().expect("the test passes");
+        }
+        Err(std::sync::mpsc::RecvTimeoutError::Timeout) => panic!("deadlock"),
+    }
+}
+
+fn paused<F: Future>(test: F) -> F::Output {
+    let builder = &mut tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().start_paused(true).build().expect("a runtime");
+    runtime.block_on(test)
+}
+
+/// Calls back into the connection when it is woken, and when it is dropped.
+struct Nosy {
+    connection: Connection,
+    calls: Arc<AtomicUsize>,
+}
+
+impl Nosy {
+    fn look(&self) {
+        let _ = self.connection.channel_count();
+        self.calls.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Wake for Nosy {
+    fn wake(self: Arc<Self>) {
+        self.look();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.look();
+    }
+}
+
+impl Drop for Nosy {
+    fn drop(&mut self) {
+        self.look();
+    }
+}
+
+impl AsRef<[u8]> for Nosy {
+    fn as_ref(&self) -> &[u8] {
+        b"octets that belong to somebody who looks at the connection when they go"
+    }
+}
+
+fn nosy(connection: &Connection) -> (Nosy, Arc<AtomicUsize>) {
+    let calls = Arc::new(AtomicUsize::new(0));
+    (Nosy { connection: connection.clone(), calls: calls.clone() }, calls)
+}
+
+/// Polls once with a waker that calls back, and then with another, so that the first one is replaced.
+fn poll_nosily<F: Future + Unpin>(connection: &Connection, future: &mut F) -> Poll<F::Output> {
+    let (first, _) = nosy(connection);
+    let (second, _) = nosy(connection);
+    let (first, second) = (Waker::from(Arc::new(first)), Waker::from(Arc::new(second)));
+    let poll = Pin::new(&mut *future).poll(&mut Context::from_waker(&first));
+    if poll.is_ready() {
+        return poll;
+    }
+    drop(first);
+    Pin::new(future).poll(&mut Context::from_waker(&second))
+}
+
+#[test]
+fn rule_1_wakers_run_without_the_lock() {
+    without_deadlock(|| {
+        paused(async {
+            let (connection, channel, mut peer) = channel().await;
+            let mut waits: Vec<Pin<Box<dyn Future<Output = ()>>>> = vec![
+                Box::pin(async { drop(connection.closed().await) }),
+                Box::pin(async { drop(channel.closed().await) }),
+                Box::pin(async { drop(channel.returned().await) }),
+                Box::pin(async { drop(channel.queue_declare(QueueDeclare::new("a")).await) }),
+                Box::pin(async { drop(channel.queue_declare(QueueDeclare::new("b")).await) }),
+                Box::pin(async { drop(channel.flush().await) }),
+                Box::pin(async { drop(connection.channel_open().await) }),
+            ];
+            for wait in &mut waits {
+                assert!(poll_nosily(&connection, wait).is_pending());
+            }
+            // One is answered, one given up, and the end of the connection wakes the others.
+            peer.expect::<queue::Declare>().await;
+            peer.send(channel.id(), queue::DeclareOk::default()).await;
+            drop(waits.remove(0));
+            peer.expect::<queue::Declare>().await;
+            peer.expect::<channel::Open>().await;
+            peer.close_connection(320, "bye").await;
+            for wait in waits {
+                resolves("a wait", wait).await;
+            }
+        });
+    });
+}
+
+#[test]
+fn rule_1_the_last_handle_of_a_waiting_task_goes_without_the_lock() {
+    without_deadlock(|| {
+        paused(async {
+            let (connection, channel, mut peer) = channel().await;
+            // The waker owns handles: replacing or waking it may drop the last one.
+            let mut call = channel.queue_declare(QueueDeclare::new("a"));
+            assert!(poll_nosily(&connection, &mut call).is_pending());
+            drop((channel, connection));
+            peer.expect::<queue::Declare>().await;
+            peer.close_connection(320, "bye").await;
+            let error = resolves("the call", call).await.expect_err("closed");
+            assert_eq!(error.kind(), ErrorKind::ConnectionClosed);
+        });
+    });
+}
+
+#[test]
+fn rule_1_users_octets_are_dropped_without_the_lock() {
+    without_deadlock(|| {
+        paused(async {
+            let (connection, channel, mut peer) = channel().await;
+            let id = channel.id();
+            let (body, dropped) = nosy(&connection);
+            // Small and copied; with confirms and mandatory: kept for its return.
+            let publish = BasicPublish::new("", "q", Bytes::from_owner(body));
+            let confirmation = channel.basic_publish(publish).await.expect("accepted");
+            peer.expect_content::<basic::Publish>(id).await;
+            drop(confirmation);
+            assert!(dropped.load(Ordering::Relaxed) > 0, "a copied body is let go at once");
+
+            // Refused, and dropped before it was sent.
+            let (body, _) = nosy(&connection);
+            drop(channel.basic_publish(BasicPublish::new("", "q", Bytes::from_owner(body))));
+            let (name, _) = nosy(&connection);
+            let long = "x".repeat(300);
+            let publish = BasicPublish::new("", long.as_str(), Bytes::from_owner(name));
+            assert!(channel.basic_publish(publish).await.is_err());
+
+            // A consumer's tag, kept while the consumer lives.
+            let (tag, _) = nosy(&connection);
+            let consume = BasicConsume::new("q", Prefetch::Unlimited).tag(Bytes::from_owner(tag));
+            let answer = async {
+                peer.expect::<basic::Qos>().await;
+                peer.send(id, basic::QosOk::default()).await;
+                let (_, consume) = peer.expect::<basic::Consume>().await;
+                peer.send(id, basic::ConsumeOk { consumer_tag: consume.consumer_tag }).await;
+            };
+            let (consumer, ()) = tokio::join!(channel.basic_consume(consume), answer);
+            drop(consumer.expect("a consumer"));
+            let (_, cancel) = peer.expect::<basic::Cancel>().await;
+            let consumer_tag = cancel.consumer_tag;
+            peer.send(id, basic::CancelOk { consumer_tag }).await;
+
+            // Large ones wait in the session as they are.
+            let large: Vec<_> = (0..3).map(|_| large_nosy(&connection)).collect();
+            for body in large {
+                drop(channel.basic_publish(BasicPublish::new("", "q", body)).await);
+            }
+            peer.close_connection(320, "bye").await;
+            resolves("closed", connection.closed()).await;
+        });
+    });
+}
+
+amqp_connector::amqp_types::if_spec! { confirm.select => {
+    #[test]
+    fn rule_1_octets_kept_for_a_return_are_dropped_without_the_lock() {
+        without_deadlock(|| {
+            paused(async {
+                let (connection, channel, mut peer) = channel().await;
+                let id = channel.id();
+                let answer = async {
+                    peer.expect::<amqp_connector::protocol::confirm::Select>().await;
+                    peer.send(id, amqp_connector::protocol::confirm::SelectOk::default()).await;
+                };
+                tokio::join!(channel.confirm_select(), answer).0.expect("confirm mode");
+                let mut kept = Vec::new();
+                for _ in 0..3 {
+                    let (body, _) = nosy(&connection);
+                    let publish = BasicPublish::new("", "q", Bytes::from_owner(body)).mandatory(true);
+                    kept.push(channel.basic_publish(publish).await.expect("accepted"));
+                    peer.expect_content::<basic::Publish>(id).await;
+                }
+                peer.send(id, basic::Ack { delivery_tag: 1, multiple: false }).await;
+                assert!(resolves("ack", kept.remove(0)).await.is_acked());
+                drop(kept.remove(0));
+                // The last one ends with its channel, whose handles are gone then.
+                drop((kept, channel));
+                peer.close_connection(320, "bye").await;
+                resolves("closed", connection.closed()).await;
+                assert_eq!(leftovers(&connection), Leftovers::default());
+            });
+        });
+    }
+} else {} }
+
+/// A body too large to be copied, whose owner looks at the connection when it goes.
+fn large_nosy(connection: &Connection) -> Bytes {
+    struct Large(Nosy, Vec<u8>);
+    impl AsRef<[u8]> for Large {
+        fn as_ref(&self) -> &[u8] {
+            &self.1
+        }
+    }
+    let (nosy, _) = nosy(connection);
+    Bytes::from_owner(Large(nosy, vec![7; 200_000]))
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_2_frames_beyond_one_batch_are_handled_though_the_peer_is_silent() {
+    let (connection, mut peer) =
+        connection_with(Options::default(), Peer::with_pipe(8 << 20)).await;
+    let channel = open(&connection, &mut peer).await;
+    let id = channel.id();
+    // Thousands of frames in one write, then nothing more.
+    let mut octets = bytes::BytesMut::new();
+    const FRAMES: u32 = 20_000;
+    let mut payload = bytes::BytesMut::new();
+    let mut calls = Vec::new();
+    for n in 0..FRAMES {
+        let mut call = Box::pin(channel.queue_declare(QueueDeclare::new("q")));
+        assert!(poll_once(&mut call).is_pending());
+        calls.push(call);
+        let ok = queue::DeclareOk { message_count: n, ..Default::default() };
+        payload.clear();
+        ok.encode(&mut amqp_connector::amqp_types::wire::Writer::new(&mut payload))
+            .expect("encodes");
+        let kind = amqp_connector::amqp_types::frame::FrameKind::Method;
+        amqp_connector::protocol::FRAMING.put(kind, id, &payload, &mut octets).expect("short");
+    }
+    for _ in 0..FRAMES {
+        peer.expect_on::<queue::Declare>(id).await;
+    }
+    peer.send_raw(&octets).await;
+    for (n, call) in calls.into_iter().enumerate() {
+        let ok = tokio::time::timeout(Duration::from_secs(1), call).await.expect("in time");
+        assert_eq!(ok.expect("declared").message_count as usize, n);
+    }
+    close_clean(connection, &mut peer).await;
+}
+
+fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_2_output_beyond_one_turn_is_written_though_nothing_else_happens() {
+    let mut options = Options::default();
+    options.outbound_budget = 64 << 20;
+    let (connection, mut peer) = connection_with(options, Peer::new()).await;
+    let channel = open(&connection, &mut peer).await;
+    const MESSAGES: usize = 3000;
+    for n in 0..MESSAGES {
+        let publish = BasicPublish::new("", "q", vec![n as u8; 4096]);
+        drop(channel.basic_publish(publish).await.expect("accepted"));
+    }
+    for n in 0..MESSAGES {
+        let (_, _, body) = peer.expect_content::<basic::Publish>(channel.id()).await;
+        assert_eq!(body.chunks()[0][0], n as u8);
+    }
+    resolves("flush", channel.flush()).await.expect("flushed");
+    close_clean(connection, &mut peer).await;
+}
+
+/// A transport without vectored writes, or whose writes take nothing after a while.
+struct Odd {
+    io: DuplexStream,
+    vectored: bool,
+    writes_left: usize,
+}
+
+impl AsyncRead for Odd {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Odd {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        if self.writes_left == 0 {
+            return Poll::Ready(Ok(0));
+        }
+        self.writes_left -= 1;
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        assert!(self.vectored, "the transport has no vectored writes");
+        // Odd lengths, across the slices' borders.
+        let whole: Vec<u8> = bufs.iter().flat_map(|slice| slice.iter().copied()).collect();
+        let part = whole.get(..777).unwrap_or(&whole).to_vec();
+        self.as_mut().poll_write(cx, &part)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.vectored
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+async fn over_odd(vectored: bool, writes: usize) -> (Connection, Channel, Peer) {
+    let (io, mut peer) = Peer::new();
+    let io = Odd { io, vectored, writes_left: writes };
+    let connect = async {
+        let greeted = amqp_connector::Connector::new().connect_with(io).await.expect("greeted");
+        greeted.authenticate("guest", "guest").await.expect("connected")
+    };
+    let (connection, _) = tokio::join!(connect, peer.handshake());
+    let channel = open(&connection, &mut peer).await;
+    (connection, channel, peer)
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_3_a_write_of_nothing_ends_the_connection_with_write_zero() {
+    // Four writes of the handshake and one of the channel.
+    let (connection, channel, mut peer) = over_odd(true, 5).await;
+    drop(channel.basic_publish(BasicPublish::new("", "q", "lost")).await);
+    let reason = resolves("closed", connection.closed()).await;
+    let error = reason.io_error().expect("an error of the transport");
+    assert_eq!(error.kind(), std::io::ErrorKind::WriteZero);
+    peer.expect_end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_3_transports_with_and_without_vectored_writes_get_the_same_octets() {
+    for vectored in [false, true] {
+        let (connection, channel, mut peer) = over_odd(vectored, usize::MAX).await;
+        let id = channel.id();
+        let body: Vec<u8> = (0..300_000_u32).map(|n| (n % 251) as u8).collect();
+        let send = async {
+            drop(channel.basic_publish(BasicPublish::new("", "a", "small")).await);
+            drop(channel.basic_publish(BasicPublish::new("", "b", body.clone())).await);
+            drop(channel.basic_publish(BasicPublish::new("", "c", "after")).await);
+        };
+        let receive = async {
+            assert_eq!(peer.expect_content::<basic::Publish>(id).await.2.to_bytes(), "small");
+            assert_eq!(peer.expect_content::<basic::Publish>(id).await.2.to_bytes(), body);
+            assert_eq!(peer.expect_content::<basic::Publish>(id).await.2.to_bytes(), "after");
+        };
+        tokio::join!(send, receive);
+        close_clean(connection, &mut peer).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_3_a_peer_that_writes_everything_before_it_reads_does_not_stall_us() {
+    let (connection, mut peer) = connection_with(Options::default(), Peer::with_pipe(1000)).await;
+    let channel = open(&connection, &mut peer).await;
+    let id = channel.id();
+    let send = async {
+        // More than the pipe holds: our side is in the middle of a write.
+        drop(channel.basic_publish(BasicPublish::new("", "q", vec![1; 50_000])).await);
+        drop(channel.basic_publish(BasicPublish::new("", "q", vec![2; 200_000])).await);
+        resolves("the return", channel.returned()).await.expect("returned")
+    };
+    let script = async {
+        // It does not read until it has written all of this.
+        let returned = basic::Return { reply_code: 312, ..Default::default() };
+        peer.send_content(id, returned, basic::Properties::default(), vec![3; 400_000]).await;
+        assert_eq!(peer.expect_content::<basic::Publish>(id).await.2.len(), 50_000);
+        assert_eq!(peer.expect_content::<basic::Publish>(id).await.2.len(), 200_000);
+    };
+    let (returned, ()) = tokio::join!(send, script);
+    assert_eq!(returned.body.len(), 400_000);
+    close_clean(connection, &mut peer).await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn rule_4_heartbeats_go_out_under_a_tight_publish_loop() {
+    let (io, peer) = Peer::new();
+    let (connection, mut peer) =
+        connection_with(Options::default(), (io, peer.tune(9, 4096, 1))).await;
+    let channel = open(&connection, &mut peer).await;
+    let consumer = tokio::spawn(async move {
+        // A peer on the same thread: it gets its turns only if the publisher leaves them.
+        let mut published = 0_u64;
+        loop {
+            match peer.next().await.expect("in order") {
+                amqp_connector::testing::Event::Content { .. } => published += 1,
+                amqp_connector::testing::Event::End => return published,
+                _ => {}
+            }
+        }
+    });
+    let until = std::time::Instant::now() + Duration::from_millis(300);
+    let mut sent = 0;
+    while std::time::Instant::now() < until {
+        // Never pending but for room: only the cooperative budget gives the thread away.
+        drop(channel.basic_publish(BasicPublish::new("", "q", "x")).await.expect("accepted"));
+        sent += 1;
+    }
+    let started = std::time::Instant::now();
+    connection.close_within(Duration::from_secs(5)).await;
+    drop(channel);
+    assert!(started.elapsed() < Duration::from_secs(6));
+    assert_eq!(consumer.await.expect("no panic"), sent);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn rule_4_a_task_that_never_waits_leaves_the_heartbeats_their_time() {
+    let (io, peer) = Peer::with_pipe(4 << 20);
+    let (connection, mut peer) =
+        connection_with(Options::default(), (io, peer.tune(9, 4096, 1))).await;
+    let channel = open(&connection, &mut peer).await;
+    let id = channel.id();
+    let answer = async {
+        peer.expect::<basic::Qos>().await;
+        peer.send(id, basic::QosOk::default()).await;
+        peer.expect::<basic::Consume>().await;
+        peer.send(id, basic::ConsumeOk { consumer_tag: "c".try_into().expect("short") }).await;
+    };
+    let consume = channel.basic_consume(BasicConsume::new("q", Prefetch::Unlimited));
+    let (consumer, ()) = tokio::join!(consume, answer);
+    let mut consumer = consumer.expect("a consumer");
+    let heartbeats = Arc::new(AtomicUsize::new(0));
+    let counted = heartbeats.clone();
+    let stop = Arc::new(AtomicUsize::new(0));
+    let stopped = stop.clone();
+    let script = tokio::spawn(async move {
+        let mut tag = 0;
+        while stopped.load(Ordering::Relaxed) == 0 {
+            // There is always something to receive.
+            for _ in 0..50 {
+                tag += 1;
+                let deliver = basic::Deliver {
+                    consumer_tag: "c".try_into().expect("short"),
+                    delivery_tag: tag,
+                    ..Default::default()
+                };
+                peer.send_content(id, deliver, basic::Properties::default(), "x").await;
+            }
+            for _ in 0..50 {
+                match peer.next().await.expect("in order") {
+                    amqp_connector::testing::Event::Heartbeat => {
+                        counted.fetch_add(1, Ordering::Relaxed);
+                    }
+                    amqp_connector::testing::Event::End => return,
+                    _ => {}
+                }
+            }
+        }
+    });
+    let until = std::time::Instant::now() + Duration::from_millis(1500);
+    while std::time::Instant::now() < until {
+        let Some(delivery) = consumer.recv().await else { break };
+        delivery.ack().expect("acked");
+    }
+    stop.store(1, Ordering::Relaxed);
+    assert!(connection.close_reason().is_none(), "{:?}", connection.close_reason());
+    script.abort();
+    drop((consumer, channel));
+    // Octets of acks count as signs of life: heartbeats are needed only where there is nothing else.
+    let _ = heartbeats.load(Ordering::Relaxed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_4_heartbeats_go_out_and_are_expected() {
+    let (io, peer) = Peer::new();
+    let (connection, mut peer) =
+        connection_with(Options::default(), (io, peer.tune(9, 4096, 10))).await;
+    let begun = tokio::time::Instant::now();
+    for n in 1..=3 {
+        peer.expect_heartbeat().await;
+        let elapsed = begun.elapsed();
+        assert!(elapsed <= Duration::from_secs(5) * n, "heartbeat {n} after {elapsed:?}");
+    }
+    // The peer has been silent all the time: two intervals are the limit.
+    let reason = resolves("closed", connection.closed()).await;
+    assert!(reason.text().contains("heartbeat"), "{reason}");
+    assert_eq!(reason.initiator(), amqp_connector::Initiator::Library);
+    let elapsed = begun.elapsed();
+    assert!((Duration::from_secs(19)..Duration::from_secs(27)).contains(&elapsed), "{elapsed:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_4_a_frame_that_comes_slowly_is_a_sign_of_life() {
+    let (io, peer) = Peer::new();
+    let (connection, mut peer) =
+        connection_with(Options::default(), (io, peer.tune(9, 4096, 4))).await;
+    let channel = open(&connection, &mut peer).await;
+    let mut call = Box::pin(channel.queue_declare(QueueDeclare::new("slow")));
+    assert!(poll_once(&mut call).is_pending());
+    peer.expect::<queue::Declare>().await;
+    let script = async {
+        // channel 1, queue.declare-ok of an empty name, one octet every second.
+        let mut octets = vec![1, 0, 1, 0, 0, 0, 13, 0, 50, 0, 11, 0, 0, 0, 0, 9, 0, 0, 0, 9, 0xce];
+        octets[2] = u8::try_from(channel.id()).expect("small");
+        for octet in octets {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            peer.send_raw(&[octet]).await;
+        }
+    };
+    let (declared, ()) = tokio::join!(call, script);
+    assert_eq!(declared.expect("the connection lives").message_count, 9);
+    drop(channel);
+    let _ = connection;
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_5_settling_takes_no_wait_and_no_room_and_flush_tells_when_it_is_written() {
+    let mut options = Options::default();
+    options.outbound_budget = 1000;
+    let (connection, mut peer) = connection_with(options, Peer::with_pipe(500)).await;
+    let channel = open(&connection, &mut peer).await;
+    let id = channel.id();
+    let got = async {
+        peer.expect::<basic::Get>().await;
+        let ok = basic::GetOk { delivery_tag: 1, ..Default::default() };
+        peer.send_content(id, ok, basic::Properties::default(), "job").await;
+    };
+    let get = channel.basic_get(amqp_connector::BasicGet::new("q"));
+    let (delivery, ()) = tokio::join!(get, got);
+    let delivery = delivery.expect("got").expect("a message");
+
+    // The pipe and the budget are full: a publish must wait, an ack must not.
+    drop(channel.basic_publish(BasicPublish::new("", "q", vec![0; 5000])).await.expect("alone"));
+    let refused = channel.try_basic_publish(BasicPublish::new("", "q", "no room"));
+    assert_eq!(refused.expect_err("no room").kind(), ErrorKind::Blocked);
+    delivery.ack().expect("acked at once");
+
+    let mut flush = Box::pin(channel.flush());
+    assert!(poll_once(&mut flush).is_pending());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(poll_once(&mut flush).is_pending(), "nobody has read it");
+    peer.expect_content::<basic::Publish>(id).await;
+    peer.expect_on::<basic::Ack>(id).await;
+    resolves("flush", flush).await.expect("written");
+    close_clean(connection, &mut peer).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_5_flush_waits_for_a_large_body_that_is_under_way() {
+    let (connection, mut peer) = connection_with(Options::default(), Peer::with_pipe(500)).await;
+    let channel = open(&connection, &mut peer).await;
+    drop(
+        channel
+            .basic_publish(BasicPublish::new("", "q", vec![0; 200_000]))
+            .await
+            .expect("accepted"),
+    );
+    // The driver has taken all of it, and can write nearly nothing.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let mut flush = Box::pin(channel.flush());
+    assert!(poll_once(&mut flush).is_pending(), "the body is not written");
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert!(poll_once(&mut flush).is_pending(), "the body is not written");
+    peer.expect_content::<basic::Publish>(channel.id()).await;
+    resolves("flush", flush).await.expect("written");
+    close_clean(connection, &mut peer).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_5_flush_ends_with_the_connection() {
+    let (connection, mut peer) = connection().await;
+    let channel = open(&connection, &mut peer).await;
+    for _ in 0..100 {
+        drop(channel.basic_publish(BasicPublish::new("", "q", vec![0; 30_000])).await);
+    }
+    let flush = channel.flush();
+    let script = async move {
+        peer.silence(Duration::from_millis(5)).await;
+        peer.cut();
+    };
+    let (flushed, ()) = resolves("flush", async { tokio::join!(flush, script) }).await;
+    assert_eq!(flushed.expect_err("never written").kind(), ErrorKind::ConnectionClosed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_message_does_not_overtake_what_its_channel_sent_before() {
+    let (connection, mut peer) = connection_with(Options::default(), Peer::new()).await;
+    let channel = open(&connection, &mut peer).await;
+    // More than one turn of small messages, all of it encoded before the driver looks.
+    const SMALL: usize = 100;
+    for n in 0..SMALL {
+        let publish = BasicPublish::new("", "q", vec![n as u8; 20_000]);
+        drop(channel.try_basic_publish(publish).expect("accepted"));
+    }
+    drop(
+        channel.try_basic_publish(BasicPublish::new("", "q", vec![0; 100_000])).expect("accepted"),
+    );
+    drop(channel.try_basic_publish(BasicPublish::new("", "q", "last")).expect("accepted"));
+    for n in 0..SMALL {
+        let (_, _, body) = peer.expect_content::<basic::Publish>(channel.id()).await;
+        assert_eq!((body.len(), body.to_bytes()[0]), (20_000, n as u8));
+    }
+    assert_eq!(peer.expect_content::<basic::Publish>(channel.id()).await.2.len(), 100_000);
+    assert_eq!(peer.expect_content::<basic::Publish>(channel.id()).await.2.len(), 4);
+    close_clean(connection, &mut peer).await;
+}
