@@ -268,7 +268,9 @@ fn consumers_started_at_once_get_their_own_messages() {
             drop(
                 channel.basic_publish(BasicPublish::new("", &queue, n.to_string())).await.unwrap(),
             );
-            let consume = BasicConsume::new(&queue, Prefetch::Count(1));
+        }
+        for n in 0..20 {
+            let consume = BasicConsume::new(t.name(&n.to_string()), Prefetch::Count(1));
             let started = channel.basic_consume(consume);
             starting.spawn(async move { (n, started.await.unwrap()) });
         }

@@ -171,9 +171,12 @@ pub(crate) fn product(node: &Node) -> &str {
 /// Removes what nodes left that are gone, and ends what is left of nodes whose keeper was killed.
 fn remove_dead() -> Result<()> {
     for node in Node::all()? {
-        // Without that file it is only just being started.
-        let Some(keeper) = read_pid(&node.file("keeper.pid")) else { continue };
-        if !process::is_marked(keeper, &node.folder) {
+        let kept = match read_pid(&node.file("keeper.pid")) {
+            Some(keeper) => process::is_marked(keeper, &node.folder),
+            // It is only just being started, or was given up just then.
+            None => node.is_alive() || node.is_new(START),
+        };
+        if !kept {
             process::end_all(&node.folder, Duration::from_secs(5))?;
             remove_folder(&node.folder)?;
         }
