@@ -278,10 +278,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Peer<T> {
     where
         M: ServerMethod<Protocol = Spec>,
     {
-        let method = method.into_any();
+        self.send_any(channel, &method.into_any()).await;
+    }
+
+    /// Sends any method without content, also one that no server may send.
+    pub async fn send_any(&mut self, channel: u16, method: &Method) {
         let mut buffer = BytesMut::new();
-        method_frame(&mut buffer, channel, &method);
-        self.observer.sent(channel, &method);
+        method_frame(&mut buffer, channel, method);
+        self.observer.sent(channel, method);
         self.send_raw(&buffer).await;
     }
 

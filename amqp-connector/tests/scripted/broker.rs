@@ -349,14 +349,19 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Broker<T> {
         let view = self.channels.entry(id).or_default();
         let mut tags = std::mem::take(&mut view.unconfirmed);
         let Some(last) = tags.last().copied() else { return };
-        if self.rng.one_in(2) {
-            self.peer.send(id, basic::Ack { delivery_tag: last, multiple: true }).await;
-            return;
-        }
-        while !tags.is_empty() {
-            let tag = tags.remove(self.rng.below(tags.len()));
-            self.peer.send(id, basic::Ack { delivery_tag: tag, multiple: false }).await;
-        }
+        amqp_connector::amqp_types::if_spec! { confirm.select => {
+            if self.rng.one_in(2) {
+                self.peer.send(id, basic::Ack { delivery_tag: last, multiple: true }).await;
+                return;
+            }
+            while !tags.is_empty() {
+                let tag = tags.remove(self.rng.below(tags.len()));
+                self.peer.send(id, basic::Ack { delivery_tag: tag, multiple: false }).await;
+            }
+        } else {
+            tags.clear();
+            unreachable!("publish {last} on channel {id}: the specification has no confirms");
+        } }
     }
 
     /// Confirms everything that is still unconfirmed.

@@ -163,8 +163,8 @@ async fn a_soft_error_closes_only_its_channel_and_names_the_call() {
         let close = channel::Close {
             reply_code: 404,
             reply_text: "NOT_FOUND - no queue".try_into().expect("short"),
-            class_id: <queue::Declare as amqp_connector::amqp_types::Method>::CLASS_ID,
-            method_id: <queue::Declare as amqp_connector::amqp_types::Method>::METHOD_ID,
+            class_id: <queue::Declare as amqp_types::Method>::CLASS_ID,
+            method_id: <queue::Declare as amqp_types::Method>::METHOD_ID,
         };
         peer.send(id, close).await;
         peer.expect_on::<channel::CloseOk>(id).await;

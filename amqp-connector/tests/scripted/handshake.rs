@@ -421,12 +421,12 @@ async fn octets_right_behind_open_ok_are_not_lost() {
 }
 
 /// A method frame on channel 0, by the wire's rules.
-fn frame<M: amqp_connector::amqp_types::Method>(method: M) -> Vec<u8> {
+fn frame<M: amqp_types::Method>(method: M) -> Vec<u8> {
     use amqp_connector::amqp_types::wire::Writer;
     let mut payload = bytes::BytesMut::new();
     method.encode(&mut Writer::new(&mut payload)).expect("encodes");
     let mut frame = bytes::BytesMut::new();
-    let kind = amqp_connector::amqp_types::frame::FrameKind::Method;
+    let kind = amqp_types::frame::FrameKind::Method;
     protocol::FRAMING.put(kind, 0, &payload, &mut frame).expect("short");
     frame.to_vec()
 }
@@ -446,11 +446,11 @@ async fn connecting_can_be_given_up_at_any_poll() {
                         let start = peer.start();
                         peer.send(0, start).await;
                     }
-                    amqp_connector::testing::Event::Method { method, .. } => {
-                        if !peer.answer(0, &method).await {
-                            let tune = connection::Tune { frame_max: 4096, ..Default::default() };
-                            peer.send(0, tune).await;
-                        }
+                    amqp_connector::testing::Event::Method { method, .. }
+                        if !peer.answer(0, &method).await =>
+                    {
+                        let tune = connection::Tune { frame_max: 4096, ..Default::default() };
+                        peer.send(0, tune).await;
                     }
                     _ => {}
                 }

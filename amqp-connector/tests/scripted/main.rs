@@ -2,6 +2,14 @@
 //!
 //! Time is tokio's paused clock: a test of a 30 s deadline takes no time. One behaviour per test.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a failed expectation ends its test"
+)]
+
 mod broker;
 mod closing;
 mod handshake;

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use amqp_connector::amqp_types::Method as _;
 use amqp_connector::protocol::{basic, channel, queue};
-use amqp_connector::testing::{Leftovers, Peer, leftovers};
+use amqp_connector::testing::Peer;
 use amqp_connector::{
     BasicConsume, BasicPublish, Bytes, Channel, Connection, ErrorKind, Options, Prefetch,
     QueueDeclare,
@@ -222,7 +222,8 @@ amqp_connector::amqp_types::if_spec! { confirm.select => {
                 drop((kept, channel));
                 peer.close_connection(320, "bye").await;
                 resolves("closed", connection.closed()).await;
-                assert_eq!(leftovers(&connection), Leftovers::default());
+                let left = amqp_connector::testing::leftovers(&connection);
+                assert_eq!(left, Default::default());
             });
         });
     }
@@ -230,7 +231,7 @@ amqp_connector::amqp_types::if_spec! { confirm.select => {
 
 /// A body too large to be copied, whose owner looks at the connection when it goes.
 fn large_nosy(connection: &Connection) -> Bytes {
-    struct Large(Nosy, Vec<u8>);
+    struct Large(#[expect(dead_code, reason = "looks when it is dropped")] Nosy, Vec<u8>);
     impl AsRef<[u8]> for Large {
         fn as_ref(&self) -> &[u8] {
             &self.1
@@ -257,9 +258,8 @@ async fn rule_2_frames_beyond_one_batch_are_handled_though_the_peer_is_silent() 
         calls.push(call);
         let ok = queue::DeclareOk { message_count: n, ..Default::default() };
         payload.clear();
-        ok.encode(&mut amqp_connector::amqp_types::wire::Writer::new(&mut payload))
-            .expect("encodes");
-        let kind = amqp_connector::amqp_types::frame::FrameKind::Method;
+        ok.encode(&mut amqp_types::wire::Writer::new(&mut payload)).expect("encodes");
+        let kind = amqp_types::frame::FrameKind::Method;
         amqp_connector::protocol::FRAMING.put(kind, id, &payload, &mut octets).expect("short");
     }
     for _ in 0..FRAMES {
