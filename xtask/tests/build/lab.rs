@@ -5,17 +5,19 @@
 //!   project/     a copy of this project, so that a test may edit it
 //!   repository/  the same as a git repository
 //!   vendor/      a directory source: what crates.io has for us, and our own packages
-//!   home/        CARGO_HOME of the users
+//!   home/        CARGO_HOME of the users and of packaging
+//!   packaged/    where cargo makes our packages; unpacked/ has what is in them
 //!   users/       their crates; the cargo config here replaces crates.io by vendor/
 //!   target/      where all of them build
 //! ```
 //!
 //! It stays between runs, so that dependencies are compiled once. One test has it at a time.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 /// The crates that are published, dependencies first.
 pub(crate) const CRATES: [&str; 3] = ["amqp-spec-macro", "amqp-types", "amqp-connector"];
@@ -130,19 +132,27 @@ impl Lab {
         run(git(&repository).args(["commit", "--quiet", "--message", "a state of the project"]));
     }
 
-    /// Makes the published packages, verifies them as `cargo publish` does, and puts them into the
-    /// directory source.
-    pub(crate) fn package(&self, verify: bool) -> String {
+    /// The packages of this project in the directory source.
+    pub(crate) fn package(&self) {
+        static MADE: Once = Once::new();
+        MADE.call_once(|| drop(self.make_packages(false)));
+    }
+
+    /// Makes the packages, verifying them as `cargo publish` does if wanted, and puts them into the
+    /// directory source. Gives what cargo said.
+    pub(crate) fn make_packages(&self, verify: bool) -> String {
         let project = self.path("project");
         let mut command = cargo(&project);
+        command.env("CARGO_HOME", self.path("home"));
         command.args(["package", "--allow-dirty", "--target-dir"]).arg(self.path("packaged"));
-        command.args(CRATES.iter().flat_map(|name| ["--package", name]));
-        if !verify {
-            command.arg("--no-verify");
+        command.args(selected_crates());
+        match verify {
+            true => self.forget_packages("packaged"),
+            false => drop(command.arg("--no-verify")),
         }
         let output = output(&mut command);
         assert!(output.status.success(), "{}", said(&output));
-        for name in CRATES {
+        let unpack = |name: &&str| {
             let unpacked = self.unpacked(name);
             let file = unpacked.file_name().unwrap().to_str().unwrap();
             let archive = self.path("packaged/package").join(format!("{file}.crate"));
@@ -150,11 +160,28 @@ impl Lab {
             fs::create_dir_all(&unpacked).unwrap();
             let mut tar = Command::new("tar");
             run(tar.arg("-xzf").arg(&archive).arg("-C").arg(self.path("unpacked")));
-            let folder = self.path("vendor").join(name);
-            replace(&unpacked, &folder);
-            write(&folder.join(".cargo-checksum.json"), "{\"files\":{}}");
+            write(&unpacked.join(".cargo-checksum.json"), "{\"files\":{}}");
+            replace(&unpacked, &self.path("vendor").join(name))
+        };
+        if CRATES.iter().filter(|name| unpack(name)).count() > 0 {
+            self.forget_packages("target");
         }
         said(&output)
+    }
+
+    /// Cargo takes a package of the same version for the same package: makes it compile ours again.
+    fn forget_packages(&self, target: &str) {
+        let mut clean = cargo(&self.path("project"));
+        clean.args(["clean", "--quiet", "--target-dir"]).arg(self.path(target));
+        run(clean.args(selected_crates()));
+        for kept in ["home/registry/src", "home/registry/cache", "home/registry/index"] {
+            for entry in fs::read_dir(self.path(kept)).into_iter().flatten().flatten() {
+                // The registry that cargo makes to verify packages has no name of a host.
+                if entry.file_name().to_string_lossy().starts_with('-') {
+                    fs::remove_dir_all(entry.path()).unwrap();
+                }
+            }
+        }
     }
 
     /// Where the files of a package are, once it is made.
@@ -256,6 +283,10 @@ impl Ran {
     }
 }
 
+fn selected_crates() -> impl Iterator<Item = &'static str> {
+    CRATES.iter().flat_map(|name| ["--package", name])
+}
+
 /// The folder that this test was compiled from.
 pub(crate) fn checkout() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -316,16 +347,21 @@ pub(crate) fn write(path: &Path, content: impl AsRef<[u8]>) {
     fs::write(path, content).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
 }
 
-/// Makes `to` what `from` is, writing only what differs.
-fn replace(from: &Path, to: &Path) {
-    for file in files_below(to) {
-        if !from.join(file.strip_prefix(to).unwrap()).exists() {
-            fs::remove_file(file).unwrap();
-        }
+/// Makes `to` what `from` is, and tells whether it was anything else.
+fn replace(from: &Path, to: &Path) -> bool {
+    let content = |folder: &Path| -> BTreeMap<PathBuf, Vec<u8>> {
+        let relative = |file: &PathBuf| file.strip_prefix(folder).unwrap().to_owned();
+        files_below(folder).iter().map(|file| (relative(file), fs::read(file).unwrap())).collect()
+    };
+    let new = content(from);
+    if new == content(to) {
+        return false;
     }
-    for file in files_below(from) {
-        write(&to.join(file.strip_prefix(from).unwrap()), fs::read(&file).unwrap());
+    let _ = fs::remove_dir_all(to);
+    for (file, content) in new {
+        write(&to.join(file), content);
     }
+    true
 }
 
 pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {

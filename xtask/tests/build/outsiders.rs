@@ -17,7 +17,7 @@ fn a_git_dependency_builds_with_and_without_amqp_spec_in_its_config() {
 #[test]
 fn a_packaged_dependency_builds_with_and_without_amqp_spec_in_its_config() {
     let lab = Lab::open();
-    lab.package(false);
+    lab.package();
     builds(&lab, Dependency::Package);
 }
 

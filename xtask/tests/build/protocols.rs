@@ -5,7 +5,7 @@ use super::lab::{Dependency, Lab};
 #[test]
 fn a_crate_compiles_two_protocols_side_by_side() {
     let lab = Lab::open();
-    lab.package(false);
+    lab.package();
     let user = lab.user("gateway", &[lab.dependency("amqp-types", Dependency::Package, &[])]);
     user.write("src/lib.rs", include_str!("gateway/lib.rs"));
     user.write("tests/gateway.rs", include_str!("gateway/tests/gateway.rs"));

@@ -43,7 +43,7 @@ fn a_git_dependency_is_rebuilt_when_its_specification_changes() {
 #[test]
 fn a_packaged_dependency_is_rebuilt_when_its_specification_changes() {
     let lab = Lab::open();
-    lab.package(false);
+    lab.package();
     // The package itself never changes: cargo rebuilds nothing whose files in a registry were edited.
     selections_rebuild(&lab, Dependency::Package);
 }
