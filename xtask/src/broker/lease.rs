@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use rustix::process::Signal;
 
 use super::install::Programs;
@@ -77,7 +77,7 @@ impl Lease {
                 let tail = tail(&node);
                 stop_keeper(&node, &mut keeper)?;
                 let _ = fs::remove_dir_all(&node.folder);
-                Err(if interrupt.is_set() { error } else { error.context(tail) })
+                Err(if interrupt.is_set() { error } else { anyhow!("{error:#}; {tail}") })
             }
         }
     }

@@ -69,6 +69,13 @@ impl Node {
             programs,
             product: None,
         };
+        if node.folder.to_string_lossy().contains('\'') {
+            // It asks `df` about its folder by way of a shell, and then waits for ever.
+            anyhow::bail!(
+                "RabbitMQ does not start in {}: there is a ' in it",
+                node.folder.display()
+            );
+        }
         node.write_files().with_context(|| format!("laying out {}", node.folder.display()))?;
         Ok(node)
     }
