@@ -19,7 +19,7 @@ use amqp_types::protocol::Spec;
 
 use super::calls::PendingCall;
 use super::confirm::Confirms;
-use super::consumer::ConsumerState;
+use super::consumer::{ConsumerState, Phase};
 use super::outbox::LargeItem;
 use super::wait::WaitList;
 use crate::error::CloseReason;
@@ -100,12 +100,11 @@ impl ChannelState {
         self.consumers.iter_mut().find(|consumer| consumer.id == id)
     }
 
-    /// The consumer that deliveries with `tag` go to.
+    /// The consumer that the peer knows by `tag` now, also one that is being cancelled.
     pub(crate) fn consumer_by_tag(&mut self, tag: &[u8]) -> Option<&mut ConsumerState> {
-        let position = self
-            .consumers
-            .iter()
-            .position(|consumer| consumer.end.is_none() && consumer.tag.as_bytes() == tag)?;
+        let position = self.consumers.iter().position(|consumer| {
+            consumer.phase != Phase::Cancelled && consumer.tag.as_bytes() == tag
+        })?;
         self.consumers.get_mut(position)
     }
 }

@@ -39,7 +39,7 @@ impl Session {
             tracing::debug!(tag, "a delivery for a consumer that is gone is requeued");
             return self.requeue(key, tag);
         };
-        if consumer.phase == Phase::Cancelling {
+        if consumer.end.is_some() {
             let no_ack = consumer.no_ack;
             if !no_ack {
                 self.requeue(key, tag);
@@ -133,7 +133,7 @@ impl Session {
     }
 
     /// Cancels with nobody waiting: the answer only marks the end of what may still come.
-    fn send_cancel(&mut self, key: ChannelKey, consumer_tag: ShortStr) {
+    pub(super) fn send_cancel(&mut self, key: ChannelKey, consumer_tag: ShortStr) {
         let cancel = basic::Cancel { consumer_tag, ..Default::default() }.into_any();
         self.send_unawaited::<basic::CancelOk>(key, &cancel);
     }
@@ -141,20 +141,22 @@ impl Session {
     /// The peer confirmed our cancel, so nothing more comes under this tag.
     pub(super) fn consumer_cancelled(&mut self, key: ChannelKey, tag: &ShortStr) {
         let Some(channel) = self.channels.get(key) else { return };
-        let found = channel.consumers.iter_mut().find(|consumer| consumer.tag == *tag);
-        let Some(consumer) = found else { return };
-        consumer.phase = Phase::Cancelling;
+        let Some(consumer) = channel.consumer_by_tag(tag.as_bytes()) else { return };
+        consumer.phase = Phase::Cancelled;
         consumer.end.get_or_insert(ConsumerEnd::Cancelled);
         self.effects.wake(consumer.waker.take());
-        channel.consumers.retain(|it| it.owned || it.tag != *tag);
+        channel.consumers.retain(|it| it.owned || it.phase != Phase::Cancelled);
     }
 
     /// The peer cancelled the consumer itself, for instance because its queue was deleted.
     pub(super) fn handle_cancel(&mut self, key: ChannelKey, cancel: &basic::Cancel) -> Result<()> {
         let Some(channel) = self.channels.get(key) else { return Ok(()) };
         if let Some(consumer) = channel.consumer_by_tag(cancel.consumer_tag.as_bytes()) {
-            consumer.end = Some(ConsumerEnd::CancelledByPeer);
-            consumer.phase = Phase::Cancelling;
+            consumer.end.get_or_insert(ConsumerEnd::CancelledByPeer);
+            // Our own cancel, if it is on its way, is answered all the same.
+            if consumer.phase != Phase::Cancelling {
+                consumer.phase = Phase::Cancelled;
+            }
             self.effects.wake(consumer.waker.take());
         }
         if cancel.no_wait {

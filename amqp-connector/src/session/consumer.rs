@@ -18,6 +18,8 @@ pub(crate) enum Phase {
     Active,
     /// `basic.cancel` is on its way; what still comes is requeued.
     Cancelling,
+    /// The peer knows no such consumer any more; only its handle keeps it.
+    Cancelled,
 }
 
 /// One consumer of a channel.
