@@ -7,6 +7,7 @@ use std::panic::Location;
 use std::task::{Poll, Waker};
 
 use amqp_types::protocol::{self, Method, ReplyCode, basic, queue};
+use amqp_types::reflect::{FieldInfo, MethodInfo, Value};
 use amqp_types::{AnyMethod, Body, Method as _, Reply, ShortStr};
 use tokio::time::Instant;
 
@@ -69,7 +70,8 @@ impl Session {
         }
         let id = self.fresh_id();
         let consumer = self.note_request(key, request);
-        let deadline = options.now + options.timeout;
+        // While the broker blocks us, no time passes for calls.
+        let deadline = self.blocked.unwrap_or(options.now) + options.timeout;
         self.deadlines.insert((deadline, id), key);
         let call = PendingCall {
             id,
@@ -101,6 +103,9 @@ impl Session {
     /// Sends a method that nothing answers.
     pub(crate) fn send(&mut self, key: ChannelKey, method: &Method) -> Result<()> {
         self.open_channel(key)?;
+        if is_answered(method) {
+            return Err(Error::invalid("the request has a reply: use `call`, or set its no-wait"));
+        }
         if let Method::Basic(basic::Method::Consume(consume)) = method
             && consume.consumer_tag.is_empty()
         {
@@ -153,8 +158,23 @@ impl Session {
                 channel.consumers.push(consumer);
                 Some(id)
             }
-            _ => None,
+            method => {
+                self.note_select(key, method);
+                None
+            }
         }
+    }
+
+    /// The broker counts publishes from where the `confirm.select` stands among them, and so do we.
+    #[allow(unused_variables, reason = "not every specification has confirms")]
+    fn note_select(&mut self, key: ChannelKey, request: &Method) {
+        amqp_types::if_spec! { confirm.select => {
+            if let Method::Confirm(protocol::confirm::Method::Select(_)) = request
+                && let Some(channel) = self.channels.get(key)
+            {
+                channel.confirms.get_or_insert_default();
+            }
+        } else {} }
     }
 
     /// The reply, once it is there.
@@ -278,7 +298,7 @@ impl Session {
         }
     }
 
-    /// State that changes with a reply, whoever asked: the mode of the channel, a cancelled consumer.
+    /// State that changes with a reply, whoever asked: an open channel, a cancelled consumer.
     fn note_reply(&mut self, key: ChannelKey, method: &Method) {
         let Some(channel) = self.channels.get(key) else { return };
         if matches!(method, Method::Channel(protocol::channel::Method::OpenOk(_)))
@@ -286,13 +306,6 @@ impl Session {
         {
             channel.phase = ChannelPhase::Open;
         }
-        amqp_types::if_spec! { confirm.select_ok => {
-            if matches!(method, Method::Confirm(protocol::confirm::Method::SelectOk(_)))
-                && channel.confirms.is_none()
-            {
-                channel.confirms = Some(super::confirm::Confirms::default());
-            }
-        } else {} }
         if let Method::Basic(basic::Method::CancelOk(ok)) = method {
             let tag = ok.consumer_tag.clone();
             self.consumer_cancelled(key, &tag);
@@ -311,6 +324,11 @@ impl Session {
         let consumer = self.channels.get(key)?.consumer(id)?;
         consumer.tag = ok.consumer_tag.clone();
         consumer.phase = Phase::Active;
+        // It may have gone over its budget before it had a name to cancel.
+        if consumer.end.is_some() {
+            consumer.phase = Phase::Cancelling;
+            self.send_cancel(key, ok.consumer_tag.clone());
+        }
         Some((id, ok.consumer_tag.clone()))
     }
 
@@ -364,6 +382,19 @@ impl Session {
             }
         }
     }
+}
+
+/// Whether the peer answers this very request.
+fn is_answered(request: &Method) -> bool {
+    let info = request.info();
+    let ok = |method: &&'static MethodInfo| method.name.strip_suffix("-ok") == Some(info.name);
+    let no_wait = |(field, value): (&FieldInfo, Value)| {
+        field.name.replace('-', "") == "nowait" && value == Value::Bit(true)
+    };
+    // `basic.recover` of 0-9-1 names no response, and has one.
+    (!info.responses.is_empty()
+        || protocol::INFO.class(info.class).is_some_and(|class| class.methods.iter().any(ok)))
+        && !info.fields.iter().zip(request.values()).any(no_wait)
 }
 
 /// `class.method`.

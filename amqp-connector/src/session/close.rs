@@ -137,6 +137,10 @@ impl Session {
         if let Some(confirms) = &mut channel.confirms {
             confirms.end(&reason, &mut self.effects);
         }
+        // Those that wait for room must not wait on for a channel that is over.
+        for waker in self.room.take_wakers() {
+            self.effects.wake(Some(waker));
+        }
         for waker in channel.gate.take_all().chain(channel.return_waiters.take_all()) {
             self.effects.wake(Some(waker));
         }
@@ -326,7 +330,7 @@ impl Session {
         }
         let control = std::mem::take(&mut self.control);
         self.fail_calls(control, &Error::connection_closed(reason.clone()));
-        self.blocked = false;
+        self.blocked = None;
         self.pause = None;
         for waker in self.room.take_all() {
             self.effects.wake(Some(waker));

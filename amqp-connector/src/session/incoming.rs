@@ -74,16 +74,21 @@ impl Session {
         }
     }
 
-    fn handle_control_method(&mut self, method: Method, _now: Instant) {
+    fn handle_control_method(
+        &mut self,
+        method: Method,
+        #[allow(unused_variables, reason = "not every specification has `connection.blocked`")]
+        now: Instant,
+    ) {
         amqp_types::if_spec! { connection.blocked => {
             match &method {
                 Method::Connection(connection::Method::Blocked(blocked)) => {
                     tracing::warn!(reason = %blocked.reason, "the broker blocks publishing");
-                    self.blocked = true;
+                    self.blocked.get_or_insert(now);
                     return;
                 }
                 Method::Connection(connection::Method::Unblocked(_)) => {
-                    self.blocked = false;
+                    self.let_time_run(now);
                     return self.wake_room();
                 }
                 _ => {}

@@ -78,7 +78,8 @@ pub(crate) struct Session {
     outbox: Outbox,
     /// Publishers that wait for the outbound budget, or for the broker to unblock.
     room: WaitList,
-    blocked: bool,
+    /// Since when the broker has told us to stop publishing: it answers nothing either.
+    blocked: Option<Instant>,
     heartbeat: Heartbeat,
     /// When reading resumes though a consumer has not caught up.
     pause: Option<Instant>,
@@ -118,7 +119,7 @@ impl Session {
             next_id: 0,
             outbox: Outbox::default(),
             room: WaitList::default(),
-            blocked: false,
+            blocked: None,
             pause: None,
             close_deadline: None,
             close_behind: None,
@@ -164,7 +165,7 @@ impl Session {
 
     /// Whether the broker has told us to stop publishing.
     pub(crate) fn is_blocked(&self) -> bool {
-        self.blocked
+        self.blocked.is_some()
     }
 
     fn check_open(&self) -> Result<()> {

@@ -142,7 +142,7 @@ impl Session {
             return Poll::Ready(Ok(()));
         }
         let Some(waker) = waker else {
-            return Poll::Ready(Err(Error::blocked(match self.blocked {
+            return Poll::Ready(Err(Error::blocked(match self.blocked.is_some() {
                 true => "the broker has blocked publishing on this connection",
                 false => "the outbound budget is used up",
             })));
@@ -206,7 +206,7 @@ impl Session {
     /// A message larger than the whole budget is let in alone.
     fn has_room(&self, size: usize) -> bool {
         let outstanding = self.outbox.outstanding();
-        !self.blocked
+        self.blocked.is_none()
             && (outstanding == 0
                 || outstanding.saturating_add(size) <= self.options.outbound_budget)
     }

@@ -7,7 +7,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Session;
-use super::channel::ChannelKey;
 use crate::error::{CloseReason, Initiator, Scope};
 
 /// Sends before half the interval passed unused; gives the peer up after two of its silence.
@@ -52,7 +51,10 @@ impl Session {
         if self.is_closed() {
             return self.close_deadline;
         }
-        let call = self.deadlines.first_key_value().map(|((at, _), _)| *at);
+        let call = match self.blocked {
+            None => self.deadlines.first_key_value().map(|((at, _), _)| *at),
+            Some(_) => None,
+        };
         [
             self.heartbeat.next_send(),
             self.heartbeat.next_check(),
@@ -127,27 +129,30 @@ impl Session {
     }
 
     /// Calls whose deadline is reached. While the broker blocks us it answers nothing, so their time
-    /// does not run.
+    /// stands still.
     fn expire_calls(&mut self, now: Instant) {
-        while let Some(((at, id), key)) =
-            self.deadlines.first_key_value().map(|(due, key)| (*due, *key))
+        while self.blocked.is_none()
+            && let Some(((at, id), key)) =
+                self.deadlines.first_key_value().map(|(due, key)| (*due, *key))
+            && at <= now
         {
-            if at > now {
-                return;
-            }
             self.deadlines.remove(&(at, id));
-            if self.blocked {
-                self.set_deadline(key, id, now + self.options.call_timeout);
-            } else {
-                self.expire_call(key, id, now);
-            }
+            self.expire_call(key, id, now);
         }
     }
 
-    pub(super) fn set_deadline(&mut self, key: ChannelKey, id: u64, at: Instant) {
-        if let Some(call) = self.pending_call(key, id) {
-            call.deadline = Some(at);
+    /// The broker has stopped blocking us: what was left of the calls' time is left again.
+    pub(super) fn let_time_run(&mut self, now: Instant) {
+        let Some(since) = self.blocked.take() else { return };
+        let blocked = now.saturating_duration_since(since);
+        for ((at, id), key) in std::mem::take(&mut self.deadlines) {
+            let at = at + blocked;
             self.deadlines.insert((at, id), key);
+            if let Some(deadline) =
+                self.pending_call(key, id).and_then(|call| call.deadline.as_mut())
+            {
+                *deadline = at;
+            }
         }
     }
 }

@@ -66,6 +66,11 @@ impl WaitList {
         self.line.front_mut().and_then(|(_, waker)| waker.take())
     }
 
+    /// Takes the waker of every task but leaves it its place.
+    pub(crate) fn take_wakers(&mut self) -> impl Iterator<Item = Waker> + '_ {
+        self.line.iter_mut().filter_map(|(_, waker)| waker.take())
+    }
+
     /// Takes every waker; the tasks find out by themselves why they were woken, and join again if they
     /// have to.
     pub(crate) fn take_all(&mut self) -> impl Iterator<Item = Waker> + '_ {
