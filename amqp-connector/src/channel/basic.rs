@@ -1,6 +1,7 @@
 //! Class `basic`: quality of service, publish, get and consume, in terms that every specification has.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use amqp_types::protocol::basic::{self, GetReply};
 use amqp_types::protocol::{self};
@@ -46,8 +47,8 @@ pub struct BasicConsume {
 }
 
 impl BasicConsume {
-    /// A consumer of `queue` that holds at most `prefetch` unsettled deliveries. The server chooses its
-    /// tag; deliveries are to be acknowledged.
+    /// A consumer of `queue` that holds at most `prefetch` unsettled deliveries. It gets a tag of this
+    /// library's choice; deliveries are to be acknowledged.
     pub fn new<Q>(queue: Q, prefetch: Prefetch) -> Self
     where
         Q: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
@@ -101,12 +102,24 @@ impl BasicConsume {
     }
 
     fn into_parts(self) -> Result<(basic::Consume, u16)> {
-        match (self.invalid, self.unsupported) {
+        let Self { mut method, prefetch, unsupported, invalid } = self;
+        if method.consumer_tag.is_empty() {
+            method.consumer_tag = fresh_tag();
+        }
+        match (invalid, unsupported) {
             (Some(invalid), _) => Err(invalid.into()),
             (None, Some(what)) => Err(Error::unsupported(what)),
-            (None, None) => Ok((self.method, self.prefetch.count()?)),
+            (None, None) => Ok((method, prefetch.count()?)),
         }
     }
+}
+
+/// A tag that no other consumer of this process has. One that the server chooses would be known only by
+/// the reply, and the replies to several consumers may come in any order.
+fn fresh_tag() -> ShortStr {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let tag = format!("consumer-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    ShortStr::try_from(tag).unwrap_or_default()
 }
 
 /// A message to fetch; see [`Channel::basic_get`].

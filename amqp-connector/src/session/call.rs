@@ -12,7 +12,9 @@ use amqp_types::{AnyMethod, Body, Method as _, Reply, ShortStr};
 use tokio::time::Instant;
 
 use super::Session;
-use super::calls::{CallOptions, CallReply, CallSlot, PendingCall, Undo};
+use super::calls::{
+    CallOptions, CallReply, CallSlot, PendingCall, Undo, consumer_tag, take_answered,
+};
 use super::channel::{ChannelKey, ChannelPhase};
 use super::consumer::{ConsumerState, Phase};
 use crate::error::{CloseReason, Error, Initiator, Result, Scope};
@@ -77,6 +79,7 @@ impl Session {
             id,
             name: full_name(request),
             accepts: options.accepts,
+            consumer_tag: consumer_tag(request),
             undo: Undo::of(request),
             consumer,
             place: options.place,
@@ -129,6 +132,7 @@ impl Session {
             id: self.fresh_id(),
             name: full_name(request),
             accepts: R::accepts,
+            consumer_tag: consumer_tag(request),
             undo: Undo::Nothing,
             consumer: None,
             place: Location::caller(),
@@ -253,7 +257,7 @@ impl Session {
         }
     }
 
-    /// A method that can only be the reply to the oldest call of its channel.
+    /// A method that can only be the reply to a call.
     pub(super) fn handle_reply(
         &mut self,
         key: ChannelKey,
@@ -264,15 +268,10 @@ impl Session {
             Some(channel) => &mut channel.calls,
             None => &mut self.control,
         };
-        let info = method.info();
-        let accepts = |call: &PendingCall| (call.accepts)(info.class_id, info.method_id);
-        let call = match calls.front() {
-            Some(call) if accepts(call) => calls.pop_front(),
-            _ => None,
-        };
-        let Some(call) = call else {
-            let text = format!("{} came and no call waits for it", info.full_name);
-            return self.violation(ReplyCode::COMMAND_INVALID, text, Some(info.full_name));
+        let Some(call) = take_answered(calls, &method) else {
+            let name = full_name(&method);
+            let text = format!("{name} came and no call waits for it");
+            return self.violation(ReplyCode::COMMAND_INVALID, text, Some(name));
         };
         self.forget_deadline(&call);
         let consumer = self.settle_consumer(key, &call, &method);

@@ -1,16 +1,17 @@
 //! Calls that wait for their reply, in the order they were sent, and what to undo when nobody waits any
 //! more.
 //!
-//! Replies carry no correlation: the next reply on a channel belongs to its oldest call. So a call that
-//! is dropped or timed out stays in line as a tombstone, and when its reply comes after all its effect is
+//! Replies carry no correlation: but for consumers', the next reply on a channel belongs to its oldest
+//! call. So a call that is dropped or timed out stays in line as a tombstone, and when its reply comes after all its effect is
 //! undone ([`Undo`]). Plain data; the session does the sending.
 
+use std::collections::VecDeque;
 use std::panic::Location;
 use std::task::Waker;
 use std::time::Duration;
 
 use amqp_types::protocol::{self, Method, basic, channel, queue};
-use amqp_types::{Body, ShortStr};
+use amqp_types::{AnyMethod, Body, ShortStr};
 use tokio::time::Instant;
 
 use crate::error::Error;
@@ -59,12 +60,53 @@ pub(crate) struct PendingCall {
     pub(crate) id: u64,
     pub(crate) name: &'static str,
     pub(crate) accepts: fn(u16, u16) -> bool,
+    /// The consumer's tag in a request that starts or cancels one; an empty one is the server's to
+    /// choose. Such a call may be answered after younger ones.
+    pub(crate) consumer_tag: Option<ShortStr>,
     pub(crate) undo: Undo,
     /// The consumer that the reply makes active.
     pub(crate) consumer: Option<u64>,
     pub(crate) place: &'static Location<'static>,
     pub(crate) deadline: Option<Instant>,
     pub(crate) abandoned: bool,
+}
+
+/// The tag in a request that starts or cancels a consumer.
+pub(crate) fn consumer_tag(request: &Method) -> Option<ShortStr> {
+    let tag = match request {
+        Method::Basic(basic::Method::Consume(consume)) => &consume.consumer_tag,
+        Method::Basic(basic::Method::Cancel(cancel)) => &cancel.consumer_tag,
+        _ => return None,
+    };
+    // A copy: the user's octets may not be dropped under the lock.
+    Some(ShortStr::try_from(tag.as_bytes()).unwrap_or_default())
+}
+
+impl PendingCall {
+    fn is_answered_by(&self, method: &Method) -> bool {
+        let info = method.info();
+        if !(self.accepts)(info.class_id, info.method_id) {
+            return false;
+        }
+        let answered = match method {
+            Method::Basic(basic::Method::ConsumeOk(ok)) => &ok.consumer_tag,
+            Method::Basic(basic::Method::CancelOk(ok)) => &ok.consumer_tag,
+            _ => return true,
+        };
+        self.consumer_tag.as_ref().is_none_or(|tag| tag.is_empty() || tag == answered)
+    }
+}
+
+/// Takes the call that `method` answers out of its line. Replies come in the order of the calls, but for
+/// those about consumers: a broker may leave these to the queue, and answer later calls meanwhile (RabbitMQ
+/// does). They are told apart by the consumer's tag.
+pub(crate) fn take_answered(
+    line: &mut VecDeque<PendingCall>,
+    method: &Method,
+) -> Option<PendingCall> {
+    let position = line.iter().position(|call| call.is_answered_by(method))?;
+    let in_order = line.iter().take(position).all(|call| call.consumer_tag.is_some());
+    if in_order { line.remove(position) } else { None }
 }
 
 /// Where a caller finds its answer.

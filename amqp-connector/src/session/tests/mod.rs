@@ -3,6 +3,11 @@
 //! [`Bench`] is a session with nobody around it: a test lets frames in, looks at the frames that come out,
 //! and moves the clock. No I/O, no tasks; wakers count how often they were woken.
 
+#![allow(
+    clippy::field_reassign_with_default,
+    reason = "as users set options of a non-exhaustive struct"
+)]
+
 mod calls;
 mod channels;
 mod confirms;
