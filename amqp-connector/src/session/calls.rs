@@ -82,29 +82,25 @@ pub(crate) fn consumer_tag(request: &Method) -> Option<ShortStr> {
     Some(ShortStr::try_from(tag.as_bytes()).unwrap_or_default())
 }
 
-impl PendingCall {
-    fn is_answered_by(&self, method: &Method) -> bool {
-        let info = method.info();
-        if !(self.accepts)(info.class_id, info.method_id) {
-            return false;
-        }
-        let answered = match method {
-            Method::Basic(basic::Method::ConsumeOk(ok)) => &ok.consumer_tag,
-            Method::Basic(basic::Method::CancelOk(ok)) => &ok.consumer_tag,
-            _ => return true,
-        };
-        self.consumer_tag.as_ref().is_none_or(|tag| tag.is_empty() || tag == answered)
-    }
-}
-
 /// Takes the call that `method` answers out of its line. Replies come in the order of the calls, but for
 /// those about consumers: a broker may leave these to the queue, and answer later calls meanwhile (RabbitMQ
-/// does). They are told apart by the consumer's tag.
+/// does). They are told apart by the consumer's tag; one with a tag that nobody asked for is the oldest's.
 pub(crate) fn take_answered(
     line: &mut VecDeque<PendingCall>,
     method: &Method,
 ) -> Option<PendingCall> {
-    let position = line.iter().position(|call| call.is_answered_by(method))?;
+    let info = method.info();
+    let accepts = |call: &PendingCall| (call.accepts)(info.class_id, info.method_id);
+    let answered = match method {
+        Method::Basic(basic::Method::ConsumeOk(ok)) => Some(&ok.consumer_tag),
+        Method::Basic(basic::Method::CancelOk(ok)) => Some(&ok.consumer_tag),
+        _ => None,
+    };
+    let position = answered
+        .and_then(|tag| {
+            line.iter().position(|call| accepts(call) && call.consumer_tag.as_ref() == Some(tag))
+        })
+        .or_else(|| line.iter().position(accepts))?;
     let in_order = line.iter().take(position).all(|call| call.consumer_tag.is_some());
     if in_order { line.remove(position) } else { None }
 }

@@ -142,6 +142,7 @@ impl Session {
     }
 
     /// The broker has stopped blocking us: what was left of the calls' time is left again.
+    #[allow(dead_code, reason = "not every specification has `connection.blocked`")]
     pub(super) fn let_time_run(&mut self, now: Instant) {
         let Some(since) = self.blocked.take() else { return };
         let blocked = now.saturating_duration_since(since);
