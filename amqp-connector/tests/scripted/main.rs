@@ -5,14 +5,17 @@
 #![allow(
     clippy::cast_possible_truncation,
     clippy::expect_used,
+    clippy::field_reassign_with_default,
     clippy::indexing_slicing,
     clippy::panic,
     reason = "a failed expectation ends its test"
 )]
 
 mod broker;
+mod cancellation;
 mod closing;
 mod handshake;
+mod limits;
 mod rules;
 mod simulation;
 mod support;

@@ -459,11 +459,16 @@ async fn rule_4_a_task_that_never_waits_leaves_the_heartbeats_their_time() {
     let answer = async {
         peer.expect::<basic::Qos>().await;
         peer.send(id, basic::QosOk::default()).await;
-        peer.expect::<basic::Consume>().await;
-        peer.send(id, basic::ConsumeOk { consumer_tag: "c".try_into().expect("short") }).await;
+        let (_, consume) = peer.expect::<basic::Consume>().await;
+        let consumer_tag = match consume.consumer_tag.is_empty() {
+            true => "c".try_into().expect("short"),
+            false => consume.consumer_tag,
+        };
+        peer.send(id, basic::ConsumeOk { consumer_tag: consumer_tag.clone() }).await;
+        consumer_tag
     };
     let consume = channel.basic_consume(BasicConsume::new("q", Prefetch::Unlimited));
-    let (consumer, ()) = tokio::join!(consume, answer);
+    let (consumer, consumer_tag) = tokio::join!(consume, answer);
     let mut consumer = consumer.expect("a consumer");
     let heartbeats = Arc::new(AtomicUsize::new(0));
     let counted = heartbeats.clone();
@@ -476,7 +481,7 @@ async fn rule_4_a_task_that_never_waits_leaves_the_heartbeats_their_time() {
             for _ in 0..50 {
                 tag += 1;
                 let deliver = basic::Deliver {
-                    consumer_tag: "c".try_into().expect("short"),
+                    consumer_tag: consumer_tag.clone(),
                     delivery_tag: tag,
                     ..Default::default()
                 };
