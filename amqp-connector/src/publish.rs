@@ -1,6 +1,6 @@
 //! Publishing as the user sees it: the message, the future that gets it accepted, and its outcome.
 //!
-//! All state is the session's; these types hold a ticket and a handle. Called from [`Channel`].
+//! All state is the session's; these types hold a ticket and a handle. Called from [`Channel`](crate::Channel).
 
 use std::fmt;
 use std::future::Future;

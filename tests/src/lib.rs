@@ -23,7 +23,7 @@
 //! # How leaks are told apart
 //!
 //! Tests of one program run side by side, so "whose is it?" must have an exact answer. The broker
-//! listens on several ports, and each test has one of them for itself ([`lanes`]): every socket,
+//! listens on several ports, and each test has one of them for itself (a lane): every socket,
 //! connection and channel with that port is this test's. Names carry the test's own prefix, and its
 //! tasks are those of its own runtime.
 

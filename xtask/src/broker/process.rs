@@ -110,7 +110,15 @@ mod tests {
         let mut marked = Command::new("sleep").arg("60").env(MARK, &folder).spawn().unwrap();
         let mut other =
             Command::new("sleep").arg("60").env(MARK, folder.join("another")).spawn().unwrap();
-        let found = of_node(&folder);
+        // A new program's environment is not in place at once.
+        let deadline = std::time::Instant::now() + Duration::from_secs(5);
+        let found = loop {
+            let found = of_node(&folder);
+            if !found.is_empty() || std::time::Instant::now() > deadline {
+                break found;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
         // Reaped in another thread, or it would stay as a zombie, whose environment is empty.
         let reaper = std::thread::spawn(move || marked.wait());
         end_all(&folder, Duration::from_secs(5)).unwrap();
