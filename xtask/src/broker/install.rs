@@ -115,7 +115,10 @@ fn apt(arguments: &[&str], what: &str, interrupt: &Interrupt) -> Result<()> {
         .stderr(output);
     let mut progress = Progress::start(what);
     let mut child = Interrupt::spawn(&mut command)?;
-    let status = interrupt.wait(&mut child, || progress.tick());
+    let status = interrupt.wait(&mut child, || {
+        progress.tick();
+        Ok(())
+    });
     let said = fs::read_to_string(&log).unwrap_or_default();
     let _ = fs::remove_file(&log);
     if status?.success() {

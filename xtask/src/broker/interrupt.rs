@@ -63,21 +63,25 @@ impl Interrupt {
             .with_context(|| format!("cannot start {}", command.get_program().display()))
     }
 
-    /// Waits for a child of [`Interrupt::spawn`]. `tick` is called while it runs.
+    /// Waits for a child of [`Interrupt::spawn`]. `tick` is called while it runs, and ends it by an
+    /// error.
     ///
     /// # Errors
     ///
-    /// When a signal comes first; the child and all that it started have ended then.
-    pub(crate) fn wait(&self, child: &mut Child, mut tick: impl FnMut()) -> Result<ExitStatus> {
+    /// When a signal comes first, or what `tick` says; the child and all that it started have ended then.
+    pub(crate) fn wait(
+        &self,
+        child: &mut Child,
+        mut tick: impl FnMut() -> Result<()>,
+    ) -> Result<ExitStatus> {
         loop {
             if let Some(status) = child.try_wait().context("waiting for a child")? {
                 return Ok(status);
             }
-            if let Err(interrupted) = self.check() {
+            if let Err(error) = self.check().and_then(|()| tick()) {
                 end_group(child);
-                return Err(interrupted);
+                return Err(error);
             }
-            tick();
             std::thread::sleep(POLL);
         }
     }
@@ -90,7 +94,7 @@ impl Interrupt {
     pub(crate) fn run(&self, command: &mut Command) -> Result<ExitStatus> {
         self.check()?;
         let mut child = Self::spawn(command)?;
-        self.wait(&mut child, || ())
+        self.wait(&mut child, || Ok(()))
     }
 }
 
@@ -129,7 +133,7 @@ mod tests {
         let mut child = Interrupt::spawn(&mut command).unwrap();
         std::thread::sleep(Duration::from_millis(200));
         interrupt.0.store(true, Ordering::Relaxed);
-        let result = interrupt.wait(&mut child, || ());
+        let result = interrupt.wait(&mut child, || Ok(()));
         assert_eq!(result.unwrap_err().to_string(), "interrupted");
         assert!(super::super::process::await_end(&folder, Duration::from_secs(2)));
     }

@@ -111,10 +111,10 @@ mod tests {
         let mut other =
             Command::new("sleep").arg("60").env(MARK, folder.join("another")).spawn().unwrap();
         // A new program's environment is not in place at once.
-        let deadline = std::time::Instant::now() + Duration::from_secs(5);
+        let deadline = Instant::now() + Duration::from_secs(5);
         let found = loop {
             let found = of_node(&folder);
-            if !found.is_empty() || std::time::Instant::now() > deadline {
+            if !found.is_empty() || Instant::now() > deadline {
                 break found;
             }
             std::thread::sleep(Duration::from_millis(5));

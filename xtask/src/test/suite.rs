@@ -1,13 +1,17 @@
 //! One `cargo test`: started, its output passed through and counted, its end judged.
 
-use std::io::{BufReader, IsTerminal as _, Write as _};
+use std::io::{BufRead, BufReader, IsTerminal as _, Write};
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 
 use super::tally::{Counts, Tally};
 use crate::broker::Interrupt;
+
+/// How long a suite may print nothing: a test that hangs must not hang the rest. Building is silent too.
+const SILENCE: Duration = Duration::from_secs(15 * 60);
 
 /// How a suite ended.
 #[derive(Clone, Debug)]
@@ -29,29 +33,61 @@ pub(crate) fn run(
     interrupt: &Interrupt,
 ) -> Result<Outcome> {
     println!("\n=== {name}");
-    let started = Instant::now();
-    cargo.arg("--").args(filter).stdout(Stdio::piped());
+    cargo.arg("--").args(filter);
     if std::io::stdout().is_terminal() {
         cargo.args(["--color", "always"]);
     }
+    watch(name, cargo, interrupt, SILENCE, std::io::stdout())
+}
+
+/// Runs `cargo` and passes on to `out` what it prints.
+fn watch(
+    name: &str,
+    cargo: &mut Command,
+    interrupt: &Interrupt,
+    silence: Duration,
+    out: impl Write + Send + 'static,
+) -> Result<Outcome> {
+    let started = Instant::now();
+    cargo.stdout(Stdio::piped());
     let mut child = Interrupt::spawn(cargo)?;
     let output = child.stdout.take().context("cargo's output")?;
-    let counter = std::thread::spawn(move || count(BufReader::new(output)));
-    let status = interrupt.wait(&mut child, || ())?;
+    let spoke = Arc::new(Mutex::new(Instant::now()));
+    let counter = std::thread::spawn({
+        let spoke = spoke.clone();
+        move || count(BufReader::new(output), &spoke, out)
+    });
+    let ended = interrupt.wait(&mut child, || check_silence(&spoke, silence));
     let mut tally = counter.join().map_err(|_| anyhow!("counting panicked"))??;
-    if !status.success() && tally.counts.failed == 0 {
-        tally.counts.failed = 1;
-        tally.failures.push(format!("cargo test ({status}): see above what did not build or died"));
+    interrupt.check()?;
+    let how = match ended {
+        Ok(status) if status.success() => None,
+        Ok(status) => Some(format!("cargo test ({status}): see above what did not build or died")),
+        Err(error) => Some(format!("{error:#}; still running: {}", tally.slow.join(", "))),
+    };
+    if let Some(how) = how
+        && (tally.counts.failed == 0 || !tally.slow.is_empty())
+    {
+        tally.counts.failed += 1;
+        tally.failures.push(how);
     }
     Ok(Outcome { name: name.to_owned(), tally, time: started.elapsed() })
 }
 
-fn count(mut output: impl std::io::BufRead) -> Result<Tally> {
+fn check_silence(spoke: &Mutex<Instant>, longest: Duration) -> Result<()> {
+    let silent = spoke.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
+    if silent > longest {
+        bail!("ended after {} s of silence", silent.as_secs());
+    }
+    Ok(())
+}
+
+fn count(mut output: impl BufRead, spoke: &Mutex<Instant>, mut out: impl Write) -> Result<Tally> {
     let mut tally = Tally::default();
     let mut line = Vec::new();
     // Up to the end of file, that is until the last process that holds the pipe is gone.
     while output.read_until(b'\n', &mut line)? > 0 {
-        let mut out = std::io::stdout().lock();
+        *spoke.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         out.write_all(&line).and_then(|()| out.flush())?;
         tally.line(String::from_utf8_lossy(&line).trim_end());
         line.clear();
@@ -96,8 +132,10 @@ mod tests {
 
     fn run_shell(script: &str) -> Outcome {
         let interrupt = Interrupt::install().unwrap();
-        let mut outcome =
-            run("shell", Command::new("sh").args(["-c", script, "sh"]), &[], &interrupt).unwrap();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]);
+        // Not to standard output, where it would be counted as this program's own results.
+        let mut outcome = watch("shell", &mut shell, &interrupt, SILENCE, std::io::sink()).unwrap();
         outcome.require_tests();
         outcome
     }
@@ -109,5 +147,18 @@ mod tests {
         assert_eq!(run_shell("exit 0").failures(), ["no test ran"]);
         assert!(!run_shell(&format!("{passed}; exit 101")).is_success());
         assert_eq!(run_shell(&format!("{passed}; exit 101")).counts().failed, 1);
+    }
+
+    #[test]
+    fn suite_that_falls_silent_is_ended_and_names_what_ran() {
+        let interrupt = Interrupt::install().unwrap();
+        let script = "echo 'test stuck has been running for over 60 seconds'; sleep 60";
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]);
+        let silence = Duration::from_millis(300);
+        let outcome = watch("silent", &mut shell, &interrupt, silence, std::io::sink()).unwrap();
+        assert_eq!(outcome.counts().failed, 1);
+        assert!(outcome.failures()[0].ends_with("still running: stuck"), "{outcome:?}");
+        assert!(outcome.time() < Duration::from_secs(10));
     }
 }

@@ -14,6 +14,8 @@ pub(crate) struct Tally {
     pub(crate) counts: Counts,
     /// The names of the tests that failed.
     pub(crate) failures: Vec<String>,
+    /// Those that run and have run for long.
+    pub(crate) slow: Vec<String>,
 }
 
 impl Tally {
@@ -24,10 +26,19 @@ impl Tally {
             self.counts.passed += number_before(counts, " passed");
             self.counts.failed += number_before(counts, " failed");
             self.counts.skipped += number_before(counts, " ignored");
-        } else if let Some(test) = line.strip_prefix("test ")
-            && let Some((name, _)) = test.rsplit_once(" ... FAILED")
-        {
-            self.failures.push(name.to_owned());
+        } else if let Some(test) = line.strip_prefix("test ") {
+            self.test(test);
+        }
+    }
+
+    fn test(&mut self, line: &str) {
+        if let Some((name, _)) = line.rsplit_once(" has been running for over ") {
+            self.slow.push(name.to_owned());
+        } else if let Some((name, result)) = line.rsplit_once(" ... ") {
+            self.slow.retain(|slow| slow != name);
+            if result.starts_with("FAILED") {
+                self.failures.push(name.to_owned());
+            }
         }
     }
 }
@@ -61,11 +72,15 @@ mod tests {
             "test src/lib.rs - Foo (line 3) ... FAILED",
             "test result: \x1b[31mFAILED\x1b(B\x1b[m. 1 passed; 2 failed; 0 ignored; 0 measured; 4 filtered out; finished in 0.00s",
             "test result: ok. 10 passed; 0 failed; 2 ignored; 0 measured; 0 filtered out",
+            "test stuck has been running for over 60 seconds",
+            "test long has been running for over 60 seconds",
+            "test long ... ok",
             "a test that prints test result: 99 passed",
         ] {
             tally.line(line);
         }
         assert_eq!(tally.counts, Counts { passed: 11, failed: 2, skipped: 2 });
         assert_eq!(tally.failures, ["wire::writes", "src/lib.rs - Foo (line 3)"]);
+        assert_eq!(tally.slow, ["stuck"]);
     }
 }
