@@ -1,4 +1,4 @@
-//! An AMQP client for tokio: complete, fast, hard to misuse, impossible to hang.
+//! An AMQP client for tokio, typed from the XML specification that it is compiled with.
 //!
 //! Which version of the protocol it speaks is decided when it is compiled: [`amqp_types`] reads an AMQP
 //! XML specification and emits every method from it. `AMQP_SPEC=0-8 cargo build` makes it speak 0-8; the
