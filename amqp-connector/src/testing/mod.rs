@@ -48,6 +48,7 @@
 mod faulty;
 mod leftovers;
 mod peer;
+mod script;
 mod wire;
 
 pub use faulty::{Ending, Faults, Faulty, Rng};
