@@ -76,7 +76,7 @@ pub(crate) struct RawCall {
 }
 
 enum State {
-    Unsent(protocol::Method),
+    Unsent(Box<protocol::Method>),
     Failed(Error),
     Sent(CallId),
     Done,
@@ -89,7 +89,7 @@ impl RawCall {
         request: Result<R>,
     ) -> Self {
         let state = match request.and_then(checked) {
-            Ok(request) => State::Unsent(request),
+            Ok(request) => State::Unsent(Box::new(request)),
             Err(error) => State::Failed(error),
         };
         let accepts = <R::Reply as Reply>::accepts;

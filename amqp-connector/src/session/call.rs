@@ -1,15 +1,14 @@
-//! Operations that expect a reply: sending, matching, abandoning and timing out calls.
+//! Operations that expect a reply: sending them and matching their replies.
 //!
-//! Called by the futures of `crate::call` and by `incoming`. The undoing of what an abandoned call
-//! brought about lives here too.
+//! Called by the futures of `crate::call` and by `incoming`. Calls that nobody waits for any more are left
+//! to `abandon`.
 
 use std::panic::Location;
 use std::task::{Poll, Waker};
 
-use amqp_types::protocol::{self, Method, ReplyCode, basic, queue};
+use amqp_types::protocol::{self, Method, ReplyCode, basic};
 use amqp_types::reflect::{FieldInfo, MethodInfo, Value};
 use amqp_types::{AnyMethod, Body, Method as _, Reply, ShortStr};
-use tokio::time::Instant;
 
 use super::Session;
 use super::calls::{
@@ -17,7 +16,7 @@ use super::calls::{
 };
 use super::channel::{ChannelKey, ChannelPhase};
 use super::consumer::{ConsumerState, Phase};
-use crate::error::{CloseReason, Error, Initiator, Result, Scope};
+use crate::error::{Error, Result};
 
 /// The key of channel 0, which carries the connection's own calls.
 pub(crate) const CONTROL: ChannelKey = ChannelKey { id: 0, epoch: 0 };
@@ -25,8 +24,8 @@ pub(crate) const CONTROL: ChannelKey = ChannelKey { id: 0, epoch: 0 };
 /// A call that was sent. Its owner polls it to the end or abandons it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CallId {
-    key: ChannelKey,
-    id: u64,
+    pub(super) key: ChannelKey,
+    pub(super) id: u64,
 }
 
 impl Session {
@@ -204,57 +203,12 @@ impl Session {
         }
     }
 
-    /// Nobody waits for `call` any more: what its reply brings about is undone.
-    pub(crate) fn abandon_call(&mut self, call: CallId) {
-        match self.slots.remove(&call.id) {
-            Some(CallSlot::Done(Ok(reply), undo)) => self.undo(call.key, undo, *reply),
-            Some(CallSlot::Waiting(waker)) => {
-                self.effects.discard_waker(waker);
-                if let Some(pending) = self.pending_call(call.key, call.id) {
-                    pending.abandoned = true;
-                }
-            }
-            Some(CallSlot::Done(Err(_), _)) | None => {}
-        }
-    }
-
     pub(super) fn pending_call(&mut self, key: ChannelKey, id: u64) -> Option<&mut PendingCall> {
         let calls = match self.channels.get(key) {
             Some(channel) => &mut channel.calls,
             None => &mut self.control,
         };
         calls.iter_mut().find(|call| call.id == id)
-    }
-
-    /// The deadline of a call is reached: its waiter gets `Timeout`, and it stays in line for as long
-    /// again; only then is the channel beyond saving, since the next reply could be anybody's.
-    pub(super) fn expire_call(&mut self, key: ChannelKey, id: u64, now: Instant) {
-        let timeout = self.options.call_timeout;
-        let Some(call) = self.pending_call(key, id) else { return };
-        let (name, place, second) =
-            (call.name, call.place, call.abandoned && call.deadline.is_none());
-        if second {
-            let text = format!("no reply to {name} for two deadlines");
-            let scope = match key == CONTROL {
-                true => Scope::Connection,
-                false => Scope::Channel(key.id),
-            };
-            let reason = CloseReason::new(scope, Initiator::Library, text)
-                .with_method(Some(name))
-                .with_place(Some(place));
-            match key == CONTROL {
-                true => self.terminate(reason),
-                false => self.close_channel_because(key, reason, now),
-            }
-            return;
-        }
-        call.abandoned = true;
-        call.deadline = None;
-        self.deadlines.insert((now + timeout, id), key);
-        if let Some(CallSlot::Waiting(waker)) = self.slots.remove(&id) {
-            self.effects.wake(waker);
-            self.slots.insert(id, CallSlot::Done(Err(Error::timeout(name)), Undo::Nothing));
-        }
     }
 
     /// A method that can only be the reply to a call.
@@ -329,40 +283,6 @@ impl Session {
             self.send_cancel(key, ok.consumer_tag.clone());
         }
         Some((id, ok.consumer_tag.clone()))
-    }
-
-    /// Undoes what a reply that nobody waits for has brought about.
-    fn undo(&mut self, key: ChannelKey, undo: Undo, reply: CallReply) {
-        let CallReply { method, content, consumer } = reply;
-        if let Some((properties, body)) = content {
-            self.effects.discard(super::Garbage::Content(Box::new((properties, body))));
-        }
-        match (undo, method) {
-            (Undo::Requeue, Method::Basic(basic::Method::GetOk(get))) => {
-                self.requeue(key, get.delivery_tag);
-            }
-            (Undo::Cancel, _) => {
-                if let Some((id, _)) = consumer {
-                    self.drop_consumer(key, id);
-                }
-            }
-            (Undo::CloseChannel, Method::Channel(protocol::channel::Method::OpenOk(_))) => {
-                self.release_channel(key);
-            }
-            (Undo::DeleteQueue, Method::Queue(queue::Method::DeclareOk(ok))) => {
-                self.delete_queue(key, ok.queue);
-            }
-            _ => {}
-        }
-    }
-
-    /// Deletes a queue whose name nobody will ever learn; the reply is for nobody.
-    fn delete_queue(&mut self, key: ChannelKey, queue: ShortStr) {
-        let delete = queue::Delete { queue, no_wait: true, ..Default::default() };
-        if self.open_channel(key).is_ok() {
-            // It cannot fail: the name came in a frame of the same size.
-            let _ = self.send_method(key.id, &delete.into_any());
-        }
     }
 
     /// Gives every waiter of these calls the reason why no reply comes.

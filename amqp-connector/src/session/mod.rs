@@ -7,6 +7,7 @@
 //! ([`Shared`](crate::shared::Shared)); nothing here wakes, drops a user's value, waits or knows a socket.
 //! The first reason that ends a channel or the connection wins, and every waiter gets it.
 
+mod abandon;
 mod backlog;
 mod call;
 mod calls;

@@ -1,0 +1,96 @@
+//! Calls that nobody waits for any more: dropped or timed out ones, and undoing what their late replies
+//! bring about.
+//!
+//! Called by the futures of `crate::call`, by the clock, and when a reply meets its tombstone. A call never
+//! leaves its line before its reply comes, or the next reply would be taken for it.
+
+use amqp_types::protocol::{self, Method, basic, queue};
+use amqp_types::{Method as _, ShortStr};
+use tokio::time::Instant;
+
+use super::Session;
+use super::call::{CONTROL, CallId};
+use super::calls::{CallReply, CallSlot, Undo};
+use super::channel::ChannelKey;
+use crate::error::{CloseReason, Error, Initiator, Scope};
+
+impl Session {
+    /// Nobody waits for `call` any more: what its reply brings about is undone.
+    pub(crate) fn abandon_call(&mut self, call: CallId) {
+        match self.slots.remove(&call.id) {
+            Some(CallSlot::Done(Ok(reply), undo)) => self.undo(call.key, undo, *reply),
+            Some(CallSlot::Waiting(waker)) => {
+                self.effects.discard_waker(waker);
+                if let Some(pending) = self.pending_call(call.key, call.id) {
+                    pending.abandoned = true;
+                }
+            }
+            Some(CallSlot::Done(Err(_), _)) | None => {}
+        }
+    }
+
+    /// The deadline of a call is reached: its waiter gets `Timeout`, and it stays in line for as long
+    /// again; only then is the channel beyond saving, since the next reply could be anybody's.
+    pub(super) fn expire_call(&mut self, key: ChannelKey, id: u64, now: Instant) {
+        let timeout = self.options.call_timeout;
+        let Some(call) = self.pending_call(key, id) else { return };
+        let (name, place, second) =
+            (call.name, call.place, call.abandoned && call.deadline.is_none());
+        if second {
+            let text = format!("no reply to {name} for two deadlines");
+            let scope = match key == CONTROL {
+                true => Scope::Connection,
+                false => Scope::Channel(key.id),
+            };
+            let reason = CloseReason::new(scope, Initiator::Library, text)
+                .with_method(Some(name))
+                .with_place(Some(place));
+            match key == CONTROL {
+                true => self.terminate(reason),
+                false => self.close_channel_because(key, reason, now),
+            }
+            return;
+        }
+        call.abandoned = true;
+        call.deadline = None;
+        self.deadlines.insert((now + timeout, id), key);
+        if let Some(CallSlot::Waiting(waker)) = self.slots.remove(&id) {
+            self.effects.wake(waker);
+            self.slots.insert(id, CallSlot::Done(Err(Error::timeout(name)), Undo::Nothing));
+        }
+    }
+
+    /// Undoes what a reply that nobody waits for has brought about.
+    pub(super) fn undo(&mut self, key: ChannelKey, undo: Undo, reply: CallReply) {
+        let CallReply { method, content, consumer } = reply;
+        if let Some((properties, body)) = content {
+            self.effects.discard(super::Garbage::Content(Box::new((properties, body))));
+        }
+        match (undo, method) {
+            (Undo::Requeue, Method::Basic(basic::Method::GetOk(get))) => {
+                self.requeue(key, get.delivery_tag);
+            }
+            (Undo::Cancel, _) => {
+                if let Some((id, _)) = consumer {
+                    self.drop_consumer(key, id);
+                }
+            }
+            (Undo::CloseChannel, Method::Channel(protocol::channel::Method::OpenOk(_))) => {
+                self.release_channel(key);
+            }
+            (Undo::DeleteQueue, Method::Queue(queue::Method::DeclareOk(ok))) => {
+                self.delete_queue(key, ok.queue);
+            }
+            _ => {}
+        }
+    }
+
+    /// Deletes a queue whose name nobody will ever learn; the reply is for nobody.
+    fn delete_queue(&mut self, key: ChannelKey, queue: ShortStr) {
+        let delete = queue::Delete { queue, no_wait: true, ..Default::default() };
+        if self.open_channel(key).is_ok() {
+            // It cannot fail: the name came in a frame of the same size.
+            let _ = self.send_method(key.id, &delete.into_any());
+        }
+    }
+}
