@@ -3,11 +3,13 @@
 //! The session itself is an example of amqp-connector, `examples/demo.rs`: it shows how the crate is
 //! used and knows nothing of xtask. Here it only gets a broker and a specification.
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::broker::{Interrupt, Lease};
 use crate::project;
+use crate::spec::choice;
 use crate::test::Spec;
+use crate::url::Url;
 
 /// See messages go through a real broker.
 #[derive(Debug, clap::Args)]
@@ -20,16 +22,16 @@ Examples:
 Without --url it starts a private RabbitMQ on loopback ports and stops it at the end; as root on
 Debian it installs the package rabbitmq-server if there is none.")]
 pub(crate) struct Args {
-    /// 0-8, 0-9, 0-9-1, rabbitmq, or the path of an XML file
-    #[arg(long, default_value = "rabbitmq")]
-    spec: String,
+    /// 0-8, 0-9, 0-9-1, rabbitmq, or the path of an XML file [default: AMQP_SPEC if set, else rabbitmq]
+    #[arg(long, value_name = "NAME|PATH")]
+    spec: Option<String>,
     /// Use this broker instead of starting a private one: amqp://USER:PASSWORD@HOST:PORT/VHOST
     #[arg(long)]
     url: Option<String>,
 }
 
 pub(crate) fn run(args: Args) -> Result<()> {
-    let spec = Spec::parse(&args.spec)?;
+    let spec = Spec::parse(choice::chosen(args.spec)?.as_deref().unwrap_or("rabbitmq"))?;
     let given = args.url.as_deref().map(address).transpose()?;
     let interrupt = Interrupt::install()?;
     // First, as a broker is of no use to a program that does not compile.
@@ -52,57 +54,19 @@ fn session(spec: &Spec, what: &str, address: &[String], interrupt: &Interrupt) -
     }
     spec.select(&mut cargo)?;
     let status = interrupt.run(&mut cargo)?;
-    if !status.success() {
-        bail!("cargo {what} of the session failed ({status})");
+    match status.code() {
+        Some(0) => Ok(()),
+        // Cargo or the session has said what is wrong.
+        Some(_) => Err(project::Told.into()),
+        None => bail!("cargo {what} of the session died ({status})"),
     }
-    Ok(())
 }
 
 /// The example's arguments: host, port, user, password, virtual host.
 fn address(url: &str) -> Result<[String; 5]> {
-    let what = "a URL is amqp://USER:PASSWORD@HOST:PORT/VHOST, all but the host optional";
-    let rest = url.strip_prefix("amqp://").context(what)?;
-    let (authority, virtual_host) = rest.split_once('/').unwrap_or((rest, "%2f"));
-    let (credentials, server) = authority.rsplit_once('@').unwrap_or(("guest:guest", authority));
-    let (user, password) = credentials.split_once(':').unwrap_or((credentials, "guest"));
-    let (host, port) = match server.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, port),
-        _ => (server, "5672"),
-    };
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    if host.is_empty() || port.parse::<u16>().is_err() {
-        bail!("`{url}`: {what}");
+    let Url { host, port, user, password, virtual_host, query } = Url::parse(url)?;
+    if !query.is_empty() {
+        bail!("--url: the demo takes no parameters (?{query})");
     }
-    let [user, password, virtual_host] =
-        [user, password, virtual_host].map(|part| decoded(part).context(what));
-    Ok([host.to_owned(), port.to_owned(), user?, password?, virtual_host?])
-}
-
-/// The text behind percent-encoding.
-fn decoded(text: &str) -> Option<String> {
-    let mut parts = text.split('%');
-    let mut octets = parts.next()?.as_bytes().to_vec();
-    for part in parts {
-        let (digits, rest) = part.split_at_checked(2)?;
-        octets.push(u8::from_str_radix(digits, 16).ok()?);
-        octets.extend_from_slice(rest.as_bytes());
-    }
-    String::from_utf8(octets).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn address_fills_what_the_url_leaves_out() {
-        let of = |url: &str| address(url).unwrap().join(" ");
-        assert_eq!(of("amqp://localhost"), "localhost 5672 guest guest /");
-        assert_eq!(of("amqp://u:p%40q@h:1/a%20b"), "h 1 u p@q a b");
-        assert_eq!(of("amqp://[::1]:7/%2f"), "::1 7 guest guest /");
-        assert_eq!(of("amqp://[::1]"), "::1 5672 guest guest /");
-        for wrong in ["localhost", "amqp://", "amqp://h:port", "amqp://h/%2"] {
-            assert!(address(wrong).is_err(), "{wrong}");
-        }
-    }
+    Ok([host, port, user, password, virtual_host])
 }

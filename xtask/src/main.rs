@@ -10,7 +10,9 @@ mod fuzz;
 mod project;
 mod scratch;
 mod spec;
+mod suggest;
 mod test;
+mod url;
 mod vectors;
 
 use std::process::ExitCode;
@@ -65,7 +67,9 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            if !error.is::<project::Told>() {
+                eprintln!("error: {error:#}");
+            }
             ExitCode::FAILURE
         }
     }

@@ -9,6 +9,18 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
+/// A program that was run has failed and has itself said why.
+#[derive(Debug)]
+pub(crate) struct Told;
+
+impl std::fmt::Display for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("see above")
+    }
+}
+
+impl std::error::Error for Told {}
+
 /// The workspace's root folder.
 pub(crate) fn root() -> PathBuf {
     // At run time cargo says where the package is now; the built-in path is where it was compiled.

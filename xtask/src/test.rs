@@ -16,12 +16,17 @@ use anyhow::{Result, bail};
 
 use crate::broker::{Interrupt, Lease};
 use crate::project;
+use crate::spec::{choice, package};
+use crate::suggest::did_you_mean;
+use crate::url::Url;
 use suite::Outcome;
 
 /// What `AMQP_SPEC` may name, besides a file; the first is the default of amqp-types.
 pub(crate) const SPECS: [&str; 4] = ["rabbitmq", "0-9-1", "0-9", "0-8"];
 /// The packages whose code depends on the spec; all other members are tested once.
 const SPEC_PACKAGES: [&str; 3] = ["amqp-types", "amqp-connector", "amqp-tests"];
+/// The macro's tests over the files of Debian's package amqp-specs; without those they test nothing.
+const OFFICIAL: &str = "tests::official::";
 
 /// Run the tests.
 #[derive(Debug, clap::Args)]
@@ -33,9 +38,9 @@ Examples:
 
 It starts a private RabbitMQ (see `cargo xtask broker`) and stops it again.")]
 pub(crate) struct Args {
-    /// 0-8, 0-9, 0-9-1, rabbitmq, the path of an XML file, or all
-    #[arg(long, default_value = "all")]
-    spec: String,
+    /// 0-8, 0-9, 0-9-1, rabbitmq, the path of an XML file, or all [default: AMQP_SPEC if set, else all]
+    #[arg(long, value_name = "NAME|PATH|all")]
+    spec: Option<String>,
     /// Test against this broker instead: what tests leave on it is not checked then, and those that
     /// must change or ask it from outside fail
     #[arg(long)]
@@ -46,10 +51,12 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> Result<()> {
-    let specs = match args.spec.as_str() {
+    let specs = match choice::chosen(args.spec)?.as_deref().unwrap_or("all") {
         "all" => SPECS.iter().map(|&spec| Spec::parse(spec)).collect::<Result<Vec<_>>>()?,
         spec => vec![Spec::parse(spec)?],
     };
+    args.url.as_deref().map(Url::parse).transpose()?;
+    let official = package::ensure();
     let interrupt = Interrupt::install()?;
     let lease = match args.url {
         Some(_) => None,
@@ -61,7 +68,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
             vec![("AMQP_TEST_URL", url.unwrap_or_default()), ("AMQP_TEST_CTL", "none".to_owned())]
         }
     };
-    let outcomes = run_suites(&specs, &args.filter, &broker, &interrupt)?;
+    let outcomes = run_suites(&specs, &args.filter, &broker, official.err(), &interrupt)?;
     if let Some(lease) = lease {
         lease.end()?;
     }
@@ -76,12 +83,22 @@ fn run_suites(
     specs: &[Spec],
     filter: &[String],
     broker: &[(&'static str, String)],
+    no_official: Option<anyhow::Error>,
     interrupt: &Interrupt,
 ) -> Result<Vec<Outcome>> {
     let mut once = project::cargo();
     once.env_remove("AMQP_SPEC").args(["test", "--workspace", "--all-features", "--no-fail-fast"]);
     once.args(SPEC_PACKAGES.iter().flat_map(|package| ["--exclude", package]));
-    let mut outcomes = vec![suite::run("(once)", &mut once, filter, interrupt)?];
+    let mut outcomes = vec![match no_official {
+        None => suite::run("(once)", &mut once, filter, interrupt)?,
+        Some(reason) => {
+            let without = ["--skip".to_owned(), OFFICIAL.to_owned()];
+            let filter = [filter, &without].concat();
+            let mut outcome = suite::run("(once)", &mut once, &filter, interrupt)?;
+            outcome.skip(format!("{OFFICIAL}: {reason:#}"));
+            outcome
+        }
+    }];
     for spec in specs {
         let mut cargo = project::cargo();
         cargo.args(["test", "--all-features", "--no-fail-fast"]);
@@ -118,7 +135,11 @@ impl Spec {
         }
         let path = std::path::Path::new(text);
         if !path.is_file() {
-            bail!("`{text}` is neither a bundled spec ({}) nor an XML file", SPECS.join(", "));
+            bail!(
+                "no spec `{text}`{} (there are: {}, or the path of an XML file)",
+                did_you_mean(text, SPECS),
+                SPECS.join(", ")
+            );
         }
         let path = path.canonicalize()?.display().to_string();
         // One folder per file, with a name that the file system takes.
@@ -146,6 +167,9 @@ fn summary(outcomes: &[Outcome]) -> String {
     for outcome in outcomes {
         for failure in outcome.failures() {
             text += &format!("failed under {}: {failure}\n", outcome.name());
+        }
+        for skip in outcome.skips() {
+            text += &format!("skipped under {}: {skip}\n", outcome.name());
         }
     }
     if !text.is_empty() {
@@ -189,6 +213,18 @@ mod tests {
     fn unknown_spec_lists_the_known_ones() {
         let error = Spec::parse("0-7").unwrap_err().to_string();
         assert!(error.contains("rabbitmq, 0-9-1, 0-9, 0-8"), "{error}");
+        let error = Spec::parse("rabitmq").unwrap_err().to_string();
+        assert!(error.contains("did you mean `rabbitmq`?"), "{error}");
+    }
+
+    #[test]
+    fn tests_over_the_official_files_go_by_their_name() {
+        let of =
+            |path: &str| project::read(&project::root().join("amqp-spec-macro/src").join(path));
+        assert!(of("lib.rs").unwrap().contains("mod tests;"));
+        assert!(of("tests/mod.rs").unwrap().contains("mod official;"));
+        assert!(of("tests/official.rs").unwrap().contains("\"/usr/share/amqp/specs\""));
+        assert_eq!(OFFICIAL, "tests::official::");
     }
 
     #[test]

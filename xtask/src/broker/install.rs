@@ -64,11 +64,16 @@ impl Programs {
 }
 
 fn scripts_folder() -> Option<PathBuf> {
-    let of_path = on_path("rabbitmq-server")
+    first_with_scripts(on_path("rabbitmq-server"), Path::new(PACKAGED))
+}
+
+/// The folder of the user's own broker on PATH, or the packaged one: where PATH has but a wrapper too.
+fn first_with_scripts(on_path: Option<PathBuf>, packaged: &Path) -> Option<PathBuf> {
+    let of_path = on_path
         .and_then(|script| script.canonicalize().ok())
         .and_then(|script| script.parent().map(Path::to_owned));
     // Only beside the plain scripts stands the file that they read.
-    [Some(PathBuf::from(PACKAGED)), of_path]
+    [of_path, Some(packaged.to_owned())]
         .into_iter()
         .flatten()
         .find(|folder| folder.join("rabbitmq-env").is_file())
@@ -163,5 +168,36 @@ impl Drop for NoServices {
         if let Some(path) = &self.0 {
             let _ = fs::remove_file(path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_with_scripts;
+    use std::fs;
+
+    #[test]
+    fn broker_on_path_comes_first_unless_it_is_a_wrapper() {
+        let home = std::env::temp_dir().join(format!("xtask-install-{}", std::process::id()));
+        for file in [
+            "own/rabbitmq-server",
+            "own/rabbitmq-env",
+            "packaged/rabbitmq-env",
+            "sbin/rabbitmq-server",
+        ] {
+            let file = home.join(file);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, "").unwrap();
+        }
+        let home = home.canonicalize().unwrap();
+        let packaged = home.join("packaged");
+        let of = |folder: &str| {
+            first_with_scripts(Some(home.join(folder).join("rabbitmq-server")), &packaged)
+        };
+        assert_eq!(of("own"), Some(home.join("own")));
+        assert_eq!(of("sbin"), Some(packaged.clone()));
+        assert_eq!(first_with_scripts(None, &packaged), Some(packaged.clone()));
+        assert_eq!(first_with_scripts(None, &home), None);
+        fs::remove_dir_all(&home).unwrap();
     }
 }

@@ -13,6 +13,8 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 
+use crate::suggest::did_you_mean;
+
 /// Everything about the code that is no test: format, lints, docs, layers, dependencies, specs.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -41,21 +43,29 @@ impl Step {
 }
 
 pub(crate) fn run(args: Args) -> Result<()> {
-    let mut steps = steps();
-    for wanted in &args.steps {
-        if !steps.iter().any(|step| step.name.starts_with(wanted.as_str())) {
-            let names: Vec<_> = steps.iter().map(|step| step.name.as_str()).collect();
-            bail!("no step `{wanted}`; there are: {}", names.join(", "));
-        }
-    }
-    steps.retain(|step| {
-        args.steps.is_empty() || args.steps.iter().any(|wanted| step.name.starts_with(wanted))
-    });
+    let steps = chosen(steps(), &args.steps)?;
     if args.list {
         steps.iter().for_each(|step| println!("{}", step.name));
         return Ok(());
     }
     run_all(&steps)
+}
+
+/// Those of the steps that are wanted.
+fn chosen(mut steps: Vec<Step>, wanted: &[String]) -> Result<Vec<Step>> {
+    for word in wanted {
+        if !steps.iter().any(|step| step.name.starts_with(word.as_str())) {
+            let names: Vec<_> = steps.iter().map(|step| step.name.as_str()).collect();
+            // `clippy` is meant by `clipy`, too: the steps' names go on with a package's.
+            let beginnings = names.iter().filter_map(|name| name.split(' ').next());
+            let near = did_you_mean(word, beginnings.chain(names.iter().copied()));
+            bail!("no step `{word}`{near} (there are: {})", names.join(", "));
+        }
+    }
+    steps.retain(|step| {
+        wanted.is_empty() || wanted.iter().any(|word| step.name.starts_with(word.as_str()))
+    });
+    Ok(steps)
 }
 
 fn steps() -> Vec<Step> {
@@ -102,4 +112,19 @@ fn run_all(steps: &[Step]) -> Result<()> {
 fn flush() {
     // Only for the look of it: the name of a step shows while it runs.
     let _ = std::io::Write::flush(&mut std::io::stdout());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{chosen, steps};
+
+    #[test]
+    fn step_is_meant_by_its_beginning_and_a_wrong_one_suggests_the_nearest() {
+        let of = |word: &str| chosen(steps(), &[word.to_owned()]);
+        assert_eq!(of("lay").unwrap().len(), 1);
+        for (word, near) in [("clipy", "clippy"), ("layer-s", "layers")] {
+            let error = of(word).err().unwrap().to_string();
+            assert!(error.contains(&format!("did you mean `{near}`?")), "{error}");
+        }
+    }
 }

@@ -9,6 +9,7 @@ use anyhow::{Result, bail};
 
 use super::package;
 use crate::project;
+use crate::suggest::did_you_mean;
 
 /// A spec file of ours and the official file it is held against.
 #[derive(Debug)]
@@ -65,5 +66,20 @@ pub(crate) fn resolve(name_or_path: &str) -> Result<PathBuf> {
         return Ok(std::path::absolute(path)?);
     }
     let names: Vec<_> = all().map(|ours| ours.name).collect();
-    bail!("no spec `{name_or_path}`: neither a file nor one of {}", names.join(", "))
+    bail!(
+        "no spec `{name_or_path}`{} (there are: {}, or the path of an XML file)",
+        did_you_mean(name_or_path, names.iter().copied()),
+        names.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::resolve;
+
+    #[test]
+    fn unknown_spec_suggests_the_nearest() {
+        let error = resolve("rabitmq").unwrap_err().to_string();
+        assert!(error.contains("did you mean `rabbitmq`?"), "{error}");
+    }
 }

@@ -5,14 +5,17 @@ use std::io::{ErrorKind, Write as _};
 use anyhow::{Result, bail};
 use syn::{File, Item, ItemMod, Type};
 
+use super::model::Spec;
 use super::{bundled, emitted};
+use crate::suggest::did_you_mean;
 
 /// Prints a class's module (`basic`), a method's items (`basic.publish`), or everything.
 pub(crate) fn run(item: Option<&str>, spec: &str) -> Result<()> {
-    let file = emitted::expansion(&bundled::resolve(spec)?)?;
+    let path = bundled::resolve(spec)?;
+    let file = emitted::expansion(&path)?;
     let items = match item {
         None => file.items,
-        Some(item) => select(file, item)?,
+        Some(item) => select(file, item, &Names::of(&Spec::read(&path)?))?,
     };
     let file = File { shebang: None, frontmatter: None, attrs: Vec::new(), items };
     // A reader such as `head` may have seen enough; that is no failure.
@@ -22,7 +25,31 @@ pub(crate) fn run(item: Option<&str>, spec: &str) -> Result<()> {
     }
 }
 
-fn select(file: File, wanted: &str) -> Result<Vec<Item>> {
+/// The names of classes and methods as the spec writes them.
+#[derive(Debug)]
+struct Names(Vec<String>);
+
+impl Names {
+    fn of(spec: &Spec) -> Self {
+        let methods = spec.classes.iter().flat_map(|class| &class.methods);
+        let names = spec.classes.iter().map(|class| &class.name);
+        Self(names.chain(methods.map(|method| &method.name)).cloned().collect())
+    }
+
+    /// The spec's name of what Rust calls so; what the macro adds has no other name.
+    fn of_rust<'a>(&'a self, rust: &'a str) -> &'a str {
+        let name = self.0.iter().find(|name| plain(name) == plain(rust));
+        name.map_or(rust, String::as_str)
+    }
+
+    fn unknown(&self, wanted: &str, there: &[String]) -> String {
+        let there: Vec<_> = there.iter().map(|name| self.of_rust(name)).collect();
+        let near = did_you_mean(wanted, there.iter().copied());
+        format!("`{wanted}`{near} (there are: {})", there.join(", "))
+    }
+}
+
+fn select(file: File, wanted: &str, spec: &Names) -> Result<Vec<Item>> {
     let (class, method) = match wanted.split_once('.') {
         Some((class, method)) => (class, Some(method)),
         None => (wanted, None),
@@ -30,14 +57,14 @@ fn select(file: File, wanted: &str) -> Result<Vec<Item>> {
     let mut modules: Vec<ItemMod> = file.items.into_iter().filter_map(as_module).collect();
     let names: Vec<_> = modules.iter().map(|module| module.ident.to_string()).collect();
     let Some(at) = names.iter().position(|name| plain(name) == plain(class)) else {
-        bail!("no class `{class}`; there are: {}", names.join(", "));
+        bail!("no class {}", spec.unknown(class, &names));
     };
     let module = modules.swap_remove(at);
     let Some(method) = method else { return Ok(vec![Item::Mod(module)]) };
     let mut items = module.content.map(|(_, items)| items).unwrap_or_default();
     let names: Vec<_> = items.iter().filter_map(struct_name).collect();
     let Some(name) = names.iter().find(|name| plain(name) == plain(method)) else {
-        bail!("class {class} has no `{method}`; there are: {}", names.join(", "));
+        bail!("class {class} has no {}", spec.unknown(method, &names));
     };
     // The enum of several replies goes by the request's name.
     let own = [name.clone(), format!("{name}Reply")];
@@ -84,7 +111,12 @@ fn concerns(item: &Item, names: &[String]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{plain, select};
+    use super::{Names, plain};
+    use syn::Item;
+
+    fn select(file: syn::File, wanted: &str) -> anyhow::Result<Vec<Item>> {
+        super::select(file, wanted, &Names(["basic", "get", "get-ok"].map(str::to_owned).into()))
+    }
 
     fn file() -> syn::File {
         syn::parse_str(
@@ -104,8 +136,12 @@ mod tests {
     #[test]
     fn unknown_names_tell_the_known_ones() {
         let error = |name| select(file(), name).err().unwrap().to_string();
-        assert_eq!(error("queue"), "no class `queue`; there are: basic");
-        assert_eq!(error("basic.put"), "class basic has no `put`; there are: Get, GetOk");
+        assert_eq!(error("queue"), "no class `queue` (there are: basic)");
+        assert_eq!(error("basc.get"), "no class `basc`, did you mean `basic`? (there are: basic)");
+        assert_eq!(
+            error("basic.get-okay"),
+            "class basic has no `get-okay`, did you mean `get-ok`? (there are: get, get-ok)"
+        );
         assert_eq!(plain("r#return"), plain("Return"));
     }
 }

@@ -4,6 +4,7 @@
 
 pub(crate) mod bundled;
 pub(crate) mod check;
+pub(crate) mod choice;
 mod deviations;
 mod diff;
 mod emitted;
@@ -15,6 +16,8 @@ mod round_trip;
 pub(crate) mod surface;
 
 use anyhow::Result;
+
+pub(crate) use emitted::nearest;
 
 /// List, check and compare protocol specifications, and show what the macro emits for them.
 #[derive(Debug, clap::Args)]
@@ -57,9 +60,9 @@ enum Command {
     Expand {
         /// CLASS or CLASS.METHOD, such as basic.publish; everything if left out
         item: Option<String>,
-        /// A name of `spec list` or the path of an XML file
-        #[arg(long, default_value = "rabbitmq", value_name = "NAME|PATH")]
-        spec: String,
+        /// A name of `spec list` or the path of an XML file [default: AMQP_SPEC if set, else rabbitmq]
+        #[arg(long, value_name = "NAME|PATH")]
+        spec: Option<String>,
     },
 }
 
@@ -69,7 +72,10 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::Check => check::run(),
         Command::Diff { a, b } => run_diff(&a, &b),
         Command::Surface { check: _, bless } => surface::run(bless),
-        Command::Expand { item, spec } => expand::run(item.as_deref(), &spec),
+        Command::Expand { item, spec } => {
+            let spec = choice::chosen(spec)?;
+            expand::run(item.as_deref(), spec.as_deref().unwrap_or("rabbitmq"))
+        }
     }
 }
 

@@ -19,6 +19,8 @@ pub(crate) struct Outcome {
     name: String,
     tally: Tally,
     time: Duration,
+    /// What was left out, and why.
+    skips: Vec<String>,
 }
 
 /// Runs `cargo` (a `cargo test` with its options) with the test programs' `filter`.
@@ -71,7 +73,7 @@ fn watch(
         tally.counts.failed += 1;
         tally.failures.push(how);
     }
-    Ok(Outcome { name: name.to_owned(), tally, time: started.elapsed() })
+    Ok(Outcome { name: name.to_owned(), tally, time: started.elapsed(), skips: Vec::new() })
 }
 
 fn check_silence(spoke: &Mutex<Instant>, longest: Duration) -> Result<()> {
@@ -106,6 +108,16 @@ impl Outcome {
 
     pub(crate) fn failures(&self) -> &[String] {
         &self.tally.failures
+    }
+
+    pub(crate) fn skips(&self) -> &[String] {
+        &self.skips
+    }
+
+    /// Counts what was left out as one more test skipped.
+    pub(crate) fn skip(&mut self, what: String) {
+        self.tally.counts.skipped += 1;
+        self.skips.push(what);
     }
 
     pub(crate) fn time(&self) -> Duration {

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 
 use self::program::Program;
+use crate::spec::choice;
 
 /// Check the codec against a folder of byte-exact vectors.
 #[derive(Debug, clap::Args)]
@@ -24,6 +25,7 @@ Examples:
   cargo xtask vectors --spec my.xml path/to/vectors")]
 pub(crate) struct Args {
     /// Compile this spec and check all files against it, instead of the one each file names
+    /// [default: AMQP_SPEC if set]
     #[arg(long, value_name = "NAME|PATH")]
     spec: Option<String>,
     /// The folder with the JSON files
@@ -35,8 +37,8 @@ pub(crate) fn run(args: Args) -> Result<()> {
     if files.is_empty() {
         bail!("no .json file in {}: nothing was checked", args.dir.display());
     }
-    let specs = match &args.spec {
-        Some(spec) => resolve::one(spec)?,
+    let specs = match choice::chosen(args.spec)? {
+        Some(spec) => resolve::one(&spec)?,
         None => resolve::named_by(&files, &args.dir)?,
     };
     let program = Program::build(specs)?;

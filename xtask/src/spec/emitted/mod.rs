@@ -1,7 +1,7 @@
 //! The macro's own pipeline as modules of xtask, to show what it emits without a compiler.
 //!
 //! Included by path, because a procedural macro's crate exports nothing else. Only `spec expand`
-//! and `spec surface` call it; the independent reader of the XML is [`model`](super::model).
+//! and `spec surface` call it, and suggestions take its measure of nearness; the independent reader of the XML is [`model`](super::model).
 #![allow(dead_code, unused_imports, reason = "the macro uses what these commands do not")]
 #![allow(unreachable_pub, missing_debug_implementations)]
 
@@ -19,6 +19,8 @@ mod surface;
 mod xml;
 
 use std::path::Path;
+
+pub(crate) use diagnostics::nearest;
 
 use anyhow::{Context as _, Result, bail};
 
