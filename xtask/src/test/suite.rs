@@ -162,6 +162,16 @@ mod tests {
     }
 
     #[test]
+    fn what_was_left_out_is_told_in_the_summary() {
+        let mut outcome = run_shell("echo 'test result: ok. 2 passed; 0 failed; 0 ignored'");
+        outcome.skip("official: not installed".to_owned());
+        assert!(outcome.is_success());
+        let summary = super::super::summary(&[outcome]);
+        assert!(summary.starts_with("skipped under shell: official: not installed\n"), "{summary}");
+        assert!(summary.ends_with("2 passed, 0 failed, 1 skipped"), "{summary}");
+    }
+
+    #[test]
     fn suite_that_falls_silent_is_ended_and_names_what_ran() {
         let interrupt = Interrupt::install().unwrap();
         let script = "echo 'test stuck has been running for over 60 seconds'; sleep 60";
