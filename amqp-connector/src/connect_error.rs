@@ -116,6 +116,11 @@ pub enum ConnectError {
         /// What was being done.
         step: Step,
     },
+    /// The server offers frames that are smaller than the specification's least.
+    FrameMax {
+        /// What it offers, in octets.
+        offered: u32,
+    },
     /// The server wants us to connect elsewhere (AMQP 0-8 and 0-9).
     Redirected {
         /// The host it names.
@@ -203,6 +208,11 @@ impl fmt::Display for ConnectError {
             Self::EndOfStream { step } => {
                 write!(f, "{step}: the server ended the transport without a word")
             }
+            Self::FrameMax { offered } => write!(
+                f,
+                "the server offers frames of at most {offered} octets; {} is the least",
+                protocol::FRAMING.min_size
+            ),
             Self::Redirected { host } => write!(f, "the server redirects to {host:?}"),
             Self::Invalid(error) => error.fmt(f),
             Self::InvalidName(error) => error.fmt(f),
@@ -214,6 +224,11 @@ impl fmt::Display for ConnectError {
 fn offered_version(f: &mut fmt::Formatter<'_>, offered: &[u8; 8]) -> fmt::Result {
     write!(f, "this build speaks AMQP specification {:?}, the server ", protocol::NAME)?;
     let [.., a, b, c, d] = *offered;
+    if *offered == protocol::PROTOCOL_HEADER {
+        return f.write_str("refuses the greeting of it, though it answers with the same one");
+    }
+    let speaks_0_9_1 =
+        BUNDLED.iter().any(|spec| spec.name == protocol::NAME && spec.version.revision.is_some());
     let names: Vec<&str> = BUNDLED
         .iter()
         .filter(|spec| spec.protocol_header == *offered)
@@ -221,6 +236,12 @@ fn offered_version(f: &mut fmt::Formatter<'_>, offered: &[u8; 8]) -> fmt::Result
         .collect();
     match names.as_slice() {
         // The marker of AMQP 1.0's security layer, or AMQP 1.0 itself.
+        [] if (b, c, d) == (1, 0, 0) && speaks_0_9_1 => {
+            write!(
+                f,
+                "offers AMQP 1.0 ({a} {b} {c} {d}) alone, which no bundled specification is for"
+            )
+        }
         [] if (b, c, d) == (1, 0, 0) => {
             write!(f, "offers AMQP 1.0 ({a} {b} {c} {d}); RabbitMQ 4 answers so, and speaks ")?;
             f.write_str("0-9-1 too: recompile with AMQP_SPEC=rabbitmq")

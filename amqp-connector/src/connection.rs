@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use amqp_types::FieldTable;
 use amqp_types::Reply;
-use amqp_types::protocol::{ReplyCode, channel};
+use amqp_types::protocol::{Method, ReplyCode, channel};
 use tokio::time::Instant;
 
 use crate::channel::Channel;
 use crate::error::{CloseReason, Result};
 use crate::handle::{ChannelHandle, ConnectionHandle};
 use crate::options::Tuning;
-use crate::session::{CallId, CallOptions, ChannelKey, Line};
+use crate::session::{CONTROL, CallId, CallOptions, ChannelKey, Line, after};
 use crate::shared::{Shared, Ticket};
 
 /// An open connection. Clones are handles of the same connection.
@@ -74,6 +74,37 @@ impl Connection {
         }
     }
 
+    /// Gives the broker a new secret in place of the one that the connection was opened with, such as a
+    /// token that is about to expire (`connection.update-secret`).
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` where the specification has no such method, `Invalid` for a reason over 255 octets,
+    /// `Timeout`, or the reason why the connection is closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, the broker may or may not take the new secret.
+    #[track_caller]
+    pub fn update_secret(
+        &self,
+        new_secret: &str,
+        reason: &str,
+    ) -> impl Future<Output = Result<()>> + Send + use<> {
+        let call = update_secret(new_secret, reason);
+        let (place, handle) = (Location::caller(), self.handle.clone());
+        async move {
+            let (request, accepts) = call?;
+            let timeout = handle.shared().options.call_timeout;
+            let options = CallOptions { accepts, place, timeout, now: Instant::now() };
+            let call = handle.shared().with(|session| session.call(CONTROL, &request, &options))?;
+            let _abandoned = Abandon { handle: &handle, call };
+            poll_fn(|cx| handle.shared().with(|session| session.poll_call(call, cx.waker())))
+                .await?;
+            Ok(())
+        }
+    }
+
     /// What both sides agreed on: highest channel number, largest frame, heartbeat.
     #[must_use]
     pub fn tuning(&self) -> Tuning {
@@ -122,7 +153,7 @@ impl Connection {
     ///
     /// As [`Connection::close`].
     pub async fn close_within(&self, timeout: Duration) -> Arc<CloseReason> {
-        let deadline = Instant::now() + timeout;
+        let deadline = after(Instant::now(), timeout);
         let shared = self.handle.shared();
         shared.with(|session| session.close(ReplyCode::REPLY_SUCCESS, "", Some(deadline)));
         let mut ticket = Ticket::new(shared, Line::Finished);
@@ -154,6 +185,36 @@ impl Connection {
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection").field("tuning", &self.tuning()).finish_non_exhaustive()
+    }
+}
+
+/// Tells the answer to a request by class and method.
+type Accepts = fn(u16, u16) -> bool;
+
+/// The request, and what answers it.
+fn update_secret(new_secret: &str, reason: &str) -> Result<(Method, Accepts)> {
+    amqp_types::if_spec! { connection.update_secret => {
+        let request = amqp_types::protocol::connection::UpdateSecret {
+            new_secret: bytes::Bytes::copy_from_slice(new_secret.as_bytes()),
+            reason: reason.try_into()?,
+        };
+        let accepts = <amqp_types::protocol::connection::UpdateSecretOk as Reply>::accepts;
+        Ok((amqp_types::Method::into_any(request), accepts))
+    } else {
+        let _ = (new_secret, reason);
+        Err(crate::error::Error::unsupported("connection.update-secret"))
+    } }
+}
+
+/// A call on the connection itself, given up when its future is dropped.
+struct Abandon<'a> {
+    handle: &'a ConnectionHandle,
+    call: CallId,
+}
+
+impl Drop for Abandon<'_> {
+    fn drop(&mut self) {
+        self.handle.shared().with(|session| session.abandon_call(self.call));
     }
 }
 

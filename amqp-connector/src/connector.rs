@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amqp_types::protocol::{self, connection};
-use amqp_types::{FieldTable, FieldValue, ShortStr};
+use amqp_types::{FieldTable, FieldValue, InvalidShortStr, ShortStr};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -20,7 +20,7 @@ use crate::driver::Driver;
 use crate::handshake::{Handshake, Login};
 use crate::options::Options;
 use crate::sasl::Mechanism;
-use crate::session::Session;
+use crate::session::{Session, after};
 use crate::shared::Shared;
 use crate::uri::Uri;
 
@@ -46,6 +46,8 @@ pub struct Connector {
     mechanisms: Vec<Mechanism>,
     locale: String,
     client_properties: FieldTable,
+    /// A name that cannot be sent, reported when it would be.
+    invalid: Option<InvalidShortStr>,
 }
 
 impl Default for Connector {
@@ -58,6 +60,7 @@ impl Default for Connector {
             mechanisms: vec![Mechanism::Plain, Mechanism::AmqPlain],
             locale: "en_US".to_owned(),
             client_properties: client_properties(),
+            invalid: None,
         }
     }
 }
@@ -116,16 +119,27 @@ impl Connector {
         self.client_property("connection_name", name)
     }
 
-    /// One of the properties that the broker is told about this client. A name over 255 octets is left out.
+    /// One of the properties that the broker is told about this client. A name over 255 octets is refused
+    /// when connecting.
     pub fn client_property(mut self, name: &str, value: FieldValue) -> Self {
-        if let Ok(name) = ShortStr::try_from(name) {
-            self.client_properties.set(name, value);
-        }
+        let name = crate::name::short_str(name, &mut self.invalid);
+        self.client_properties.set(name, value);
         self
     }
 
-    /// A connector by URI, and the user and password that the URI names (or `guest`).
-    pub(crate) fn from_uri(uri: &str) -> Result<(Self, String, String), ConnectError> {
+    /// The locale of the server's texts, as it is offered by the server. Default `en_US`.
+    pub fn locale(mut self, locale: impl Into<String>) -> Self {
+        self.locale = locale.into();
+        self
+    }
+
+    /// A connector by URI (see [`Connection::open`]), and the user and password that the URI names or
+    /// `guest`, for [`Greeted::authenticate`].
+    ///
+    /// # Errors
+    ///
+    /// If the URI is malformed or has an unknown key.
+    pub fn from_uri(uri: &str) -> Result<(Self, String, String), ConnectError> {
         let uri = Uri::parse(uri)?;
         let defaults = Self::default();
         let mut options = defaults.options.clone();
@@ -140,6 +154,7 @@ impl Connector {
             mechanisms: mechanisms(&uri.mechanisms, defaults.mechanisms)?,
             locale: uri.locale.unwrap_or(defaults.locale),
             client_properties: defaults.client_properties,
+            invalid: None,
             options,
         };
         if let Some(name) = uri.name {
@@ -161,7 +176,7 @@ impl Connector {
     ///
     /// Dropped before it resolves, it closes the socket.
     pub async fn connect(&self) -> Result<Greeted<TcpStream>, ConnectError> {
-        let deadline = Instant::now() + self.options.connect_timeout;
+        let deadline = after(Instant::now(), self.options.connect_timeout);
         let address = format!("{}:{}", self.host, self.port);
         let dial = TcpStream::connect((self.host.as_str(), self.port));
         let stream = within(deadline, Step::Transport, async {
@@ -186,7 +201,7 @@ impl Connector {
     where
         T: AsyncRead + AsyncWrite + Unpin,
     {
-        let deadline = Instant::now() + self.options.connect_timeout;
+        let deadline = after(Instant::now(), self.options.connect_timeout);
         self.greet(io, "the given transport".to_owned(), deadline).await
     }
 
@@ -263,7 +278,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Greeted<T> {
         password: &str,
     ) -> Result<(Connection, Driver<T>), ConnectError> {
         let options = self.connector.options.clone();
-        let deadline = Instant::now() + options.connect_timeout;
+        let deadline = after(Instant::now(), options.connect_timeout);
         let login = self.login(user, password)?;
         let offer = within(deadline, Step::Authentication, self.handshake.log_in(login)).await?;
         let open = self.handshake.open(&options, &offer, &self.connector.virtual_host);
@@ -288,6 +303,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Greeted<T> {
                 wanted: names.join(" "),
             });
         };
+        if let Some(invalid) = self.connector.invalid {
+            return Err(invalid.into());
+        }
         Ok(Login {
             client_properties: self.connector.client_properties.clone(),
             mechanism: mechanism.name(),

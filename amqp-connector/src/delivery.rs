@@ -118,6 +118,21 @@ impl Delivery {
 }
 
 impl Acker {
+    /// As [`Delivery::delivery_tag`].
+    #[must_use]
+    pub fn delivery_tag(&self) -> u64 {
+        self.delivery_tag
+    }
+
+    /// As [`Delivery::ack_multiple`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Delivery::ack`].
+    pub fn ack_multiple(self) -> Result<()> {
+        self.settle(Settle::Ack { multiple: true })
+    }
+
     /// As [`Delivery::ack`].
     ///
     /// # Errors

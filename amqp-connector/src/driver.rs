@@ -51,6 +51,9 @@ pub struct Driver<T> {
     offset: usize,
     /// Octets written, and chunks emptied, since the session was told last.
     written: usize,
+    /// The transport has flushed all that was written, and the session is to be told so.
+    flushed: bool,
+    report: bool,
     spent: Vec<BytesMut>,
     sleep: Option<Pin<Box<Sleep>>>,
     /// What the session said last.
@@ -83,6 +86,7 @@ enum Read {
 /// What the session told under the lock.
 struct View {
     closed: bool,
+    aborted: bool,
     wants_read: bool,
     timeout: Option<Instant>,
 }
@@ -96,6 +100,8 @@ impl<T> Driver<T> {
             queue: VecDeque::new(),
             offset: 0,
             written: 0,
+            flushed: true,
+            report: false,
             spent: Vec::new(),
             sleep: None,
             wants_read: true,
@@ -150,7 +156,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
     /// One lock: in goes what was read and the time, out comes what is to be written.
     fn exchange(&mut self, cx: &mut Context<'_>, read: &mut Read, now: Instant) -> View {
         let received = std::mem::take(&mut self.received);
-        let Self { shared, batch, queue, written, spent, state, .. } = self;
+        let Self { shared, batch, queue, written, flushed, report, spent, state, .. } = self;
         shared.with(|session| {
             if received || !batch.is_empty() {
                 session.handle_received(now);
@@ -161,17 +167,20 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             handle_end(session, read, state);
             session.handle_timeout(now);
             session.ensure_close_deadline(now);
-            let drained = queue.is_empty();
+            *report = false;
+            let drained = queue.is_empty() && *flushed;
             session.handle_written(std::mem::take(written), drained, now);
             for chunk in spent.drain(..) {
                 session.recycle(chunk);
             }
-            if drained && !matches!(state, DriverState::WriteFailed(_)) {
+            if queue.is_empty() && !matches!(state, DriverState::WriteFailed(_)) {
                 session.take_output(queue);
+                *flushed &= queue.is_empty();
             }
             session.set_driver(cx.waker());
             View {
                 closed: session.is_closed(),
+                aborted: session.is_aborted(),
                 wants_read: session.wants_read(),
                 timeout: session.poll_timeout(),
             }
@@ -203,7 +212,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
                 Poll::Pending => return Poll::Pending,
             }
         }
-        Pin::new(self.framed.get_mut()).poll_flush(cx)
+        let flushed = Pin::new(self.framed.get_mut()).poll_flush(cx);
+        if let Poll::Ready(Ok(())) = flushed {
+            self.report |= !self.flushed;
+            self.flushed = true;
+        }
+        flushed
     }
 
     /// Arms the timer for `timeout`. True if that is past already.
@@ -236,6 +250,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         };
         let view = self.exchange(cx, &mut read, Instant::now());
         self.wants_read = view.wants_read;
+        if view.aborted {
+            self.state = DriverState::Done;
+            return Poll::Ready(true);
+        }
         if view.closed && !finishing {
             self.state = match self.state {
                 // There is nothing to write to any more.
@@ -256,7 +274,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
                 self.state = DriverState::WriteFailed(Some(error));
                 return Poll::Ready(true);
             }
-            Poll::Ready(Ok(())) if self.written > 0 => return Poll::Ready(true),
+            Poll::Ready(Ok(())) if self.written > 0 || self.report => return Poll::Ready(true),
             Poll::Ready(Ok(())) | Poll::Pending => {}
         }
         let resumed = matches!(read, Read::Paused) && view.wants_read;
@@ -273,7 +291,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Err(_)) => Poll::Ready(()),
             // The session may hold more than one turn.
-            Poll::Ready(Ok(())) if self.written > 0 => return Poll::Ready(true),
+            Poll::Ready(Ok(())) if self.written > 0 || self.report => return Poll::Ready(true),
             Poll::Ready(Ok(())) => Pin::new(self.framed.get_mut()).poll_shutdown(cx).map(|_| ()),
         };
         if done.is_ready() || self.poll_timer(cx, deadline) {

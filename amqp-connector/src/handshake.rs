@@ -103,6 +103,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Handshake<T> {
         virtual_host: &str,
     ) -> Result<Tuning, ConnectError> {
         let step = Step::OpenVirtualHost;
+        if offer.frame_max != 0 && offer.frame_max < FRAMING.min_size {
+            return Err(ConnectError::FrameMax { offered: offer.frame_max });
+        }
         let (tuning, tune_ok) = Tuning::negotiate(options, offer);
         self.framed.codec_mut().set_frame_max(tuning.frame_max);
         self.send(step, &tune_ok.into_any()).await?;

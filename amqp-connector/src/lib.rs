@@ -12,7 +12,9 @@
 //!   that a handle's owner does can stall it.
 //! - [`Channel::basic_publish`] gives a [`Confirmation`], which resolves to the message's [`Outcome`] in
 //!   every case. [`Channel::basic_consume`] gives a [`Consumer`], a stream that ends with a reason.
-//! - Every method of the compiled specification can be sent by [`Channel::call`] and [`Channel::send`].
+//! - Every method of the compiled specification that belongs to a channel can be sent by
+//!   [`Channel::call`], [`Channel::send`] and [`Channel::send_content`]; opening, tuning and closing are the
+//!   handles' own.
 //!
 //! ```no_run
 //! use amqp_connector::{BasicConsume, BasicPublish, Connection, Prefetch, QueueDeclare};
@@ -30,6 +32,11 @@
 //! connection.close().await;
 //! # Ok(()) }
 //! ```
+//!
+//! # Panics
+//!
+//! Connections need a tokio runtime with I/O and time enabled (`enable_all`); connecting panics without.
+//! Dropping handles needs no runtime.
 //!
 //! # Cancel safety
 //!

@@ -40,6 +40,9 @@ pub struct Options {
     /// Publishes that may be unconfirmed, or confirmed but unawaited, on one channel before publishers
     /// wait. Default 65536.
     pub unconfirmed_max: usize,
+    /// Octets of unconfirmed mandatory messages that one channel keeps, to know them by if they come back,
+    /// before publishers wait. Default 64 MiB.
+    pub retained_budget: usize,
 }
 
 impl Default for Options {
@@ -55,6 +58,7 @@ impl Default for Options {
             consumer_budget: 64 << 20,
             body_max: 128 << 20,
             unconfirmed_max: 65_536,
+            retained_budget: 64 << 20,
         }
     }
 }

@@ -126,7 +126,7 @@ impl Publish {
         self.message = None;
         let state = match accepted.tag {
             Some(tag) => State::Pending { channel: self.channel.clone(), tag },
-            None => State::Accepted,
+            None => State::Done(Outcome::Accepted),
         };
         Poll::Ready(Ok(Confirmation { state }))
     }
@@ -179,9 +179,12 @@ pub struct Confirmation {
 }
 
 enum State {
-    Accepted,
-    Pending { channel: Arc<ChannelHandle>, tag: u64 },
-    Done,
+    Pending {
+        channel: Arc<ChannelHandle>,
+        tag: u64,
+    },
+    /// Kept for a second look.
+    Done(Outcome),
 }
 
 impl Confirmation {
@@ -191,7 +194,7 @@ impl Confirmation {
     pub fn delivery_tag(&self) -> Option<u64> {
         match &self.state {
             State::Pending { tag, .. } => Some(*tag),
-            State::Accepted | State::Done => None,
+            State::Done(_) => None,
         }
     }
 }
@@ -201,17 +204,20 @@ impl Future for Confirmation {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
         let coop = ready!(tokio::task::coop::poll_proceed(cx));
-        let State::Pending { channel, tag } = &self.state else {
-            coop.made_progress();
-            self.state = State::Done;
-            return Poll::Ready(Outcome::Accepted);
+        let (channel, tag) = match &self.state {
+            State::Pending { channel, tag } => (channel, tag),
+            State::Done(outcome) => {
+                coop.made_progress();
+                return Poll::Ready(outcome.clone());
+            }
         };
         let (key, tag) = (channel.key(), *tag);
         let outcome =
             ready!(channel.shared().with(|session| session.poll_confirm(key, tag, cx.waker())));
         coop.made_progress();
-        self.state = State::Done;
-        Poll::Ready(outcome.unwrap_or(Outcome::Accepted))
+        let outcome = outcome.unwrap_or(Outcome::Accepted);
+        self.state = State::Done(outcome.clone());
+        Poll::Ready(outcome)
     }
 }
 

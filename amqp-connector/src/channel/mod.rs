@@ -233,11 +233,10 @@ impl Channel {
     pub async fn closed(&self) -> Arc<CloseReason> {
         let (key, shared) = (self.handle.key(), self.handle.shared());
         let mut ticket = Ticket::new(shared, Line::ChannelClosed(key));
-        poll_fn(|cx| {
-            ticket.poll(|session, held| session.poll_channel_closed(key, held, cx.waker()))
-        })
-        .await;
-        if let Some(reason) = shared.with(|session| session.channel_close_reason(key)) {
+        let ended = poll_fn(|cx| {
+            ticket.poll(|session, held| session.poll_channel_ended(key, held, cx.waker()))
+        });
+        if let Some(reason) = ended.await {
             return reason;
         }
         let mut ticket = Ticket::new(shared, Line::Closed);

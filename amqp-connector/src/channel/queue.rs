@@ -1,4 +1,4 @@
-//! Class `queue`: declare, bind, unbind, purge, delete, in terms that every specification has.
+//! Class `queue`: declare, bind, purge, delete, in terms that every specification has.
 
 use amqp_types::protocol::queue;
 use amqp_types::{FieldTable, InvalidShortStr, ShortStr};

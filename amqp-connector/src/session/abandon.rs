@@ -12,6 +12,7 @@ use super::Session;
 use super::call::{CONTROL, CallId};
 use super::calls::{CallReply, CallSlot, Undo};
 use super::channel::ChannelKey;
+use super::timers::after;
 use crate::error::{CloseReason, Error, Initiator, Scope};
 
 impl Session {
@@ -53,7 +54,7 @@ impl Session {
         }
         call.abandoned = true;
         call.deadline = None;
-        self.deadlines.insert((now + timeout, id), key);
+        self.deadlines.insert((after(now, timeout), id), key);
         if let Some(CallSlot::Waiting(waker)) = self.slots.remove(&id) {
             self.effects.wake(waker);
             self.slots.insert(id, CallSlot::Done(Err(Error::timeout(name)), Undo::Nothing));

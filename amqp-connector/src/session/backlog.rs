@@ -2,14 +2,14 @@
 //!
 //! Kept in batches, each of which the consumer takes as a whole under one lock. A consumer that nothing
 //! bounds but its budget (no-ack, or unlimited prefetch) is helped to keep up: reading from the socket pauses
-//! while its backlog is long and it makes progress. One that makes none is hardly waited for, so that it does
-//! not delay the others of its connection.
+//! for a moment each time its backlog has grown by a step. For one that makes no progress the moment is
+//! short, so that it hardly delays the others of its connection.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use amqp_types::Body;
 use amqp_types::protocol::basic;
+use amqp_types::{Body, FieldTable, FieldValue};
 
 /// Deliveries of one batch.
 const BATCH: usize = 128;
@@ -32,8 +32,24 @@ impl Queued {
     /// What the delivery costs in memory, in octets: its own size counts, or a flood of empty messages
     /// would be free.
     fn cost(&self) -> usize {
-        size_of::<Self>() + self.body.len()
+        let headers = self.properties.headers.as_ref().map_or(0, table_cost);
+        size_of::<Self>() + self.body.len() + headers
     }
+}
+
+/// What a table costs in memory, about.
+fn table_cost(table: &FieldTable) -> usize {
+    table.iter().map(|(key, value)| key.len() + value_cost(value)).sum()
+}
+
+fn value_cost(value: &FieldValue) -> usize {
+    let more = match value {
+        FieldValue::LongString(octets) | FieldValue::ByteArray(octets) => octets.len(),
+        FieldValue::Table(table) => table_cost(table),
+        FieldValue::Array(array) => array.iter().map(value_cost).sum(),
+        _ => 0,
+    };
+    size_of::<FieldValue>() + more
 }
 
 #[derive(Default)]
@@ -110,20 +126,19 @@ impl Backlog {
         self.octets = self.octets.saturating_sub(taken.octets);
         self.spare = std::mem::replace(batch, taken.deliveries);
         self.progressed = true;
-        if self.octets > PRESSURE / 2 {
-            return false;
-        }
-        self.pause_at = PRESSURE;
-        std::mem::take(&mut self.pausing)
+        self.pause_at = self.pause_at.min(self.octets.saturating_add(PRESSURE));
+        self.octets <= PRESSURE / 2 && std::mem::take(&mut self.pausing)
     }
 
-    /// A pause has run out; gives the next one if the consumer makes progress.
-    pub(crate) fn next_pause(&mut self) -> Option<Duration> {
-        if self.pausing && std::mem::take(&mut self.progressed) {
-            return Some(PAUSE);
-        }
+    /// A pause has run out.
+    pub(crate) fn end_pause(&mut self) {
         self.pausing = false;
-        None
+    }
+
+    /// Reading does not pause for this consumer any more.
+    pub(crate) fn unpace(&mut self) {
+        self.paced = false;
+        self.pausing = false;
     }
 
     pub(crate) fn is_pausing(&self) -> bool {
@@ -185,7 +200,7 @@ mod tests {
         let mut backlog = Backlog::new();
         backlog.paced = true;
         assert_eq!(backlog.push(delivery(1, PRESSURE)), Some(PAUSE));
-        assert_eq!(backlog.next_pause(), None);
+        backlog.end_pause();
         assert_eq!(backlog.push(delivery(2, PRESSURE)), Some(SHORT_PAUSE));
         assert!(backlog.is_pausing());
         let mut batch = VecDeque::new();

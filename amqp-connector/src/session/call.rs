@@ -16,10 +16,14 @@ use super::calls::{
 };
 use super::channel::{ChannelKey, ChannelPhase};
 use super::consumer::{ConsumerState, Phase};
+use super::timers::after;
 use crate::error::{Error, Result};
 
 /// The key of channel 0, which carries the connection's own calls.
 pub(crate) const CONTROL: ChannelKey = ChannelKey { id: 0, epoch: 0 };
+
+/// Answers that may wait for a peer to read them.
+const ANSWERS_MAX: u32 = 65_536;
 
 /// A call that was sent. Its owner polls it to the end or abandons it.
 #[derive(Clone, Copy, Debug)]
@@ -72,7 +76,7 @@ impl Session {
         let id = self.fresh_id();
         let consumer = self.note_request(key, request);
         // While the broker blocks us, no time passes for calls.
-        let deadline = self.blocked.unwrap_or(options.now) + options.timeout;
+        let deadline = after(self.blocked.unwrap_or(options.now), options.timeout);
         self.deadlines.insert((deadline, id), key);
         let call = PendingCall {
             id,
@@ -114,10 +118,20 @@ impl Session {
             return Err(Error::invalid("a consumer without a reply needs a tag of its own"));
         }
         self.send_method(key.id, method)?;
-        if let Some(id) = self.note_request(key, method)
-            && let Some(consumer) = self.channels.get(key).and_then(|channel| channel.consumer(id))
-        {
-            consumer.phase = Phase::Active;
+        let noted = self.note_request(key, method);
+        match (method, noted) {
+            (Method::Basic(basic::Method::Consume(_)), Some(id)) => {
+                if let Some(consumer) = self.channels.get(key).and_then(|it| it.consumer(id)) {
+                    consumer.phase = Phase::Active;
+                }
+            }
+            (Method::Basic(basic::Method::Cancel(_)), Some(id)) => {
+                self.consumer_cancelled(key, id);
+            }
+            (Method::Basic(basic::Method::Ack(ack)), _) if ack.multiple => {
+                self.note_settled(key, ack.delivery_tag);
+            }
+            _ => {}
         }
         Ok(())
     }
@@ -133,7 +147,7 @@ impl Session {
             accepts: R::accepts,
             consumer_tag: consumer_tag(request),
             undo: Undo::Nothing,
-            consumer: None,
+            consumer: self.note_cancel(key, request),
             place: Location::caller(),
             deadline: None,
             abandoned: true,
@@ -141,6 +155,25 @@ impl Session {
         if let Some(channel) = self.channels.get(key) {
             channel.calls.push_back(call);
         }
+    }
+
+    /// The consumer that a cancel is meant for: another may have its tag by the time of the answer.
+    fn note_cancel(&mut self, key: ChannelKey, request: &Method) -> Option<u64> {
+        match request {
+            Method::Basic(basic::Method::Cancel(_)) => self.note_request(key, request),
+            _ => None,
+        }
+    }
+
+    /// An answer that the peer asked for. One that asks and asks without reading ends the connection.
+    pub(super) fn send_answer(&mut self, key: ChannelKey, answer: &Method) -> Result<()> {
+        self.answers += 1;
+        if self.answers > ANSWERS_MAX {
+            let text = "the peer wants answers and does not read them".to_owned();
+            self.violation(ReplyCode::RESOURCE_ERROR, text, Some(full_name(answer)));
+            return Ok(());
+        }
+        self.send_method(key.id, answer)
     }
 
     /// What changes by a request being sent. A consumer exists from then on, so that no delivery can come
@@ -160,6 +193,10 @@ impl Session {
                 consumer.backlog.paced = consume.no_ack || channel.prefetch == 0;
                 channel.consumers.push(consumer);
                 Some(id)
+            }
+            Method::Basic(basic::Method::Cancel(cancel)) => {
+                let channel = self.channels.get(key)?;
+                channel.consumer_to_cancel(cancel.consumer_tag.as_bytes())
             }
             method => {
                 self.note_select(key, method);
@@ -230,6 +267,9 @@ impl Session {
         self.forget_deadline(&call);
         let consumer = self.settle_consumer(key, &call, &method);
         self.note_reply(key, &method);
+        if let (Method::Basic(basic::Method::CancelOk(_)), Some(id)) = (&method, call.consumer) {
+            self.consumer_cancelled(key, id);
+        }
         let reply = CallReply { method, content, consumer };
         if call.abandoned {
             self.undo(key, call.undo, reply);
@@ -251,17 +291,13 @@ impl Session {
         }
     }
 
-    /// State that changes with a reply, whoever asked: an open channel, a cancelled consumer.
+    /// State that changes with a reply, whoever asked: an open channel.
     fn note_reply(&mut self, key: ChannelKey, method: &Method) {
         let Some(channel) = self.channels.get(key) else { return };
         if matches!(method, Method::Channel(protocol::channel::Method::OpenOk(_)))
             && matches!(channel.phase, ChannelPhase::Opening)
         {
             channel.phase = ChannelPhase::Open;
-        }
-        if let Method::Basic(basic::Method::CancelOk(ok)) = method {
-            let tag = ok.consumer_tag.clone();
-            self.consumer_cancelled(key, &tag);
         }
     }
 

@@ -84,7 +84,8 @@ pub(crate) fn consumer_tag(request: &Method) -> Option<ShortStr> {
 
 /// Takes the call that `method` answers out of its line. Replies come in the order of the calls, but for
 /// those about consumers: a broker may leave these to the queue, and answer later calls meanwhile (RabbitMQ
-/// does). They are told apart by the consumer's tag; one with a tag that nobody asked for is the oldest's.
+/// does). They are told apart by the consumer's tag; one with a tag that nobody asked for goes to the oldest that left the
+/// choice to the server.
 pub(crate) fn take_answered(
     line: &mut VecDeque<PendingCall>,
     method: &Method,
@@ -99,6 +100,11 @@ pub(crate) fn take_answered(
     let position = answered
         .and_then(|tag| {
             line.iter().position(|call| accepts(call) && call.consumer_tag.as_ref() == Some(tag))
+        })
+        .or_else(|| {
+            let unnamed =
+                |call: &PendingCall| call.consumer_tag.as_ref().is_none_or(ShortStr::is_empty);
+            line.iter().position(|call| accepts(call) && unnamed(call))
         })
         .or_else(|| line.iter().position(accepts))?;
     let in_order = line.iter().take(position).all(|call| call.consumer_tag.is_some());

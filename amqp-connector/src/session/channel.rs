@@ -51,6 +51,8 @@ pub(crate) struct ChannelState {
     pub(crate) consumers: Vec<ConsumerState>,
     /// The prefetch that the next consumer gets, as sent last; zero is unlimited.
     pub(crate) prefetch: u16,
+    /// Deliveries up to this tag are settled by a multiple ack or nack.
+    pub(crate) settled_to: u64,
     pub(crate) confirms: Option<Confirms>,
     /// False while the peer has paused this channel by `channel.flow`.
     pub(crate) flow: bool,
@@ -60,6 +62,8 @@ pub(crate) struct ChannelState {
     /// The driver's last turn that took something of `large`.
     pub(crate) large_round: u64,
     pub(crate) returns: VecDeque<Returned>,
+    /// Octets of their bodies.
+    pub(crate) returns_octets: usize,
     pub(crate) return_waiters: WaitList,
     pub(crate) close_waiters: WaitList,
 }
@@ -74,12 +78,14 @@ impl ChannelState {
             calls: VecDeque::new(),
             consumers: Vec::new(),
             prefetch: 0,
+            settled_to: 0,
             confirms: None,
             flow: true,
             gate: WaitList::default(),
             large: VecDeque::new(),
             large_round: 0,
             returns: VecDeque::new(),
+            returns_octets: 0,
             return_waiters: WaitList::default(),
             close_waiters: WaitList::default(),
         }
@@ -100,12 +106,24 @@ impl ChannelState {
         self.consumers.iter_mut().find(|consumer| consumer.id == id)
     }
 
-    /// The consumer that the peer knows by `tag` now, also one that is being cancelled.
+    /// The consumer that the peer knows by `tag` now: the active one, or one that is being cancelled while
+    /// the next of its tag is not confirmed.
     pub(crate) fn consumer_by_tag(&mut self, tag: &[u8]) -> Option<&mut ConsumerState> {
-        let position = self.consumers.iter().position(|consumer| {
-            consumer.phase != Phase::Cancelled && consumer.tag.as_bytes() == tag
-        })?;
+        let is = |consumer: &ConsumerState, phase| {
+            consumer.phase == phase && consumer.tag.as_bytes() == tag
+        };
+        let position = [Phase::Active, Phase::Cancelling, Phase::Requested]
+            .into_iter()
+            .find_map(|phase| self.consumers.iter().position(|consumer| is(consumer, phase)))?;
         self.consumers.get_mut(position)
+    }
+
+    /// The consumer that a cancel of `tag` is meant for: the youngest that the peer may still know.
+    pub(crate) fn consumer_to_cancel(&self, tag: &[u8]) -> Option<u64> {
+        let known = |consumer: &&ConsumerState| {
+            consumer.phase != Phase::Cancelled && consumer.tag.as_bytes() == tag
+        };
+        self.consumers.iter().rev().find(known).map(|consumer| consumer.id)
     }
 }
 

@@ -12,6 +12,7 @@ use amqp_types::{Method as _, ShortStr};
 use tokio::time::Instant;
 
 use super::channel::{ChannelKey, ChannelPhase};
+use super::timers::after;
 use super::{Garbage, Phase, Session};
 use crate::error::{CloseReason, Error, Initiator, Result, Scope};
 use crate::outcome::ConsumerEnd;
@@ -51,6 +52,26 @@ impl Session {
         // Text and numbers of our own always fit a frame.
         let _ = self.send_method(key.id, &close.into_any());
         self.end_channel(key, Arc::new(reason), false);
+    }
+
+    /// Waits until a channel is over, whether or not the peer has answered a close.
+    pub(crate) fn poll_channel_ended(
+        &mut self,
+        key: ChannelKey,
+        ticket: &mut Option<u64>,
+        waker: &Waker,
+    ) -> Poll<Option<Arc<CloseReason>>> {
+        match self.channels.get(key) {
+            Some(channel) => match channel.close_reason() {
+                Some(reason) => Poll::Ready(Some(reason.clone())),
+                None => {
+                    let old = channel.close_waiters.stay(ticket, waker);
+                    self.effects.discard_waker(old);
+                    Poll::Pending
+                }
+            },
+            None => Poll::Ready(None),
+        }
     }
 
     /// Waits until a channel's number is free again, or the connection is gone.
@@ -138,23 +159,28 @@ impl Session {
             confirms.end(&reason, &mut self.effects);
         }
         // Those that wait for room must not wait on for a channel that is over.
-        for waker in self.room.take_wakers() {
-            self.effects.wake(Some(waker));
+        if self.close_reason().is_none() {
+            for waker in self.room.take_wakers() {
+                self.effects.wake(Some(waker));
+            }
         }
+        let Some(channel) = self.channels.get(key) else { return };
         for waker in channel.gate.take_all().chain(channel.return_waiters.take_all()) {
             self.effects.wake(Some(waker));
         }
+        for waker in channel.close_waiters.take_all() {
+            self.effects.wake(Some(waker));
+        }
         if closed {
-            for waker in channel.close_waiters.take_all() {
-                self.effects.wake(Some(waker));
-            }
             // A content under way is completed: the peer would take the next frames for its body.
             if channel.large.is_empty() {
                 self.channels.retire(key);
             }
         }
         self.fail_calls(calls, &Error::closed(reason));
-        self.consumer_caught_up();
+        if self.pause.is_some() {
+            self.consumer_caught_up();
+        }
         self.notify_driver();
     }
 
@@ -216,7 +242,7 @@ impl Session {
     /// Sets the deadline of a close that began where no clock was at hand.
     pub(crate) fn ensure_close_deadline(&mut self, now: Instant) {
         if self.close_reason().is_some() && self.close_deadline.is_none() {
-            self.close_deadline = Some(now + self.options.close_timeout);
+            self.close_deadline = Some(after(now, self.options.close_timeout));
         }
     }
 
@@ -227,6 +253,8 @@ impl Session {
         let reason = CloseReason::new(Scope::Connection, Initiator::Peer, text)
             .with_code(ReplyCode(close.reply_code))
             .with_method(blamed.map(|method| method.full_name));
+        // Nothing may follow the close-ok, and nobody would read what is before it.
+        self.drop_output();
         let _ = self.send_control(&connection::CloseOk::default().into_any());
         self.terminate(reason);
     }
@@ -308,6 +336,7 @@ impl Session {
     pub(crate) fn abort(&mut self) {
         self.terminate(CloseReason::new(Scope::Connection, Initiator::Application, "aborted"));
         self.drop_output();
+        self.aborted = true;
     }
 
     /// Gives up what was not written, large bodies too.
@@ -367,7 +396,7 @@ impl Session {
             let front = if active { channel.gate.take_front() } else { None };
             self.effects.wake(front);
         }
-        self.send_method(key.id, &channel::FlowOk { active }.into_any())
+        self.send_answer(key, &channel::FlowOk { active }.into_any())
     }
 }
 

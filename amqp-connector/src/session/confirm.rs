@@ -66,6 +66,8 @@ pub(crate) struct Confirms {
     /// Entries of `aside` that are `Some`.
     unclaimed: usize,
     mandatory: VecDeque<Mandatory>,
+    /// Octets of the bodies kept in `mandatory`.
+    retained: usize,
 }
 
 impl Default for Confirms {
@@ -76,6 +78,7 @@ impl Default for Confirms {
             aside: VecDeque::new(),
             unclaimed: 0,
             mandatory: VecDeque::new(),
+            retained: 0,
         }
     }
 }
@@ -110,7 +113,14 @@ impl Confirms {
 
     /// Remembers a mandatory publish, so that its return can be told from others'.
     pub(crate) fn remember(&mut self, mandatory: Mandatory) {
+        self.retained += mandatory.body.len();
         self.mandatory.push_back(mandatory);
+    }
+
+    /// Whether the next publish has to wait: for the number of those before it, or for the octets that are
+    /// kept of messages that may still come back.
+    pub(crate) fn is_full(&self, max: usize, budget: usize) -> bool {
+        self.held() >= max || self.retained >= budget
     }
 
     /// Pairs a return with its publish. Returns come in publish order and before the ack that covers
@@ -124,12 +134,12 @@ impl Confirms {
             self.doubt(&returned);
             return;
         };
-        let mut passed: VecDeque<Mandatory> = self.mandatory.drain(..=position).collect();
+        let passed: VecDeque<Mandatory> = self.mandatory.drain(..=position).collect();
         let tag = passed.back().map_or(0, |mandatory| mandatory.tag);
         if let Some(slot) = self.slot(tag) {
             slot.state = State::Returned(Box::new(returned));
         }
-        passed.shrink_to_fit();
+        self.retained -= passed.iter().map(|kept| kept.body.len()).sum::<usize>();
         effects.discard(Garbage::Mandatory(passed));
     }
 
@@ -266,7 +276,8 @@ impl Confirms {
         }
         let settled = self.mandatory.iter().take_while(|kept| kept.tag < self.base).count();
         if settled > 0 {
-            let gone = self.mandatory.drain(..settled).collect();
+            let gone: VecDeque<Mandatory> = self.mandatory.drain(..settled).collect();
+            self.retained -= gone.iter().map(|kept| kept.body.len()).sum::<usize>();
             effects.discard(Garbage::Mandatory(gone));
         }
         if self.ring.is_empty() && self.ring.capacity() > 4096 {

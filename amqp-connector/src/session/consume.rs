@@ -107,6 +107,7 @@ impl Session {
         let open = matches!(channel.phase, ChannelPhase::Open);
         let Some(consumer) = channel.consumer(id) else { return };
         let give_back = end != ConsumerEnd::Cancelled;
+        consumer.backlog.unpace();
         if consumer.end.is_none() {
             consumer.end = Some(end);
         }
@@ -138,14 +139,15 @@ impl Session {
         self.send_unawaited::<basic::CancelOk>(key, &cancel);
     }
 
-    /// The peer confirmed our cancel, so nothing more comes under this tag.
-    pub(super) fn consumer_cancelled(&mut self, key: ChannelKey, tag: &ShortStr) {
+    /// The peer confirmed our cancel, so nothing more comes for this consumer.
+    pub(super) fn consumer_cancelled(&mut self, key: ChannelKey, id: u64) {
         let Some(channel) = self.channels.get(key) else { return };
-        let Some(consumer) = channel.consumer_by_tag(tag.as_bytes()) else { return };
+        let Some(consumer) = channel.consumer(id) else { return };
         consumer.phase = Phase::Cancelled;
         consumer.end.get_or_insert(ConsumerEnd::Cancelled);
         self.effects.wake(consumer.waker.take());
-        channel.consumers.retain(|it| it.owned || it.phase != Phase::Cancelled);
+        // One without a handle is of no use to anybody any more.
+        channel.consumers.retain(|it| it.phase != Phase::Cancelled || (it.owned && it.claimed));
     }
 
     /// The peer cancelled the consumer itself, for instance because its queue was deleted.
@@ -163,13 +165,13 @@ impl Session {
             return Ok(());
         }
         let ok = basic::CancelOk { consumer_tag: cancel.consumer_tag.clone() };
-        self.send_method(key.id, &ok.into_any())
+        self.send_answer(key, &ok.into_any())
     }
 
     /// Gives a message back to its queue.
     pub(super) fn requeue(&mut self, key: ChannelKey, delivery_tag: u64) {
         let reject = basic::Reject { delivery_tag, requeue: true };
-        if self.open_channel(key).is_ok() {
+        if self.open_channel(key).is_ok_and(|channel| delivery_tag > channel.settled_to) {
             // Numbers always fit a frame.
             let _ = self.send_method(key.id, &reject.into_any());
         }
@@ -200,6 +202,9 @@ impl Session {
         if let Err(error) = self.open_channel(key) {
             return Err(Error::stale(error.into_reason()));
         }
+        if let Settle::Ack { multiple: true } | Settle::Nack { multiple: true, .. } = settle {
+            self.note_settled(key, tag);
+        }
         match settle {
             Settle::Ack { multiple } => {
                 let ack = basic::Ack { delivery_tag: tag, multiple };
@@ -210,6 +215,13 @@ impl Session {
                 let reject = basic::Reject { delivery_tag: tag, requeue };
                 self.send_method(key.id, &reject.into_any())
             }
+        }
+    }
+
+    /// Everything up to `tag` is settled, and must not be settled again.
+    pub(super) fn note_settled(&mut self, key: ChannelKey, tag: u64) {
+        if let Some(channel) = self.channels.get(key) {
+            channel.settled_to = channel.settled_to.max(tag);
         }
     }
 

@@ -36,7 +36,7 @@ use amqp_types::protocol::connection;
 use tokio::time::Instant;
 
 pub(crate) use backlog::Queued;
-pub(crate) use call::CallId;
+pub(crate) use call::{CONTROL, CallId};
 pub(crate) use calls::{CallOptions, CallReply};
 pub(crate) use channel::ChannelKey;
 pub(crate) use consume::Settle;
@@ -45,6 +45,7 @@ pub(crate) use effects::{Effects, Garbage};
 pub use leftovers::Leftovers;
 pub(crate) use outbox::Segment;
 pub(crate) use publish::{Message, Place};
+pub(crate) use timers::after;
 
 use self::calls::{CallSlot, PendingCall};
 use self::channel::{ChannelPhase, ChannelState, ChannelTable};
@@ -91,6 +92,10 @@ pub(crate) struct Session {
     finish_waiters: WaitList,
     /// Nobody moves octets any more.
     driver_gone: bool,
+    /// What is still in the driver's hands is to be dropped.
+    aborted: bool,
+    /// Answers to the peer since it last read everything.
+    answers: u32,
     flush_waiters: WaitList,
     driver: Option<Waker>,
     effects: Effects,
@@ -127,6 +132,8 @@ impl Session {
             close_waiters: WaitList::default(),
             finish_waiters: WaitList::default(),
             driver_gone: false,
+            aborted: false,
+            answers: 0,
             flush_waiters: WaitList::default(),
             driver: None,
             effects: Effects::default(),
@@ -154,6 +161,11 @@ impl Session {
 
     pub(crate) fn is_closed(&self) -> bool {
         matches!(self.phase, Phase::Closed(_))
+    }
+
+    /// Whether the driver is to let go of the transport at once.
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.aborted
     }
 
     /// Why the connection ends or ended.
@@ -218,7 +230,9 @@ impl Session {
         if self.is_flushed(channel, position) {
             return Poll::Ready(Ok(()));
         }
-        if let Err(error) = self.check_open() {
+        if self.is_closed()
+            && let Err(error) = self.check_open()
+        {
             return Poll::Ready(Err(error));
         }
         let old = self.flush_waiters.stay(ticket, waker);

@@ -196,7 +196,6 @@ impl Outbox {
         self.spare.clear();
         self.turns.clear();
         self.outstanding = 0;
-        self.taken = self.queued;
     }
 }
 

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::Session;
 use super::channel::ChannelKey;
-use super::confirm::Mandatory;
+use super::confirm::{Confirms, Mandatory};
 use crate::error::{Error, Result};
 use crate::outcome::{Outcome, Returned};
 
@@ -157,9 +157,10 @@ impl Session {
     }
 
     fn gate_is_open(&mut self, key: ChannelKey) -> bool {
-        let max = self.options.unconfirmed_max;
+        let (max, budget) = (self.options.unconfirmed_max, self.options.retained_budget);
         self.channels.get(key).is_some_and(|channel| {
-            channel.flow && channel.confirms.as_ref().is_none_or(|confirms| confirms.held() < max)
+            let full = |confirms: &Confirms| confirms.is_full(max, budget);
+            channel.flow && !channel.confirms.as_ref().is_some_and(full)
         })
     }
 
@@ -169,7 +170,7 @@ impl Session {
         place: &mut Place,
         waker: Option<&Waker>,
     ) -> Poll<Result<()>> {
-        let max = self.options.unconfirmed_max;
+        let (max, budget) = (self.options.unconfirmed_max, self.options.retained_budget);
         let channel = match self.open_channel(key) {
             Ok(channel) => channel,
             Err(error) => return Poll::Ready(Err(error)),
@@ -178,7 +179,7 @@ impl Session {
             Place::Gate(ticket) => Some(ticket),
             _ => None,
         };
-        let full = channel.confirms.as_ref().is_some_and(|confirms| confirms.held() >= max);
+        let full = channel.confirms.as_ref().is_some_and(|confirms| confirms.is_full(max, budget));
         if channel.flow && !full && channel.gate.may_pass(ticket) {
             return Poll::Ready(Ok(()));
         }
@@ -271,14 +272,16 @@ impl Session {
             confirms.returned(returned, &mut self.effects);
             return;
         }
-        if channel.returns.len() >= RETURNS_MAX {
-            tracing::warn!(
-                max = RETURNS_MAX,
-                "nobody takes returned messages; the oldest is dropped"
-            );
-            channel.returns.pop_front();
-        }
+        channel.returns_octets += returned.body.len();
         channel.returns.push_back(returned);
+        let budget = self.options.consumer_budget;
+        while channel.returns.len() > RETURNS_MAX
+            || (channel.returns_octets > budget && channel.returns.len() > 1)
+        {
+            tracing::warn!("nobody takes returned messages; the oldest is dropped");
+            let dropped = channel.returns.pop_front();
+            channel.returns_octets -= dropped.map_or(0, |returned| returned.body.len());
+        }
         for waker in channel.return_waiters.take_all() {
             self.effects.wake(Some(waker));
         }
@@ -294,6 +297,7 @@ impl Session {
         if let Some(channel) = self.channels.get(key)
             && let Some(returned) = channel.returns.pop_front()
         {
+            channel.returns_octets -= returned.body.len();
             return Poll::Ready(Ok(returned));
         }
         match self.open_channel(key) {
@@ -339,6 +343,6 @@ impl Session {
         self.channels
             .get(key)
             .and_then(|channel| channel.confirms.as_ref())
-            .map_or(0, super::confirm::Confirms::unconfirmed)
+            .map_or(0, Confirms::unconfirmed)
     }
 }

@@ -202,6 +202,7 @@ impl Session {
         }
         if drained {
             self.outbox.drained();
+            self.answers = 0;
             self.wake_flush_waiters();
             if self.outbox.is_empty() {
                 self.outbox.shrink();

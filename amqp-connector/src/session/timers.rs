@@ -40,6 +40,12 @@ impl Heartbeat {
     }
 }
 
+/// A deadline that far away; one beyond what the clock can tell is as good as none.
+pub(crate) fn after(now: Instant, timeout: Duration) -> Instant {
+    const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+    now.checked_add(timeout.min(FAR)).unwrap_or(now)
+}
+
 impl Session {
     /// Octets came from the peer; any count as a sign of life.
     pub(crate) fn handle_received(&mut self, now: Instant) {
@@ -91,7 +97,7 @@ impl Session {
             self.heartbeat.sent(now);
         }
         if self.pause.is_some_and(|at| at <= now) {
-            self.end_pause(now);
+            self.end_pause();
         }
         self.expire_calls(now);
     }
@@ -117,15 +123,14 @@ impl Session {
         }
     }
 
-    /// The moment is over. Consumers that make progress get another.
-    fn end_pause(&mut self, now: Instant) {
-        let next = self
-            .channels
-            .iter_mut()
-            .flat_map(|channel| &mut channel.consumers)
-            .filter_map(|consumer| consumer.backlog.next_pause())
-            .max();
-        self.pause = next.map(|pause| now + pause);
+    /// The moment is over, whether or not the consumers have caught up.
+    fn end_pause(&mut self) {
+        self.pause = None;
+        for channel in self.channels.iter_mut() {
+            for consumer in &mut channel.consumers {
+                consumer.backlog.end_pause();
+            }
+        }
     }
 
     /// Calls whose deadline is reached. While the broker blocks us it answers nothing, so their time

@@ -15,6 +15,7 @@ mod broker;
 mod cancellation;
 mod closing;
 mod handshake;
+mod hostile;
 mod limits;
 mod rules;
 mod simulation;

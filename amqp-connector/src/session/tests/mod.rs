@@ -12,6 +12,7 @@ mod calls;
 mod channels;
 mod confirms;
 mod consumers;
+mod hostile;
 mod output;
 mod time;
 
@@ -253,10 +254,12 @@ impl Bench {
         let call = self.call(key, basic::Consume { no_ack, ..Default::default() });
         self.receive(key.id, basic::ConsumeOk { consumer_tag: short(tag) });
         self.frames();
-        match self.poll(call) {
+        let id = match self.poll(call) {
             Poll::Ready(Ok(reply)) => reply.consumer.expect("a consumer").0,
             _ => panic!("no consumer"),
-        }
+        };
+        self.run(|session| session.mark_claimed(key, id));
+        id
     }
 
     fn deliver(&mut self, key: ChannelKey, tag: &str, delivery_tag: u64, body: &[u8]) {
