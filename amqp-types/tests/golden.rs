@@ -64,7 +64,20 @@ fn identity_comes_from_the_file() {
     assert_eq!(golden::constants::FRAME_MIN_SIZE, 8192);
     assert_eq!(Spec::INFO.name, "golden");
     let names: Vec<_> = Spec::INFO.classes.iter().map(|class| class.name).collect();
-    assert_eq!(names, ["box", "ask", "content", "constants"]);
+    assert_eq!(names, ["box", "ask", "content", "amqp-types", "constants"]);
+}
+
+#[test]
+fn names_that_would_hide_others_get_an_underscore() {
+    use golden::amqp_types_::{INFO_, Properties as Odd};
+    let method = INFO_ { Some_: 7, None_: false, Ok_: true, Err_: short("e") };
+    round_trip(method, &[0, 40, 0, 1, 7, 2, 1, b'e']);
+    assert_eq!((INFO_::NAME, INFO_::INFO.fields[0].name), ("amqp-types.INFO", "Some"));
+    let odd = Odd { Some_: Some(short("s")), None_: true };
+    let mut buffer = BytesMut::new();
+    odd.encode(&mut Writer::new(&mut buffer)).unwrap();
+    assert_eq!(buffer[..], [0xc0, 0, 1, b's']);
+    assert_eq!(Odd::decode(&mut Reader::new(&buffer.freeze())).unwrap(), odd);
 }
 
 #[test]

@@ -7,11 +7,14 @@ use super::scope::{Distinct, Scope};
 use super::xml::Element;
 use super::{Argument, Class, Field, Method, Properties, Property, Reply, WireType};
 
-/// Names at the top of the expansion that a class's module would clash with.
-const RESERVED_MODULES: [&str; 5] = ["constants", "Spec", "ReplyCode", "Method", "Properties"];
+/// Names at the top of the expansion that a class's module would clash with, and the crates by whose
+/// names the macro is called there.
+const RESERVED_MODULES: [&str; 7] =
+    ["constants", "Spec", "ReplyCode", "Method", "Properties", "amqp_types", "amqp_spec_macro"];
 
-/// Names in each class's module that a method's struct would clash with.
-const RESERVED_TYPES: [&str; 2] = ["Method", "Properties"];
+/// Names in each class's module that a method's struct would clash with, and the associated constant
+/// that its variant would hide.
+const RESERVED_TYPES: [&str; 3] = ["Method", "Properties", "INFO"];
 
 /// Properties that one flag word holds; its lowest bit says that another word follows.
 const FLAGS_PER_WORD: usize = 15;

@@ -7,7 +7,8 @@
 //!   that names which differ only in case stay distinct.
 //! - Types and variants join capitalised words (`GetOk`), constants upper-case ones (`FRAME_END`).
 //! - A leading digit gets an underscore before it. A keyword becomes a raw identifier (`r#type`), and
-//!   the four that cannot be raw get an underscore after them (`self_`).
+//!   the four that cannot be raw get an underscore after them (`self_`); so do the variants that are
+//!   in scope everywhere and that no binding may be called (`Some_`).
 //! - Spellings of one field that differ between versions become one Rust name: [`CANONICAL`].
 
 /// Names that versions of AMQP spell differently for the same thing, as joined words. Only pure
@@ -25,6 +26,9 @@ const KEYWORDS: [&str; 48] = [
 
 /// Keywords that cannot be raw identifiers.
 const UNRAWABLE: [&str; 4] = ["self", "Self", "super", "crate"];
+
+/// The prelude's variants: as a pattern such a name matches the variant instead of binding.
+const VARIANTS: [&str; 4] = ["Some", "None", "Ok", "Err"];
 
 /// One name in all its forms. Each is a valid Rust identifier except `spec`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,7 +104,7 @@ fn capitalised(word: &str) -> String {
 fn escaped(plain: &str) -> String {
     if KEYWORDS.contains(&plain) {
         format!("r#{plain}")
-    } else if UNRAWABLE.contains(&plain) {
+    } else if UNRAWABLE.contains(&plain) || VARIANTS.contains(&plain) {
         format!("{plain}_")
     } else {
         plain.to_owned()
@@ -138,6 +142,8 @@ mod tests {
         assert_eq!(forms("self"), ["self", "self", "self_", "Self_", "SELF"]);
         assert_eq!(forms("Self"), ["Self", "Self", "Self_", "Self_", "SELF"]);
         assert_eq!(forms("crate"), ["crate", "crate", "crate_", "Crate", "CRATE"]);
+        assert_eq!(forms("Some"), ["Some", "Some", "Some_", "Some", "SOME"]);
+        assert_eq!(forms("some")[..3], ["some", "some", "some"]);
     }
 
     #[test]
@@ -176,7 +182,9 @@ mod tests {
 
     #[test]
     fn every_form_is_an_identifier() {
-        for raw in KEYWORDS.iter().chain(&UNRAWABLE).chain(&["a.b", "9", "a/b-c d"]) {
+        for raw in
+            KEYWORDS.iter().chain(&UNRAWABLE).chain(&VARIANTS).chain(&["a.b", "9", "a/b-c d"])
+        {
             let name = Name::new(raw).unwrap();
             for form in [&name.value, &name.type_name, &name.constant] {
                 syn::parse_str::<syn::Ident>(form).unwrap();

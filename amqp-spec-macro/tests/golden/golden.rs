@@ -31,6 +31,7 @@ pub static INFO: ::amqp_types::reflect::SpecInfo = ::amqp_types::reflect::SpecIn
         r#box::Method::INFO,
         ask::Method::INFO,
         content::Method::INFO,
+        amqp_types_::Method::INFO,
         constants_::Method::INFO,
     ],
     constants: &[
@@ -197,6 +198,8 @@ pub enum Method {
     Ask(ask::Method),
     /// Of class `content`.
     Content(content::Method),
+    /// Of class `amqp-types`.
+    AmqpTypes(amqp_types_::Method),
     /// Of class `constants`.
     Constants(constants_::Method),
 }
@@ -207,6 +210,7 @@ impl ::amqp_types::AnyMethod for Method {
             Self::Box(method) => method.info(),
             Self::Ask(method) => method.info(),
             Self::Content(method) => method.info(),
+            Self::AmqpTypes(method) => method.info(),
             Self::Constants(method) => method.info(),
         }
     }
@@ -221,6 +225,7 @@ impl ::amqp_types::AnyMethod for Method {
             10 => r#box::Method::decode(method_id, reader).map(Self::Box)?,
             20 => ask::Method::decode(method_id, reader).map(Self::Ask)?,
             30 => content::Method::decode(method_id, reader).map(Self::Content)?,
+            40 => amqp_types_::Method::decode(method_id, reader).map(Self::AmqpTypes)?,
             0 => constants_::Method::decode(method_id, reader).map(Self::Constants)?,
             unknown => {
                 return ::core::result::Result::Err(
@@ -242,6 +247,7 @@ impl ::amqp_types::AnyMethod for Method {
             Self::Box(method) => method.encode(writer),
             Self::Ask(method) => method.encode(writer),
             Self::Content(method) => method.encode(writer),
+            Self::AmqpTypes(method) => method.encode(writer),
             Self::Constants(method) => method.encode(writer),
         }
     }
@@ -250,6 +256,7 @@ impl ::amqp_types::AnyMethod for Method {
             Self::Box(method) => method.values(),
             Self::Ask(method) => method.values(),
             Self::Content(method) => method.values(),
+            Self::AmqpTypes(method) => method.values(),
             Self::Constants(method) => method.values(),
         }
     }
@@ -262,6 +269,8 @@ pub enum Properties {
     Ask(ask::Properties),
     /// Of class `content`.
     Content(content::Properties),
+    /// Of class `amqp-types`.
+    AmqpTypes(amqp_types_::Properties),
 }
 impl ::amqp_types::AnyProperties for Properties {
     type Protocol = Spec;
@@ -272,6 +281,7 @@ impl ::amqp_types::AnyProperties for Properties {
         match self {
             Self::Ask(_) => ask::Method::INFO,
             Self::Content(_) => content::Method::INFO,
+            Self::AmqpTypes(_) => amqp_types_::Method::INFO,
         }
     }
     fn decode_flags_and_values(
@@ -294,6 +304,10 @@ impl ::amqp_types::AnyProperties for Properties {
             30 => {
                 <content::Properties as ::amqp_types::Properties>::decode(reader)
                     .map(Self::Content)
+            }
+            40 => {
+                <amqp_types_::Properties as ::amqp_types::Properties>::decode(reader)
+                    .map(Self::AmqpTypes)
             }
             0 => {
                 ::core::result::Result::Err(
@@ -322,6 +336,9 @@ impl ::amqp_types::AnyProperties for Properties {
             Self::Content(properties) => {
                 ::amqp_types::Properties::encode(properties, writer)
             }
+            Self::AmqpTypes(properties) => {
+                ::amqp_types::Properties::encode(properties, writer)
+            }
         }
     }
     fn values(
@@ -330,6 +347,7 @@ impl ::amqp_types::AnyProperties for Properties {
         match self {
             Self::Ask(properties) => ::amqp_types::Properties::values(properties),
             Self::Content(properties) => ::amqp_types::Properties::values(properties),
+            Self::AmqpTypes(properties) => ::amqp_types::Properties::values(properties),
         }
     }
 }
@@ -1522,9 +1540,280 @@ pub mod content {
         }
     }
 }
-/// Class `constants`, number 0: 0 methods.
+/// Class `amqp-types`, number 40: 2 methods, content with 2 properties.
 ///
 /// Declared in `golden.xml:108`.
+pub mod amqp_types_ {
+    /// Any method of class `amqp-types`.
+    #[allow(clippy::large_enum_variant)]
+    #[derive(Clone, Debug, PartialEq)]
+    pub enum Method {
+        /// `amqp-types.INFO`.
+        INFO_(INFO_),
+        /// `amqp-types.INFO-Ok`.
+        INFOOk(INFOOk),
+    }
+    impl Method {
+        /// The static description of class `amqp-types`.
+        pub const INFO: &'static ::amqp_types::reflect::ClassInfo = &::amqp_types::reflect::ClassInfo {
+            name: "amqp-types",
+            id: 40,
+            properties: {
+                use ::amqp_types::reflect::WireType;
+                &[
+                    super::Spec::field("Some", WireType::ShortStr, "shortstr"),
+                    super::Spec::field("None", WireType::Bit, "bit"),
+                ]
+            },
+            methods: &[
+                <INFO_ as ::amqp_types::Method>::INFO,
+                <INFOOk as ::amqp_types::Method>::INFO,
+            ],
+        };
+        pub(super) fn decode(
+            method_id: u16,
+            reader: &mut ::amqp_types::wire::Reader<'_>,
+        ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
+            match method_id {
+                1 => ::amqp_types::Method::decode_arguments(reader).map(Self::INFO_),
+                2 => ::amqp_types::Method::decode_arguments(reader).map(Self::INFOOk),
+                _ => {
+                    ::core::result::Result::Err(
+                        ::amqp_types::DecodeError::new(
+                            ::amqp_types::DecodeErrorKind::UnknownMethod(40, method_id),
+                            2,
+                        ),
+                    )
+                }
+            }
+        }
+        pub(super) fn info(&self) -> &'static ::amqp_types::reflect::MethodInfo {
+            match self {
+                Self::INFO_(_) => <INFO_ as ::amqp_types::Method>::INFO,
+                Self::INFOOk(_) => <INFOOk as ::amqp_types::Method>::INFO,
+            }
+        }
+        pub(super) fn encode(
+            &self,
+            writer: &mut ::amqp_types::wire::Writer<'_>,
+        ) -> ::core::result::Result<(), ::amqp_types::EncodeError> {
+            match self {
+                Self::INFO_(method) => ::amqp_types::Method::encode(method, writer),
+                Self::INFOOk(method) => ::amqp_types::Method::encode(method, writer),
+            }
+        }
+        pub(super) fn values(&self) -> ::std::vec::Vec<::amqp_types::reflect::Value> {
+            match self {
+                Self::INFO_(method) => ::amqp_types::Method::values(method),
+                Self::INFOOk(method) => ::amqp_types::Method::values(method),
+            }
+        }
+    }
+    /// `amqp-types.INFO`: class 40, method 1; sent by either peer; carries content with [`Properties`](struct@Properties); answered by [`INFOOk`](struct@INFOOk).
+    ///
+    /// Declared in `golden.xml:111`.
+    #[doc(alias = "amqp-types.INFO")]
+    #[allow(non_snake_case)]
+    #[derive(Clone, Debug, Default, PartialEq)]
+    pub struct INFO_ {
+        /// `Some`: octet.
+        pub Some_: u8,
+        /// `None`: bit.
+        pub None_: bool,
+        /// `Ok`: bit.
+        pub Ok_: bool,
+        /// `Err`: shortstr.
+        pub Err_: ::amqp_types::ShortStr,
+    }
+    impl ::amqp_types::Method for INFO_ {
+        type Protocol = super::Spec;
+        const CLASS_ID: u16 = 40;
+        const METHOD_ID: u16 = 1;
+        const NAME: &'static str = "amqp-types.INFO";
+        const INFO: &'static ::amqp_types::reflect::MethodInfo = &::amqp_types::reflect::MethodInfo {
+            class: "amqp-types",
+            name: "INFO",
+            full_name: "amqp-types.INFO",
+            class_id: 40,
+            method_id: 1,
+            fields: {
+                use ::amqp_types::reflect::WireType;
+                &[
+                    super::Spec::field("Some", WireType::Octet, "octet"),
+                    super::Spec::field("None", WireType::Bit, "bit"),
+                    super::Spec::field("Ok", WireType::Bit, "bit"),
+                    super::Spec::field("Err", WireType::ShortStr, "shortstr"),
+                ]
+            },
+            synchronous: true,
+            content: true,
+            responses: &["INFO-Ok"],
+            from_client: true,
+            from_server: true,
+        };
+        fn encode_arguments(
+            &self,
+            writer: &mut ::amqp_types::wire::Writer<'_>,
+        ) -> ::core::result::Result<(), ::amqp_types::EncodeError> {
+            writer.octet(self.Some_);
+            writer.bits([self.None_, self.Ok_]);
+            writer.short_str(&self.Err_);
+            ::core::result::Result::Ok(())
+        }
+        fn decode_arguments(
+            reader: &mut ::amqp_types::wire::Reader<'_>,
+        ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
+            #[allow(non_snake_case)]
+            let Some_ = reader.octet()?;
+            #[allow(non_snake_case)]
+            let [None_, Ok_] = reader.bits()?;
+            #[allow(non_snake_case)]
+            let Err_ = reader.short_str()?;
+            ::core::result::Result::Ok(Self { Some_, None_, Ok_, Err_ })
+        }
+        fn values(&self) -> ::std::vec::Vec<::amqp_types::reflect::Value> {
+            ::std::vec![
+                ::amqp_types::reflect::Value::Octet(self.Some_),
+                ::amqp_types::reflect::Value::Bit(self.None_),
+                ::amqp_types::reflect::Value::Bit(self.Ok_),
+                ::amqp_types::reflect::Value::ShortStr(self.Err_.clone())
+            ]
+        }
+        fn into_any(self) -> super::Method {
+            super::Method::AmqpTypes(Method::INFO_(self))
+        }
+        fn from_any(any: super::Method) -> ::core::result::Result<Self, super::Method> {
+            match any {
+                super::Method::AmqpTypes(Method::INFO_(method)) => {
+                    ::core::result::Result::Ok(method)
+                }
+                other => ::core::result::Result::Err(other),
+            }
+        }
+    }
+    impl ::amqp_types::Request for INFO_ {
+        type Reply = INFOOk;
+    }
+    impl ::amqp_types::ClientMethod for INFO_ {}
+    impl ::amqp_types::ServerMethod for INFO_ {}
+    impl ::amqp_types::ContentMethod for INFO_ {
+        type Properties = Properties;
+    }
+    /// `amqp-types.INFO-Ok`: class 40, method 2; sent by either peer; answers [`INFO_`](struct@INFO_).
+    ///
+    /// Declared in `golden.xml:118`.
+    #[doc(alias = "amqp-types.INFO-Ok")]
+    #[derive(Clone, Debug, Default, PartialEq)]
+    pub struct INFOOk {}
+    impl ::amqp_types::Method for INFOOk {
+        type Protocol = super::Spec;
+        const CLASS_ID: u16 = 40;
+        const METHOD_ID: u16 = 2;
+        const NAME: &'static str = "amqp-types.INFO-Ok";
+        const INFO: &'static ::amqp_types::reflect::MethodInfo = &::amqp_types::reflect::MethodInfo {
+            class: "amqp-types",
+            name: "INFO-Ok",
+            full_name: "amqp-types.INFO-Ok",
+            class_id: 40,
+            method_id: 2,
+            fields: &[],
+            synchronous: false,
+            content: false,
+            responses: &[],
+            from_client: true,
+            from_server: true,
+        };
+        fn encode_arguments(
+            &self,
+            _writer: &mut ::amqp_types::wire::Writer<'_>,
+        ) -> ::core::result::Result<(), ::amqp_types::EncodeError> {
+            ::core::result::Result::Ok(())
+        }
+        fn decode_arguments(
+            _reader: &mut ::amqp_types::wire::Reader<'_>,
+        ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
+            ::core::result::Result::Ok(Self {})
+        }
+        fn values(&self) -> ::std::vec::Vec<::amqp_types::reflect::Value> {
+            ::std::vec![]
+        }
+        fn into_any(self) -> super::Method {
+            super::Method::AmqpTypes(Method::INFOOk(self))
+        }
+        fn from_any(any: super::Method) -> ::core::result::Result<Self, super::Method> {
+            match any {
+                super::Method::AmqpTypes(Method::INFOOk(method)) => {
+                    ::core::result::Result::Ok(method)
+                }
+                other => ::core::result::Result::Err(other),
+            }
+        }
+    }
+    impl ::amqp_types::ClientMethod for INFOOk {}
+    impl ::amqp_types::ServerMethod for INFOOk {}
+    /// The 2 content properties of class `amqp-types`, each optional.
+    ///
+    /// Declared in `golden.xml:108`.
+    #[allow(non_snake_case)]
+    #[derive(Clone, Debug, Default, PartialEq)]
+    pub struct Properties {
+        /// `Some`: shortstr.
+        pub Some_: ::core::option::Option<::amqp_types::ShortStr>,
+        /// `None`: bit.
+        pub None_: bool,
+    }
+    impl ::amqp_types::Properties for Properties {
+        type Protocol = super::Spec;
+        const CLASS_ID: u16 = 40;
+        const INFO: &'static ::amqp_types::reflect::ClassInfo = Method::INFO;
+        fn encode(
+            &self,
+            writer: &mut ::amqp_types::wire::Writer<'_>,
+        ) -> ::core::result::Result<(), ::amqp_types::EncodeError> {
+            writer.property_flags(&[self.Some_.is_some(), self.None_]);
+            if let ::core::option::Option::Some(value) = &self.Some_ {
+                writer.short_str(value);
+            }
+            ::core::result::Result::Ok(())
+        }
+        fn decode(
+            reader: &mut ::amqp_types::wire::Reader<'_>,
+        ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
+            let [flags_0] = reader.property_flags(2)?;
+            #[allow(non_snake_case)]
+            let Some_ = (flags_0 & 0x8000 != 0)
+                .then(|| reader.short_octets())
+                .transpose()?;
+            #[allow(non_snake_case)]
+            let None_ = flags_0 & 0x4000 != 0;
+            ::core::result::Result::Ok(Self { Some_, None_ })
+        }
+        fn values(
+            &self,
+        ) -> ::std::vec::Vec<::core::option::Option<::amqp_types::reflect::Value>> {
+            ::std::vec![
+                self.Some_.clone().map(::amqp_types::reflect::Value::ShortStr), self
+                .None_.then_some(::amqp_types::reflect::Value::Bit(true))
+            ]
+        }
+        fn into_any(self) -> super::Properties {
+            super::Properties::AmqpTypes(self)
+        }
+        fn from_any(
+            any: super::Properties,
+        ) -> ::core::result::Result<Self, super::Properties> {
+            match any {
+                super::Properties::AmqpTypes(properties) => {
+                    ::core::result::Result::Ok(properties)
+                }
+                other => ::core::result::Result::Err(other),
+            }
+        }
+    }
+}
+/// Class `constants`, number 0: 0 methods.
+///
+/// Declared in `golden.xml:122`.
 pub mod constants_ {
     /// Any method of class `constants`.
     #[allow(clippy::large_enum_variant)]
@@ -1716,6 +2005,33 @@ macro_rules! if_golden {
         $($yes)*
     };
     (content . properties . p16 => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (amqp_types => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (amqp_types . INFO => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (amqp_types . INFO . Some => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (amqp_types . INFO . None => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (amqp_types . INFO . Ok => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (amqp_types . INFO . Err => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (amqp_types . INFO_Ok => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (amqp_types . properties . Some => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (amqp_types . properties . None => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
         $($yes)*
     };
     (constants => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
