@@ -4,7 +4,7 @@ use super::diagnostics::{Error, Errors};
 use super::domains::Domains;
 use super::scope::{Distinct, Scope};
 use super::xml::Element;
-use super::{Class, Spec, Version, class, constants, recognise};
+use super::{Class, Spec, Version, class, constants, recognise, unknown};
 
 /// The port that the files give, for one that gives none.
 const STANDARD_PORT: u16 = 5672;
@@ -27,6 +27,7 @@ pub(crate) fn version(text: &str, file: &str) -> Result<Version, Vec<Error>> {
 
 /// Every part is resolved, whatever is wrong with another one, so that all is reported.
 fn resolve(root: &Element, file: &str, scope: &mut Scope<'_>) -> Option<Spec> {
+    unknown::complain(root, scope);
     let version = recognise::version(root, scope);
     let port = match root.attribute("port") {
         Some(_) => scope.number(root, "port", u16::MAX),

@@ -12,6 +12,7 @@ mod names;
 mod recognise;
 mod replies;
 mod scope;
+mod unknown;
 
 pub(crate) use self::names::Name;
 use super::{diagnostics, xml};

@@ -293,14 +293,63 @@ fn other_versions_are_refused_by_name() {
 }
 
 #[test]
-fn what_is_unknown_is_skipped() {
-    let text = "<amqp major='8' minor='0' comment='x' xmlns:o='urn:o'><doc/><odd><class/></odd>\
+fn what_is_unknown_and_like_nothing_known_is_skipped() {
+    let text = "<amqp major='8' minor='0' comment='x' version='8' xmlns:o='urn:o'><doc/><odd><class/></odd>\
                 <class name='c' index='1' label='x' o:name='d'><doc/><rule name='r'><test/></rule>\
                 <method name='m' index='2' deprecated='1'><assert check='x'><value/></assert>\
+                <chassis name='server' implement='MUST'/><chassis name='client' note='x'/>\
                 <field name='f' type='bit' label='x'><see/><assert/></field></method></class></amqp>";
     let surface = surface(text, "x.xml").unwrap();
     assert_eq!(
         surface.lines().skip(3).collect::<Vec<_>>()[1..],
         ["class c 1", "c.m 1.2 both: [f:bit]"]
+    );
+}
+
+#[test]
+fn what_is_nearly_known_is_refused() {
+    assert_eq!(
+        in_method(
+            "<feild name='f' type='bit'/><respons name='declare-ok'/><chasis name='server'/>"
+        ),
+        [
+            "specs/x.xml:4:35: unknown element <feild> in <method>, did you mean <field>?",
+            "specs/x.xml:4:63: unknown element <respons> in <method>, did you mean <response>?",
+            "specs/x.xml:4:91: unknown element <chasis> in <method>, did you mean <chassis>?",
+        ]
+    );
+    assert_eq!(
+        in_method(
+            "<field name='f' type='bit' domian='x' resrved='1'/>\n<field name='g' domian='octet'/>"
+        ),
+        [
+            "specs/x.xml:4:62: <field> has an unknown attribute \"domian\", did you mean \"domain\"?",
+            "specs/x.xml:4:73: <field> has an unknown attribute \"resrved\", did you mean \"reserved\"?",
+            "specs/x.xml:5:1: queue.declare: field \"g\" has neither a domain nor a type",
+            "specs/x.xml:5:17: <field> has an unknown attribute \"domian\", did you mean \"domain\"?",
+        ]
+    );
+    assert_eq!(
+        complaints(
+            "<class name='c' index='1'>\n<methud name='m' index='1'/>\n\
+             <method name='n' index='2' synchronus='1' contents='1'/></class>\n\
+             <constnat name='x' value='1'/><domian name='d' type='bit'/>\n\
+             <constant name='y' value='1' clas='soft-error'/><Class name='d' index='2'/>"
+        ),
+        [
+            "specs/x.xml:3:1: unknown element <methud> in <class>, did you mean <method>?",
+            "specs/x.xml:4:28: <method> has an unknown attribute \"synchronus\", did you mean \"synchronous\"?",
+            "specs/x.xml:4:43: <method> has an unknown attribute \"contents\", did you mean \"content\"?",
+            "specs/x.xml:5:1: unknown element <constnat> in <amqp>, did you mean <constant>?",
+            "specs/x.xml:5:31: unknown element <domian> in <amqp>, did you mean <domain>?",
+            "specs/x.xml:6:30: <constant> has an unknown attribute \"clas\", did you mean \"class\"?",
+            "specs/x.xml:6:49: unknown element <Class> in <amqp>, did you mean <class>?",
+        ]
+    );
+    assert_eq!(
+        about("<amqp major='0' minor='9' revison='1'><class name='c' index='1'/></amqp>"),
+        [
+            "specs/x.xml:1:27: <amqp> has an unknown attribute \"revison\", did you mean \"revision\"?"
+        ]
     );
 }
