@@ -54,7 +54,13 @@ pub(crate) fn parse(text: &str, file: &str) -> Result<Element, Error> {
         let at = error.pos();
         let message = error.to_string();
         let message = message.strip_suffix(&format!(" at {at}")).unwrap_or(&message);
-        let position = Position { line: widen(at.row), column: widen(at.col) };
+        let position = match error {
+            // The library has no place for what is missing at the end.
+            roxmltree::Error::UnclosedRootNode
+            | roxmltree::Error::NoRootNode
+            | roxmltree::Error::UnexpectedEndOfStream => Lines::new(text).position(text.len()),
+            _ => Position { line: widen(at.row), column: widen(at.col) },
+        };
         Error::at(file, position, format!("malformed XML: {message}"))
     })?;
     Ok(convert(document.root_element(), &Lines::new(text), DEPTH))
@@ -136,6 +142,22 @@ mod tests {
             parse("", "x.xml").unwrap_err().to_string(),
             "x.xml:1:1: malformed XML: the document does not have a root node"
         );
+    }
+
+    #[test]
+    fn a_file_cut_short_is_wrong_at_its_end() {
+        let place = |text| {
+            let error = parse(text, "f").unwrap_err();
+            assert!(error.message.starts_with("malformed XML: "), "{error}");
+            error.position.map(|at| (at.line, at.column))
+        };
+        assert_eq!(place("<amqp>\n  <class>"), Some((2, 10)));
+        assert_eq!(place("<amqp>\n  <class/>\n"), Some((3, 1)));
+        assert_eq!(place("<amqp>\n  <class na"), Some((2, 12)));
+        assert_eq!(place("<amqp>\n  <class name='é"), Some((2, 17)));
+        assert_eq!(place("<amqp>\n  <class/><!-- ключ"), Some((2, 20)));
+        assert_eq!(place("<amqp><class/></amqp"), Some((1, 21)));
+        assert_eq!(place("<!-- nothing -->"), Some((1, 17)));
     }
 
     #[test]
