@@ -6,6 +6,7 @@
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::quote;
 
+use super::diagnostics::listing;
 use super::model::Spec;
 use super::{Options, docs, ident};
 
@@ -89,30 +90,76 @@ fn require_spec(name: &Ident, options: &Options) -> TokenStream {
         "```",
     ]);
     let accepted = (0..ALTERNATIVES).map(|before| {
-        let before = (0..before).map(|index| quote::format_ident!("_{index}"));
+        let before = before_it(before);
         let spec = Literal::string(spec);
         quote!((#($#before:literal,)* #spec $(, $rest:literal)* $(,)?) => {};)
     });
     let wrong = format!("\", but \"{spec}\" is compiled in");
-    let remedy = options.variable.as_ref().map(|variable| {
-        let build = format!("; build with {variable}=");
-        let config = format!(", or put {variable} = \"");
-        quote!(#build, $wanted, #config, $wanted, "\" under [env] in .cargo/config.toml")
-    });
+    let remedies = remedies(&wrong, options);
+    let unknown = unknown(options);
     quote! {
         #doc
         #[macro_export]
         macro_rules! #name {
             #(#accepted)*
+            #(#remedies)*
             ($wanted:literal $(, $other:literal)* $(,)?) => {
                 ::core::compile_error!(::core::concat!(
                     "this code needs the AMQP specification \"",
                     $wanted,
                     $("\" or \"", $other,)*
                     #wrong,
-                    #remedy
+                    #unknown
                 ));
             };
         }
     }
+}
+
+/// Names for the literals that stand before the one that matters.
+fn before_it(count: usize) -> Vec<Ident> {
+    (0..count).map(|index| quote::format_ident!("_{index}")).collect()
+}
+
+/// The rules that say how to get the first of the named specifications that there is.
+fn remedies(wrong: &str, options: &Options) -> Vec<TokenStream> {
+    let Some(variable) = &options.variable else { return Vec::new() };
+    let rule = |before: usize, name: &str| {
+        let before = before_it(before);
+        let remedy = format!(
+            "{wrong}; build with {variable}={name}, or put {variable} = \"{name}\" under [env] in \
+             .cargo/config.toml"
+        );
+        quote! {
+            (#($#before:literal,)* #name $(, $rest:literal)* $(,)?) => {
+                ::core::compile_error!(::core::concat!(
+                    "this code needs the AMQP specification \"",
+                    #($#before, "\" or \"",)*
+                    #name,
+                    $("\" or \"", $rest,)*
+                    #remedy
+                ));
+            };
+        }
+    };
+    let names =
+        || options.bundled.iter().map(|(name, _)| name).filter(|name| **name != options.name);
+    (0..ALTERNATIVES).flat_map(|before| names().map(move |name| rule(before, name))).collect()
+}
+
+/// What to say if no specification goes by any of the names.
+fn unknown(options: &Options) -> Option<String> {
+    let path = options.variable.as_ref().map(|variable| {
+        format!(
+            "; the environment variable {variable} may hold the absolute path of a file so named"
+        )
+    });
+    if options.bundled.is_empty() {
+        return path;
+    }
+    let names = listing(options.bundled.iter().map(|(name, _)| name.as_str()));
+    Some(format!(
+        "; no specification that comes along is so called (there are: {names}){}",
+        path.unwrap_or_default()
+    ))
 }

@@ -20,7 +20,7 @@ mod wire;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
 
-use super::model;
+use super::{diagnostics, model};
 use model::{Spec, Version};
 
 /// What the expansion depends on besides the specification.

@@ -172,3 +172,22 @@ fn all_files_complain_at_once() {
         ]
     );
 }
+
+#[test]
+fn require_spec_advises_only_names_that_there_are() {
+    let folder = Folder::new("require");
+    let rules = |args: &str| {
+        let tokens = expansion(&folder.0, args, None).unwrap();
+        let (_, rules) = tokens.split_once("macro_rules!need").unwrap();
+        rules.replace('\n', "")
+    };
+    let both = rules(&format!("{SELECTABLE}, require_spec = need"));
+    assert_eq!(both.matches("buildwithSPEC=other,").count(), 4, "{both}");
+    assert!(!both.contains("SPEC=good") && !both.contains("SPEC=\","), "{both}");
+    let unknown = ";nospecificationthatcomesalongissocalled(thereare:good,other);theenvironmentvariable\
+                   SPECmayholdtheabsolutepathofafilesonamed";
+    assert_eq!(both.matches(unknown).count(), 1, "{both}");
+    let alone = rules(r#""specs/good.xml", override = "SPEC", require_spec = need"#);
+    assert!(!alone.contains("buildwith") && !alone.contains("thereare"), "{alone}");
+    assert!(alone.contains("variableSPECmayhold"), "{alone}");
+}
