@@ -166,7 +166,8 @@ impl Channel {
         .await
     }
 
-    /// Waits until everything sent on this channel so far is written to the transport.
+    /// Waits until everything sent on this channel so far is written to the transport. It may wait for
+    /// messages over 64 KiB that are published meanwhile, too.
     ///
     /// # Errors
     ///

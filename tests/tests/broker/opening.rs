@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use amqp_connector::{
-    ConnectError, Connection, Connector, FieldTable, FieldValue, Mechanism, Options,
+    ConnectError, Connection, Connector, ErrorKind, FieldTable, FieldValue, Mechanism, Options,
 };
 use amqp_tests::broker_test;
 
@@ -26,6 +26,23 @@ fn both_mechanisms_authenticate() {
             t.connect_as(&connector).await.close().await;
         });
     }
+}
+
+#[test]
+fn new_secret_is_taken_where_the_spec_has_it() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        let updated = connection.update_secret("guest", "renewed").await;
+        amqp_types::if_spec! { connection.update_secret => {
+            updated.unwrap();
+            let too_long = connection.update_secret("guest", &"r".repeat(256)).await.unwrap_err();
+            assert_eq!(too_long.kind(), ErrorKind::Invalid);
+        } else {
+            assert_eq!(updated.unwrap_err().kind(), ErrorKind::Unsupported);
+        } }
+        assert!(connection.close_reason().is_none());
+        connection.close().await;
+    });
 }
 
 #[test]
