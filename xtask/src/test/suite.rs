@@ -128,11 +128,15 @@ impl Outcome {
         self.counts().failed == 0
     }
 
+    /// Whether any test ran.
+    pub(crate) fn has_tests(&self) -> bool {
+        self.tally.counts.passed + self.tally.counts.failed > 0
+    }
+
     /// Makes it a failure that no test ran.
     pub(crate) fn require_tests(&mut self) {
-        let counts = &mut self.tally.counts;
-        if counts.passed + counts.failed == 0 {
-            counts.failed = 1;
+        if !self.has_tests() {
+            self.tally.counts.failed = 1;
             self.tally.failures.push("no test ran".to_owned());
         }
     }
