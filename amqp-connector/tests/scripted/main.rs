@@ -14,9 +14,11 @@
 mod broker;
 mod cancellation;
 mod closing;
+mod driver_rules;
 mod handshake;
 mod hostile;
 mod limits;
-mod rules;
+mod lock_rules;
+
 mod simulation;
 mod support;

@@ -1,0 +1,233 @@
+//! Nothing of the user's runs under the connection's lock: neither wakers nor drops (rule 1).
+//!
+//! A test that breaks the rule would wait for itself, so each runs in a thread of its own against a clock.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use amqp_connector::protocol::{basic, channel, queue};
+use amqp_connector::{
+    BasicConsume, BasicPublish, Bytes, Connection, ErrorKind, Prefetch, QueueDeclare,
+};
+
+use crate::support::{channel, resolves};
+
+/// Runs a test in a thread of its own and fails if it does not end: a lock taken twice never does.
+fn without_deadlock(test: impl FnOnce() + Send + 'static) {
+    let (done, finished) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        test();
+        let _ = done.send(());
+    });
+    match finished.recv_timeout(Duration::from_secs(20)) {
+        Ok(()) => thread.join().expect("the test passes"),
+        Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => {
+            thread.join().expect("the test passes");
+        }
+        Err(std::sync::mpsc::RecvTimeoutError::Timeout) => panic!("deadlock"),
+    }
+}
+
+fn paused<F: Future>(test: F) -> F::Output {
+    let builder = &mut tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().start_paused(true).build().expect("a runtime");
+    runtime.block_on(test)
+}
+
+/// Calls back into the connection when it is woken, and when it is dropped.
+struct Nosy {
+    connection: Connection,
+    calls: Arc<AtomicUsize>,
+}
+
+impl Nosy {
+    fn look(&self) {
+        let _ = self.connection.channel_count();
+        self.calls.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Wake for Nosy {
+    fn wake(self: Arc<Self>) {
+        self.look();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.look();
+    }
+}
+
+impl Drop for Nosy {
+    fn drop(&mut self) {
+        self.look();
+    }
+}
+
+impl AsRef<[u8]> for Nosy {
+    fn as_ref(&self) -> &[u8] {
+        b"octets that belong to somebody who looks at the connection when they go"
+    }
+}
+
+fn nosy(connection: &Connection) -> (Nosy, Arc<AtomicUsize>) {
+    let calls = Arc::new(AtomicUsize::new(0));
+    (Nosy { connection: connection.clone(), calls: calls.clone() }, calls)
+}
+
+/// Polls once with a waker that calls back, and then with another, so that the first one is replaced.
+fn poll_nosily<F: Future + Unpin>(connection: &Connection, future: &mut F) -> Poll<F::Output> {
+    let (first, _) = nosy(connection);
+    let (second, _) = nosy(connection);
+    let (first, second) = (Waker::from(Arc::new(first)), Waker::from(Arc::new(second)));
+    let poll = Pin::new(&mut *future).poll(&mut Context::from_waker(&first));
+    if poll.is_ready() {
+        return poll;
+    }
+    drop(first);
+    Pin::new(future).poll(&mut Context::from_waker(&second))
+}
+
+#[test]
+fn rule_1_wakers_run_without_the_lock() {
+    without_deadlock(|| {
+        paused(async {
+            let (connection, channel, mut peer) = channel().await;
+            let mut waits: Vec<Pin<Box<dyn Future<Output = ()>>>> = vec![
+                Box::pin(async { drop(connection.closed().await) }),
+                Box::pin(async { drop(channel.closed().await) }),
+                Box::pin(async { drop(channel.returned().await) }),
+                Box::pin(async { drop(channel.queue_declare(QueueDeclare::new("a")).await) }),
+                Box::pin(async { drop(channel.queue_declare(QueueDeclare::new("b")).await) }),
+                Box::pin(async { drop(channel.flush().await) }),
+                Box::pin(async { drop(connection.channel_open().await) }),
+            ];
+            for wait in &mut waits {
+                assert!(poll_nosily(&connection, wait).is_pending());
+            }
+            // One is answered, one given up, and the end of the connection wakes the others.
+            peer.expect::<queue::Declare>().await;
+            peer.send(channel.id(), queue::DeclareOk::default()).await;
+            drop(waits.remove(0));
+            peer.expect::<queue::Declare>().await;
+            peer.expect::<channel::Open>().await;
+            peer.close_connection(320, "bye").await;
+            for wait in waits {
+                resolves("a wait", wait).await;
+            }
+        });
+    });
+}
+
+#[test]
+fn rule_1_the_last_handle_of_a_waiting_task_goes_without_the_lock() {
+    without_deadlock(|| {
+        paused(async {
+            let (connection, channel, mut peer) = channel().await;
+            // The waker owns handles: replacing or waking it may drop the last one.
+            let mut call = channel.queue_declare(QueueDeclare::new("a"));
+            assert!(poll_nosily(&connection, &mut call).is_pending());
+            drop((channel, connection));
+            peer.expect::<queue::Declare>().await;
+            peer.close_connection(320, "bye").await;
+            let error = resolves("the call", call).await.expect_err("closed");
+            assert_eq!(error.kind(), ErrorKind::ConnectionClosed);
+        });
+    });
+}
+
+#[test]
+fn rule_1_users_octets_are_dropped_without_the_lock() {
+    without_deadlock(|| {
+        paused(async {
+            let (connection, channel, mut peer) = channel().await;
+            let id = channel.id();
+            let (body, dropped) = nosy(&connection);
+            // Small and copied; with confirms and mandatory: kept for its return.
+            let publish = BasicPublish::new("", "q", Bytes::from_owner(body));
+            let confirmation = channel.basic_publish(publish).await.expect("accepted");
+            peer.expect_content::<basic::Publish>(id).await;
+            drop(confirmation);
+            assert!(dropped.load(Ordering::Relaxed) > 0, "a copied body is let go at once");
+
+            // Refused, and dropped before it was sent.
+            let (body, _) = nosy(&connection);
+            drop(channel.basic_publish(BasicPublish::new("", "q", Bytes::from_owner(body))));
+            let (name, _) = nosy(&connection);
+            let long = "x".repeat(300);
+            let publish = BasicPublish::new("", long.as_str(), Bytes::from_owner(name));
+            assert!(channel.basic_publish(publish).await.is_err());
+
+            // A consumer's tag, kept while the consumer lives.
+            let (tag, _) = nosy(&connection);
+            let consume = BasicConsume::new("q", Prefetch::Unlimited).tag(Bytes::from_owner(tag));
+            let answer = async {
+                peer.expect::<basic::Qos>().await;
+                peer.send(id, basic::QosOk::default()).await;
+                let (_, consume) = peer.expect::<basic::Consume>().await;
+                peer.send(id, basic::ConsumeOk { consumer_tag: consume.consumer_tag }).await;
+            };
+            let (consumer, ()) = tokio::join!(channel.basic_consume(consume), answer);
+            drop(consumer.expect("a consumer"));
+            let (_, cancel) = peer.expect::<basic::Cancel>().await;
+            let consumer_tag = cancel.consumer_tag;
+            peer.send(id, basic::CancelOk { consumer_tag }).await;
+
+            // Large ones wait in the session as they are.
+            let large: Vec<_> = (0..3).map(|_| large_nosy(&connection)).collect();
+            for body in large {
+                drop(channel.basic_publish(BasicPublish::new("", "q", body)).await);
+            }
+            peer.close_connection(320, "bye").await;
+            resolves("closed", connection.closed()).await;
+        });
+    });
+}
+
+amqp_connector::amqp_types::if_spec! { confirm.select => {
+    #[test]
+    fn rule_1_octets_kept_for_a_return_are_dropped_without_the_lock() {
+        without_deadlock(|| {
+            paused(async {
+                let (connection, channel, mut peer) = channel().await;
+                let id = channel.id();
+                let answer = async {
+                    peer.expect::<amqp_connector::protocol::confirm::Select>().await;
+                    peer.send(id, amqp_connector::protocol::confirm::SelectOk::default()).await;
+                };
+                tokio::join!(channel.confirm_select(), answer).0.expect("confirm mode");
+                let mut kept = Vec::new();
+                for _ in 0..3 {
+                    let (body, _) = nosy(&connection);
+                    let publish = BasicPublish::new("", "q", Bytes::from_owner(body)).mandatory(true);
+                    kept.push(channel.basic_publish(publish).await.expect("accepted"));
+                    peer.expect_content::<basic::Publish>(id).await;
+                }
+                peer.send(id, basic::Ack { delivery_tag: 1, multiple: false }).await;
+                assert!(resolves("ack", kept.remove(0)).await.is_acked());
+                drop(kept.remove(0));
+                // The last one ends with its channel, whose handles are gone then.
+                drop((kept, channel));
+                peer.close_connection(320, "bye").await;
+                resolves("closed", connection.closed()).await;
+                let left = amqp_connector::testing::leftovers(&connection);
+                assert_eq!(left, Default::default());
+            });
+        });
+    }
+} else {} }
+
+/// A body too large to be copied, whose owner looks at the connection when it goes.
+fn large_nosy(connection: &Connection) -> Bytes {
+    struct Large(#[expect(dead_code, reason = "looks when it is dropped")] Nosy, Vec<u8>);
+    impl AsRef<[u8]> for Large {
+        fn as_ref(&self) -> &[u8] {
+            &self.1
+        }
+    }
+    let (nosy, _) = nosy(connection);
+    Bytes::from_owner(Large(nosy, vec![7; 200_000]))
+}
