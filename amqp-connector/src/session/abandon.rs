@@ -48,7 +48,7 @@ impl Session {
                 .with_place(Some(place));
             match key == CONTROL {
                 true => self.terminate(reason),
-                false => self.close_channel_because(key, reason, now),
+                false => self.close_channel_because(key, reason),
             }
             return;
         }

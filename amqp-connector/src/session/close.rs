@@ -26,12 +26,7 @@ impl Session {
     }
 
     /// Closes a channel because of something that the library noticed.
-    pub(super) fn close_channel_because(
-        &mut self,
-        key: ChannelKey,
-        reason: CloseReason,
-        _now: Instant,
-    ) {
+    pub(super) fn close_channel_because(&mut self, key: ChannelKey, reason: CloseReason) {
         let code = reason.code().unwrap_or(ReplyCode::CHANNEL_ERROR);
         self.begin_close_channel(key, reason, code);
     }

@@ -38,7 +38,7 @@ impl Session {
             ChannelPhase::Opening | ChannelPhase::Open => match channel.assembler.push(frame) {
                 Ok(None) => {}
                 Ok(Some(incoming)) => self.handle_incoming(key, incoming, now),
-                Err(error) => self.handle_assemble_error(key, &error, now),
+                Err(error) => self.handle_assemble_error(key, &error),
             },
         }
     }
@@ -170,13 +170,13 @@ impl Session {
     }
 
     /// A body over the limit ends its channel; any other disorder of frames the connection.
-    fn handle_assemble_error(&mut self, key: ChannelKey, error: &AssembleError, now: Instant) {
+    fn handle_assemble_error(&mut self, key: ChannelKey, error: &AssembleError) {
         match error {
             AssembleError::BodyTooLarge { .. } => {
                 let reason =
                     CloseReason::new(Scope::Channel(key.id), Initiator::Library, error.to_string())
                         .with_code(ReplyCode::CONTENT_TOO_LARGE);
-                self.close_channel_because(key, reason, now);
+                self.close_channel_because(key, reason);
             }
             AssembleError::Decode(_) => {
                 self.violation(ReplyCode::SYNTAX_ERROR, error.to_string(), None);

@@ -4,7 +4,11 @@ use super::*;
 use crate::ConsumerEnd;
 
 /// The delivery tags that wait for the consumer, and its end.
-fn drain(bench: &mut Bench, key: ChannelKey, id: u64) -> (Vec<u64>, Option<ConsumerEnd>) {
+pub(super) fn drain(
+    bench: &mut Bench,
+    key: ChannelKey,
+    id: u64,
+) -> (Vec<u64>, Option<ConsumerEnd>) {
     let mut tags = Vec::new();
     let mut batch = VecDeque::new();
     loop {

@@ -1,20 +1,8 @@
 //! What a hostile peer, an unlucky moment or a careless caller may not bring about.
+
+use super::consumers::drain;
 use super::*;
 use crate::ConsumerEnd;
-
-fn drain(bench: &mut Bench, key: ChannelKey, id: u64) -> (Vec<u64>, Option<ConsumerEnd>) {
-    let mut tags = Vec::new();
-    let mut batch = VecDeque::new();
-    loop {
-        let poll = bench.run(|session| session.poll_deliveries(key, id, &mut batch, Waker::noop()));
-        tags.extend(batch.drain(..).map(|queued| queued.deliver.delivery_tag));
-        match poll {
-            Poll::Ready(None) => {}
-            Poll::Ready(Some(end)) => return (tags, Some(end)),
-            Poll::Pending => return (tags, None),
-        }
-    }
-}
 
 fn consume_call(bench: &mut Bench, key: ChannelKey, tag: &str) -> CallId {
     bench.call(key, basic::Consume { consumer_tag: short(tag), ..Default::default() })
