@@ -4,7 +4,6 @@
 //! with the clock, take what there is to write, write it. Reading never waits for a write, so a peer that
 //! finishes writing before it reads cannot hang us. All protocol is the session's.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -13,14 +12,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use amqp_types::frame::Frame;
-use bytes::BytesMut;
 use futures_core::Stream;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep};
 use tokio_util::codec::Framed;
 
 use crate::codec::{CodecError, FrameCodec};
-use crate::session::{Segment, Session};
+use crate::session::{Chunk, Segment, Session, WriteQueue};
 use crate::shared::Shared;
 
 /// Frames, and octets, handed to the session under one lock.
@@ -46,15 +44,14 @@ pub struct Driver<T> {
     shared: Arc<Shared>,
     framed: Framed<T, FrameCodec>,
     batch: Vec<Frame>,
-    /// What is being written; the first segment's octets before `offset` are done.
-    queue: VecDeque<Segment>,
-    offset: usize,
+    /// What is being written.
+    queue: WriteQueue,
     /// Octets written, and chunks emptied, since the session was told last.
     written: usize,
     /// The transport has flushed all that was written, and the session is to be told so.
     flushed: bool,
     report: bool,
-    spent: Vec<BytesMut>,
+    spent: Vec<Chunk>,
     sleep: Option<Pin<Box<Sleep>>>,
     /// What the session said last.
     wants_read: bool,
@@ -97,8 +94,7 @@ impl<T> Driver<T> {
             shared,
             framed,
             batch: Vec::new(),
-            queue: VecDeque::new(),
-            offset: 0,
+            queue: WriteQueue::default(),
             written: 0,
             flushed: true,
             report: false,
@@ -108,23 +104,6 @@ impl<T> Driver<T> {
             partial: 0,
             received: false,
             state: DriverState::Running,
-        }
-    }
-
-    /// Drops what was written from the queue.
-    fn advance(&mut self, mut octets: usize) {
-        self.written += octets;
-        while let Some(front) = self.queue.front() {
-            let left = front.as_slice().len() - self.offset;
-            if octets < left {
-                self.offset += octets;
-                return;
-            }
-            octets -= left;
-            self.offset = 0;
-            if let Some(Segment::Chunk(chunk)) = self.queue.pop_front() {
-                self.spent.push(chunk);
-            }
         }
     }
 }
@@ -174,7 +153,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
                 session.recycle(chunk);
             }
             if queue.is_empty() && !matches!(state, DriverState::WriteFailed(_)) {
-                session.take_output(queue);
+                session.take_output(queue.segments());
                 *flushed &= queue.is_empty();
             }
             session.set_driver(cx.waker());
@@ -191,14 +170,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
     fn poll_write_queue(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.queue.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES];
-            let mut count = 0;
-            let mut skip = self.offset;
-            for (slice, segment) in slices.iter_mut().zip(&self.queue) {
-                let octets = segment.as_slice();
-                *slice = IoSlice::new(octets.get(skip..).unwrap_or_default());
-                skip = 0;
-                count += 1;
-            }
+            let count = self.queue.fill(&mut slices);
             let io = Pin::new(self.framed.get_mut());
             let slices = slices.get(..count).unwrap_or_default();
             let result = match io.is_write_vectored() {
@@ -207,7 +179,17 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             };
             match result {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(octets)) => self.advance(octets),
+                Poll::Ready(Ok(octets)) => {
+                    self.written += octets;
+                    let spent = &mut self.spent;
+                    self.queue.advance(octets, |segment| {
+                        if let Segment::Chunk(mut chunk) = segment {
+                            // Here, outside the lock: bodies are users' values.
+                            chunk.clear();
+                            spent.push(chunk);
+                        }
+                    });
+                }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => return Poll::Pending,
             }

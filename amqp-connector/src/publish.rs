@@ -6,7 +6,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use amqp_types::protocol::basic;
 use amqp_types::{InvalidShortStr, ShortStr};
@@ -30,54 +30,46 @@ use crate::session::{Message, Place};
 #[derive(Clone, Debug)]
 #[must_use = "a message is sent by `Channel::basic_publish`"]
 pub struct BasicPublish {
-    pub(crate) method: basic::Publish,
-    pub(crate) properties: basic::Properties,
-    pub(crate) body: Bytes,
+    message: Message,
     invalid: Option<InvalidShortStr>,
 }
 
 impl BasicPublish {
     /// A message to an exchange (`""` is the default one, which routes to the queue named by the
     /// routing key). A name over 255 octets is refused when it is published.
+    #[inline]
     pub fn new<E, K>(exchange: E, routing_key: K, body: impl Into<Bytes>) -> Self
     where
         E: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
         K: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
     {
         let mut invalid = None;
-        let method = basic::Publish {
+        let publish = basic::Publish {
             exchange: crate::name::short_str(exchange, &mut invalid),
             routing_key: crate::name::short_str(routing_key, &mut invalid),
             ..Default::default()
         };
-        Self { method, properties: basic::Properties::default(), body: body.into(), invalid }
+        let (properties, body) = (basic::Properties::default(), body.into());
+        Self { message: Message { publish, properties, body }, invalid }
     }
 
     /// Whether the broker gives the message back when it can route it to no queue.
     pub fn mandatory(mut self, mandatory: bool) -> Self {
-        self.method.mandatory = mandatory;
+        self.message.publish.mandatory = mandatory;
         self
     }
 
     /// Whether the broker gives the message back when no consumer can take it at once. RabbitMQ
     /// refuses this flag by closing the connection with 540.
     pub fn immediate(mut self, immediate: bool) -> Self {
-        self.method.immediate = immediate;
+        self.message.publish.immediate = immediate;
         self
     }
 
     /// The message's properties.
     pub fn properties(mut self, properties: basic::Properties) -> Self {
-        self.properties = properties;
+        self.message.properties = properties;
         self
-    }
-
-    pub(crate) fn into_message(self, detached: bool) -> Result<Message> {
-        let Self { method: publish, properties, body, invalid } = self;
-        match invalid {
-            Some(invalid) => Err(invalid.into()),
-            None => Ok(Message { publish, properties, body, detached }),
-        }
     }
 }
 
@@ -90,25 +82,18 @@ impl BasicPublish {
 #[must_use = "nothing is published until this future is awaited"]
 pub struct Publish {
     channel: Arc<ChannelHandle>,
-    message: Option<Message>,
-    error: Option<Error>,
+    publish: BasicPublish,
     place: Place,
 }
 
 impl Publish {
-    pub(crate) fn new(channel: Arc<ChannelHandle>, message: Result<Message>) -> Self {
-        let (message, error) = match message {
-            Ok(message) => (Some(message), None),
-            Err(error) => (None, Some(error)),
-        };
-        Self { channel, message, error, place: Place::None }
+    #[inline]
+    pub(crate) fn new(channel: Arc<ChannelHandle>, publish: BasicPublish) -> Self {
+        Self { channel, publish, place: Place::None }
     }
 
     /// Encodes the message if it may go at once, and fails with `Blocked` otherwise.
     pub(crate) fn try_now(mut self) -> Result<Confirmation> {
-        if let Some(error) = self.error.take() {
-            return Err(error);
-        }
         match self.poll_session(None) {
             Poll::Ready(result) => result,
             // Without a waker the session answers at once.
@@ -116,16 +101,22 @@ impl Publish {
         }
     }
 
-    fn poll_session(&mut self, waker: Option<&std::task::Waker>) -> Poll<Result<Confirmation>> {
-        let Self { channel, message, place, .. } = self;
+    fn poll_session(&mut self, waker: Option<&Waker>) -> Poll<Result<Confirmation>> {
+        let Self { channel, publish: BasicPublish { message, invalid }, place } = self;
+        if let Some(invalid) = invalid.take() {
+            *place = Place::Gone;
+            return Poll::Ready(Err(invalid.into()));
+        }
+        if matches!(place, Place::Gone) {
+            return Poll::Ready(Err(Error::invalid("the publish was completed before")));
+        }
         let key = channel.key();
         let accepted =
             channel.shared().with(|session| session.poll_publish(key, message, place, waker));
-        let accepted = ready!(accepted)?;
-        // What the session did not keep is dropped here, outside its lock.
-        self.message = None;
-        let state = match accepted.tag {
-            Some(tag) => State::Pending { channel: self.channel.clone(), tag },
+        let accepted = ready!(accepted);
+        *place = Place::Gone;
+        let state = match accepted?.tag {
+            Some(tag) => State::Pending { channel: channel.clone(), tag },
             None => State::Done(Outcome::Accepted),
         };
         Poll::Ready(Ok(Confirmation { state }))
@@ -138,11 +129,7 @@ impl Future for Publish {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // A tight loop of publishes must leave the driver its turns on a current-thread runtime.
         let coop = ready!(tokio::task::coop::poll_proceed(cx));
-        let this = &mut *self;
-        if let Some(error) = this.error.take() {
-            return Poll::Ready(Err(error));
-        }
-        let result = ready!(this.poll_session(Some(cx.waker())));
+        let result = ready!(self.poll_session(Some(cx.waker())));
         coop.made_progress();
         Poll::Ready(result)
     }
@@ -150,7 +137,7 @@ impl Future for Publish {
 
 impl Drop for Publish {
     fn drop(&mut self) {
-        if !matches!(self.place, Place::None) {
+        if !matches!(self.place, Place::None | Place::Gone) {
             let Self { channel, place, .. } = self;
             let key = channel.key();
             channel.shared().with(|session| session.leave(key, place));

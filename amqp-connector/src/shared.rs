@@ -38,7 +38,9 @@ impl Shared {
         let result = operation(&mut session);
         let effects = session.take_effects();
         drop(session);
-        effects.run();
+        if let Some(effects) = effects {
+            effects.run();
+        }
         result
     }
 }

@@ -196,7 +196,7 @@ impl Channel {
     ///
     /// See [`Publish`].
     pub fn basic_publish(&self, publish: BasicPublish) -> Publish {
-        Publish::new(self.handle.clone(), publish.into_message(false))
+        Publish::new(self.handle.clone(), publish)
     }
 
     /// As [`basic_publish`](Self::basic_publish), but fails with `Blocked` where that would wait.
@@ -205,7 +205,7 @@ impl Channel {
     ///
     /// `Blocked`, and as [`basic_publish`](Self::basic_publish).
     pub fn try_basic_publish(&self, publish: BasicPublish) -> Result<Confirmation> {
-        Publish::new(self.handle.clone(), publish.into_message(false)).try_now()
+        Publish::new(self.handle.clone(), publish).try_now()
     }
 
     /// Fetches the next message of a queue (`basic.get`); `None` if it is empty.

@@ -344,7 +344,8 @@ impl Session {
         for key in self.channels.keys() {
             self.retire_if_closed(key.id);
         }
-        self.outbox.clear();
+        let chunks = self.outbox.clear();
+        self.effects.discard(Garbage::Chunks(chunks));
         self.wake_flush_waiters();
     }
 

@@ -13,6 +13,7 @@ use amqp_types::protocol::basic;
 use amqp_types::{Body, ShortStr};
 
 use super::effects::{Effects, Garbage};
+use super::publish::Message;
 use crate::error::CloseReason;
 use crate::outcome::{Outcome, Returned, UnknownReason};
 
@@ -62,6 +63,8 @@ pub(crate) struct Confirms {
     /// Tag of the ring's front slot. Tags count from 1.
     base: u64,
     ring: VecDeque<Slot>,
+    /// Slots of the ring that the broker has not answered.
+    open: usize,
     aside: VecDeque<(u64, Option<Outcome>)>,
     /// Entries of `aside` that are `Some`.
     unclaimed: usize,
@@ -75,6 +78,7 @@ impl Default for Confirms {
         Self {
             base: 1,
             ring: VecDeque::new(),
+            open: 0,
             aside: VecDeque::new(),
             unclaimed: 0,
             mandatory: VecDeque::new(),
@@ -91,12 +95,7 @@ impl Confirms {
 
     /// Publishes without an answer of the broker.
     pub(crate) fn unconfirmed(&self) -> usize {
-        self.ring.iter().filter(|slot| slot.state.is_open()).count()
-    }
-
-    /// Whether any publish has no answer of the broker; cheaper than counting them.
-    pub(crate) fn has_unconfirmed(&self) -> bool {
-        self.ring.iter().any(|slot| slot.state.is_open())
+        self.open
     }
 
     /// The tag that the next publish gets, which is what the broker counts too.
@@ -104,17 +103,30 @@ impl Confirms {
         self.base + self.ring.len() as u64
     }
 
-    /// Adds a publish that has just been encoded. `detached`: nobody will ask for its outcome.
-    pub(crate) fn publish(&mut self, detached: bool) -> u64 {
+    /// Adds a publish that has just been encoded; gives its tag. Of a mandatory one the content is taken, so
+    /// that its return can be told from others'.
+    #[inline]
+    pub(crate) fn publish(&mut self, message: &mut Message) -> u64 {
         let tag = self.next_tag();
-        self.ring.push_back(Slot { detached, ..Slot::default() });
+        self.ring.push_back(Slot::default());
+        self.open += 1;
+        if message.publish.mandatory || message.publish.immediate {
+            self.remember(tag, message);
+        }
         tag
     }
 
-    /// Remembers a mandatory publish, so that its return can be told from others'.
-    pub(crate) fn remember(&mut self, mandatory: Mandatory) {
-        self.retained += mandatory.body.len();
-        self.mandatory.push_back(mandatory);
+    #[cold]
+    fn remember(&mut self, tag: u64, message: &mut Message) {
+        let Message { publish, properties, body } = message;
+        self.retained += body.len();
+        self.mandatory.push_back(Mandatory {
+            tag,
+            exchange: std::mem::take(&mut publish.exchange),
+            routing_key: std::mem::take(&mut publish.routing_key),
+            properties: std::mem::take(properties),
+            body: Body::from(std::mem::take(body)),
+        });
     }
 
     /// Whether the next publish has to wait: for the number of those before it, or for the octets that are
@@ -183,10 +195,11 @@ impl Confirms {
             false => 0,
         };
         for slot in self.ring.iter_mut().take(count) {
-            slot.resolve(positive, effects);
+            self.open -= usize::from(slot.resolve(positive, effects));
         }
         if !multiple && let Some(slot) = self.slot(tag) {
-            slot.resolve(positive, effects);
+            let resolved = slot.resolve(positive, effects);
+            self.open -= usize::from(resolved);
         }
         self.advance(effects);
         true
@@ -194,6 +207,7 @@ impl Confirms {
 
     /// The channel ended: what the broker has not answered is unknown.
     pub(crate) fn end(&mut self, reason: &Arc<CloseReason>, effects: &mut Effects) {
+        self.open = 0;
         for slot in &mut self.ring {
             slot.end(reason);
             effects.wake(slot.waker.take());
@@ -236,7 +250,11 @@ impl Confirms {
     }
 
     fn claim_aside(&mut self, tag: u64) -> Option<Outcome> {
-        let at = self.aside.binary_search_by_key(&tag, |(tag, _)| *tag).ok()?;
+        // Mostly they are claimed in order.
+        let at = match self.aside.front() {
+            Some((front, _)) if *front == tag => 0,
+            _ => self.aside.binary_search_by_key(&tag, |(tag, _)| *tag).ok()?,
+        };
         let outcome = self.aside.get_mut(at).and_then(|(_, outcome)| outcome.take());
         if outcome.is_some() {
             self.unclaimed -= 1;
@@ -293,7 +311,9 @@ impl State {
 }
 
 impl Slot {
-    fn resolve(&mut self, positive: bool, effects: &mut Effects) {
+    /// True if it was open.
+    #[inline]
+    fn resolve(&mut self, positive: bool, effects: &mut Effects) -> bool {
         let outcome = match std::mem::take(&mut self.state) {
             State::Pending if positive => Outcome::Acked,
             State::Pending => Outcome::Nacked,
@@ -303,11 +323,12 @@ impl Slot {
             State::Uncertain => Outcome::Nacked,
             settled @ (State::Done(_) | State::Claimed) => {
                 self.state = settled;
-                return;
+                return false;
             }
         };
         self.state = State::Done(outcome);
         effects.wake(self.waker.take());
+        true
     }
 
     fn end(&mut self, reason: &Arc<CloseReason>) {

@@ -173,7 +173,7 @@ impl Session {
         let reject = basic::Reject { delivery_tag, requeue: true };
         if self.open_channel(key).is_ok_and(|channel| delivery_tag > channel.settled_to) {
             // Numbers always fit a frame.
-            let _ = self.send_method(key.id, &reject.into_any());
+            let _ = self.send_one(key.id, &reject);
         }
     }
 
@@ -207,13 +207,11 @@ impl Session {
         }
         match settle {
             Settle::Ack { multiple } => {
-                let ack = basic::Ack { delivery_tag: tag, multiple };
-                self.send_method(key.id, &ack.into_any())
+                self.send_one(key.id, &basic::Ack { delivery_tag: tag, multiple })
             }
             Settle::Nack { multiple, requeue } => self.send_nack(key, tag, multiple, requeue),
             Settle::Reject { requeue } => {
-                let reject = basic::Reject { delivery_tag: tag, requeue };
-                self.send_method(key.id, &reject.into_any())
+                self.send_one(key.id, &basic::Reject { delivery_tag: tag, requeue })
             }
         }
     }
@@ -235,13 +233,13 @@ impl Session {
     ) -> Result<()> {
         amqp_types::if_spec! { basic.nack => {
             let nack = basic::Nack { delivery_tag: tag, multiple, requeue };
-            self.send_method(key.id, &nack.into_any())
+            self.send_one(key.id, &nack)
         } else {
             if multiple {
                 return Err(Error::unsupported("basic.nack with multiple"));
             }
             let reject = basic::Reject { delivery_tag: tag, requeue };
-            self.send_method(key.id, &reject.into_any())
+            self.send_one(key.id, &reject)
         } }
     }
 }

@@ -12,6 +12,7 @@ use amqp_types::Body;
 use amqp_types::protocol;
 
 use super::backlog::Queued;
+use super::chunk::Chunk;
 use super::confirm::Mandatory;
 use super::outbox::LargeItem;
 
@@ -31,16 +32,25 @@ pub(crate) enum Garbage {
     Deliveries(Vec<VecDeque<Queued>>),
     Mandatory(VecDeque<Mandatory>),
     Large(VecDeque<LargeItem>),
+    Chunks(VecDeque<Chunk>),
     Waker(Waker),
 }
 
 impl Effects {
-    pub(crate) fn wake_driver(&mut self, waker: Option<Waker>) {
-        if waker.is_some() {
-            self.driver = waker;
-        }
+    /// Whether there is nothing to do.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.driver.is_none()
+            && self.first.is_none()
+            && self.wakers.is_empty()
+            && self.garbage.is_empty()
     }
 
+    pub(crate) fn wake_driver(&mut self, waker: Waker) {
+        self.driver = Some(waker);
+    }
+
+    #[inline]
     pub(crate) fn wake(&mut self, waker: Option<Waker>) {
         match (waker, &self.first) {
             (None, _) => {}

@@ -12,6 +12,7 @@ mod backlog;
 mod call;
 mod calls;
 mod channel;
+mod chunk;
 mod close;
 mod confirm;
 mod consume;
@@ -39,11 +40,11 @@ pub(crate) use backlog::Queued;
 pub(crate) use call::{CONTROL, CallId};
 pub(crate) use calls::{CallOptions, CallReply};
 pub(crate) use channel::ChannelKey;
+pub(crate) use chunk::{Chunk, Segment, WriteQueue};
 pub(crate) use consume::Settle;
 pub(crate) use effects::{Effects, Garbage};
 #[cfg(feature = "testing")]
 pub use leftovers::Leftovers;
-pub(crate) use outbox::Segment;
 pub(crate) use publish::{Message, Place};
 pub(crate) use timers::after;
 
@@ -86,6 +87,8 @@ pub(crate) struct Session {
     /// When reading resumes though a consumer has not caught up.
     pause: Option<Instant>,
     close_deadline: Option<Instant>,
+    /// When to look for buffers that nobody needs any more.
+    tidy_at: Option<Instant>,
     /// Our `connection.close`, while large contents that were accepted before it are on their way.
     close_behind: Option<connection::Close>,
     close_waiters: WaitList,
@@ -128,6 +131,7 @@ impl Session {
             blocked: None,
             pause: None,
             close_deadline: None,
+            tidy_at: None,
             close_behind: None,
             close_waiters: WaitList::default(),
             finish_waiters: WaitList::default(),
@@ -141,8 +145,9 @@ impl Session {
     }
 
     /// What has to be done once the lock is released.
-    pub(crate) fn take_effects(&mut self) -> Effects {
-        std::mem::take(&mut self.effects)
+    #[inline]
+    pub(crate) fn take_effects(&mut self) -> Option<Effects> {
+        (!self.effects.is_empty()).then(|| std::mem::take(&mut self.effects))
     }
 
     /// Remembers whom to wake when there is something to write.
@@ -154,9 +159,11 @@ impl Session {
     }
 
     /// Something is to be written, or the state changed: the driver must look.
+    #[inline]
     fn notify_driver(&mut self) {
-        let driver = self.driver.take();
-        self.effects.wake_driver(driver);
+        if let Some(driver) = self.driver.take() {
+            self.effects.wake_driver(driver);
+        }
     }
 
     pub(crate) fn is_closed(&self) -> bool {

@@ -1,47 +1,27 @@
 //! Octets on their way to the socket: what the session has encoded and the driver has not written yet.
 //!
-//! Small contents go inline into chunks of one shared queue. A body above [`INLINE_MAX`] stays the user's
-//! `Bytes` in its channel's own queue, later frames of that channel behind it, and the driver takes turns,
-//! one frame each, between such channels and the shared queue: no large body delays another channel. Does
-//! no I/O; filled under the session's lock by `session::send`, emptied by the driver.
+//! Contents go into chunks of one shared queue. A body above [`SHARED_MAX`] stays in its channel's own queue,
+//! later frames of that channel behind it, and the driver takes turns, one frame each, between such channels
+//! and the shared queue: no large body delays another channel. Does no I/O; filled under the session's lock by
+//! `session::send`, emptied by the driver.
 
 use std::collections::VecDeque;
 
-use amqp_types::protocol::FRAMING;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
-/// Bodies up to this many octets are copied into the shared queue.
-pub(crate) const INLINE_MAX: usize = 64 << 10;
-/// A chunk that holds this much is closed and a new one begun, so that no chunk is ever reallocated at a
-/// size that would hold the lock for long.
-const CHUNK: usize = 64 << 10;
+use super::chunk::{Chunk, Segment};
+
+/// Bodies up to this many octets go into the shared queue.
+pub(crate) const SHARED_MAX: usize = 64 << 10;
 /// Octets of the shared queue, and of large bodies, handed to the driver in one turn.
 const TURN: usize = 512 << 10;
-const SPARE_CHUNKS: usize = 8;
-
-static FRAME_END: [u8; 1] = [FRAMING.end];
-
-/// One contiguous piece of output.
-pub(crate) enum Segment {
-    /// Encoded frames; the buffer comes back by [`Outbox::recycle`].
-    Chunk(BytesMut),
-    /// A part of a large body, or of its frame's envelope.
-    Shared(Bytes),
-}
-
-impl Segment {
-    pub(crate) fn as_slice(&self) -> &[u8] {
-        match self {
-            Self::Chunk(chunk) => chunk,
-            Self::Shared(bytes) => bytes,
-        }
-    }
-}
+/// Empty chunks kept for the next burst, as many as the outbound budget's default holds.
+const SPARE_CHUNKS: usize = 64;
 
 /// What waits in the queue of a channel that has a large content under way.
 pub(crate) enum LargeItem {
     /// Whole frames.
-    Frames(BytesMut),
+    Frames(Chunk),
     /// The rest of a body, cut into frames as it is taken.
     Body(Bytes),
 }
@@ -49,9 +29,11 @@ pub(crate) enum LargeItem {
 /// The shared queue, and the turns of the channels with large contents.
 #[derive(Default)]
 pub(crate) struct Outbox {
-    ready: VecDeque<BytesMut>,
-    tail: BytesMut,
-    spare: Vec<BytesMut>,
+    ready: VecDeque<Chunk>,
+    tail: Chunk,
+    spare: Vec<Chunk>,
+    /// Something was taken since [`Outbox::tidy`] looked last.
+    busy: bool,
     /// Channels with a large content, and how far the shared queue must be taken before their turn: what
     /// a channel sent before stands there.
     turns: VecDeque<(u16, u64)>,
@@ -68,12 +50,20 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     /// The chunk to append frames to. The caller reports what it appended by [`Outbox::appended`].
-    pub(crate) fn chunk(&mut self) -> &mut BytesMut {
-        if self.tail.len() >= CHUNK {
-            let fresh = self.spare.pop().unwrap_or_default();
-            self.ready.push_back(std::mem::replace(&mut self.tail, fresh));
+    #[inline]
+    pub(crate) fn chunk(&mut self) -> &mut Chunk {
+        if self.tail.is_full() || self.tail.is_unused() {
+            self.begin_chunk();
         }
         &mut self.tail
+    }
+
+    fn begin_chunk(&mut self) {
+        let fresh = self.spare.pop().unwrap_or_else(Chunk::with_room);
+        let full = std::mem::replace(&mut self.tail, fresh);
+        if !full.is_empty() {
+            self.ready.push_back(full);
+        }
     }
 
     pub(crate) fn appended(&mut self, octets: usize) {
@@ -125,27 +115,29 @@ impl Outbox {
         self.written_round
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.ready.is_empty() && self.tail.is_empty() && self.turns.is_empty()
-    }
-
     /// The driver wrote `octets`, or gave them up.
     pub(crate) fn written(&mut self, octets: usize) {
         self.outstanding = self.outstanding.saturating_sub(octets);
     }
 
-    /// Takes back a written chunk. One that a burst has made large is given up instead.
-    pub(crate) fn recycle(&mut self, mut chunk: BytesMut) {
-        if chunk.capacity() <= 4 * CHUNK && self.spare.len() < SPARE_CHUNKS {
-            chunk.clear();
+    /// Takes back a written chunk, which was cleared. One that a burst has made large is given up instead.
+    pub(crate) fn recycle(&mut self, chunk: Chunk) {
+        if !chunk.is_oversized() && !chunk.is_unused() && self.spare.len() < SPARE_CHUNKS {
             self.spare.push(chunk);
         }
     }
 
-    /// Frees the buffers that a burst left behind; called when nothing is waiting.
-    pub(crate) fn shrink(&mut self) {
-        self.spare.truncate(1);
-        self.ready.shrink_to(4);
+    /// Whether there is something to tidy up when the connection has been idle for a while.
+    pub(crate) fn is_untidy(&self) -> bool {
+        !self.spare.is_empty()
+    }
+
+    /// Frees the buffers that a burst left behind, unless there was something to do since the last look.
+    pub(crate) fn tidy(&mut self) {
+        if !std::mem::take(&mut self.busy) {
+            self.spare = Vec::new();
+            self.ready.shrink_to(4);
+        }
     }
 
     /// Moves up to one turn of the shared queue to `out`.
@@ -161,8 +153,9 @@ impl Outbox {
             }
         }
         if !self.tail.is_empty() {
-            let fresh = self.spare.pop().unwrap_or_default();
+            self.busy = true;
             self.taken += self.tail.len() as u64;
+            let fresh = self.spare.pop().unwrap_or_default();
             out.push_back(Segment::Chunk(std::mem::replace(&mut self.tail, fresh)));
         }
     }
@@ -188,14 +181,14 @@ impl Outbox {
         TURN
     }
 
-    /// Drops everything that was not taken; the connection is gone. Gives back nothing: chunks hold
-    /// copies, never a user's buffer.
-    pub(crate) fn clear(&mut self) {
-        self.ready.clear();
-        self.tail = BytesMut::new();
+    /// Gives up everything that was not taken; the connection is gone. Gives it back, to be dropped outside
+    /// the lock: chunks may hold users' bodies.
+    pub(crate) fn clear(&mut self) -> VecDeque<Chunk> {
         self.spare.clear();
         self.turns.clear();
         self.outstanding = 0;
+        self.ready.push_back(std::mem::take(&mut self.tail));
+        std::mem::take(&mut self.ready)
     }
 }
 
@@ -217,9 +210,7 @@ pub(crate) fn take_frame(
             let room = (frame_max as usize).saturating_sub(amqp_types::frame::OVERHEAD).max(1);
             let piece = rest.split_to(room.min(rest.len()));
             let size = piece.len() + amqp_types::frame::OVERHEAD;
-            out.push_back(Segment::Shared(envelope(channel, piece.len())));
-            out.push_back(Segment::Shared(piece));
-            out.push_back(Segment::Shared(Bytes::from_static(&FRAME_END)));
+            out.push_back(Segment::frame(channel, piece));
             if !rest.is_empty() {
                 queue.push_front(LargeItem::Body(rest));
             }
@@ -228,36 +219,27 @@ pub(crate) fn take_frame(
     }
 }
 
-/// The seven octets before a body frame's payload.
-fn envelope(channel: u16, length: usize) -> Bytes {
-    let mut header = [0_u8; 7];
-    header[0] = FRAMING.body;
-    header[1..3].copy_from_slice(&channel.to_be_bytes());
-    // A piece is at most frame-max, which is a u32.
-    header[3..7].copy_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
-    Bytes::copy_from_slice(&header)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const CHUNK: usize = 64 << 10;
 
     #[test]
     fn chunks_are_bounded_and_taken_in_order() {
         let mut outbox = Outbox::default();
         for n in 0..5_u8 {
-            outbox.chunk().extend_from_slice(&vec![n; CHUNK]);
+            outbox.chunk().frames().extend_from_slice(&vec![n; CHUNK]);
             outbox.appended(CHUNK);
         }
         assert_eq!(outbox.outstanding(), 5 * CHUNK);
         let mut out = VecDeque::new();
         outbox.take_shared(&mut out);
-        let firsts: Vec<u8> = out.iter().map(|segment| segment.as_slice()[0]).collect();
+        let firsts: Vec<u8> = out.iter().map(|segment| segment.to_vec()[0]).collect();
         assert_eq!(firsts, [0, 1, 2, 3, 4]);
-        assert!(out.iter().all(|segment| segment.as_slice().len() == CHUNK));
+        assert!(out.iter().all(|segment| segment.to_vec().len() == CHUNK));
         outbox.drained();
         assert_eq!(outbox.written_to(), outbox.position());
-        assert!(outbox.is_empty());
         outbox.written(5 * CHUNK);
         assert_eq!(outbox.outstanding(), 0);
     }
@@ -272,21 +254,26 @@ mod tests {
             sizes.push(take_frame(&mut queue, 5, 4096, &mut out));
         }
         assert_eq!(sizes, [4096, 4096, 10_000 - 2 * 4088 + 8]);
-        let pieces: Vec<_> = out.iter().filter(|s| s.as_slice().len() > 8).collect();
-        assert_eq!(pieces[0].as_slice().as_ptr(), body.as_ptr());
-        assert_eq!(out[0].as_slice(), [FRAMING.body, 0, 5, 0, 0, 0x0f, 0xf8]);
+        let Some(Segment::Frame { body: first, .. }) = out.front() else { panic!("a frame") };
+        assert_eq!(first.as_ptr(), body.as_ptr());
     }
 
     #[test]
-    fn a_chunk_that_a_burst_made_large_is_given_up() {
+    fn spare_chunks_go_when_there_was_nothing_to_do() {
         let mut outbox = Outbox::default();
-        outbox.recycle(BytesMut::with_capacity(64 * CHUNK));
-        assert!(outbox.spare.is_empty());
-        for _ in 0..20 {
-            outbox.recycle(BytesMut::with_capacity(CHUNK));
+        let mut grown = Chunk::with_room();
+        grown.frames().reserve(64 * CHUNK);
+        outbox.recycle(grown);
+        assert!(!outbox.is_untidy());
+        for _ in 0..2 * SPARE_CHUNKS {
+            outbox.recycle(Chunk::with_room());
         }
         assert_eq!(outbox.spare.len(), SPARE_CHUNKS);
-        outbox.shrink();
-        assert_eq!(outbox.spare.len(), 1);
+        outbox.chunk().frames().extend_from_slice(b"x");
+        outbox.take_shared(&mut VecDeque::new());
+        outbox.tidy();
+        assert!(outbox.is_untidy(), "it was busy");
+        outbox.tidy();
+        assert!(!outbox.is_untidy());
     }
 }

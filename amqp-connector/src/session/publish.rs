@@ -3,25 +3,25 @@
 //! A publish that may not go waits in one line at a time: its channel's (flow, limit of unconfirmed), then
 //! the connection's (outbound budget, blocked broker). What it carries stays with the caller till it goes.
 
-use std::task::{Poll, Waker};
+use std::task::{Poll, Waker, ready};
 
 use amqp_types::protocol::basic;
-use amqp_types::{Body, Method, Properties};
+use amqp_types::{Method, Properties};
 use bytes::Bytes;
 
 use super::Session;
-use super::channel::ChannelKey;
-use super::confirm::{Confirms, Mandatory};
+use super::channel::{ChannelKey, ChannelPhase};
+use super::confirm::Confirms;
+use super::send::put_content;
 use crate::error::{Error, Result};
 use crate::outcome::{Outcome, Returned};
 
 /// A message as the user gave it.
+#[derive(Clone, Debug)]
 pub(crate) struct Message {
     pub(crate) publish: basic::Publish,
     pub(crate) properties: basic::Properties,
     pub(crate) body: Bytes,
-    /// Nobody will ask for the outcome.
-    pub(crate) detached: bool,
 }
 
 /// A publish that was encoded: its tag on a channel in confirm mode.
@@ -37,41 +37,69 @@ pub(crate) enum Place {
     None,
     Gate(u64),
     Room(u64),
+    /// It is over.
+    Gone,
 }
 
 /// Returned messages kept for a channel without confirms whose user does not ask for them.
 const RETURNS_MAX: usize = 1024;
 
 impl Session {
-    /// Encodes the message if it may go now. Takes it out of `message` only then; with no `waker` it
-    /// fails instead of waiting.
+    /// Encodes the message if it may go now; with no `waker` it fails instead of waiting. The message stays
+    /// where it is, but the content of a mandatory one is taken, to recognise its return by.
     pub(crate) fn poll_publish(
         &mut self,
         key: ChannelKey,
-        message: &mut Option<Message>,
+        message: &mut Message,
         place: &mut Place,
         waker: Option<&Waker>,
     ) -> Poll<Result<Accepted>> {
+        if !self.may_pass_at_once(key, message.body.len(), place) {
+            ready!(self.wait_to_pass(key, message.body.len(), place, waker))?;
+        }
+        let frame_max = self.tuning.frame_max;
+        let Some(channel) = self.channels.get(key) else {
+            return Poll::Ready(Err(Error::stale(None)));
+        };
+        let Message { publish, properties, body } = &*message;
+        let sent = put_content(&mut self.outbox, channel, frame_max, publish, properties, body);
+        let tag = match (&sent, &mut channel.confirms) {
+            (Ok(()), Some(confirms)) => Some(confirms.publish(message)),
+            _ => None,
+        };
+        self.leave(key, place);
+        sent?;
+        self.notify_driver();
+        Poll::Ready(Ok(Accepted { tag }))
+    }
+
+    /// Whether nothing and nobody stands in the way of a publish that does not wait yet.
+    #[inline]
+    fn may_pass_at_once(&mut self, key: ChannelKey, size: usize, place: &Place) -> bool {
+        let room = matches!(place, Place::None) && self.has_room(size) && self.room.may_pass(None);
+        let (max, budget) = (self.options.unconfirmed_max, self.options.retained_budget);
+        room && self.channels.get(key).is_some_and(|channel| {
+            let full = |confirms: &Confirms| confirms.is_full(max, budget);
+            matches!(channel.phase, ChannelPhase::Open)
+                && channel.flow
+                && channel.gate.may_pass(None)
+                && !channel.confirms.as_ref().is_some_and(full)
+        })
+    }
+
+    /// Passes both lines, or takes a place in one; an error leaves them.
+    fn wait_to_pass(
+        &mut self,
+        key: ChannelKey,
+        size: usize,
+        place: &mut Place,
+        waker: Option<&Waker>,
+    ) -> Poll<Result<()>> {
         if let Err(error) = self.open_channel(key) {
             self.leave(key, place);
             return Poll::Ready(Err(error));
         }
-        match self.pass(key, message.as_ref().map_or(0, |m| m.body.len()), place, waker) {
-            Poll::Ready(Ok(())) => {}
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-            Poll::Pending => return Poll::Pending,
-        }
-        let result = match message.as_ref() {
-            Some(content) => {
-                self.send_content(key.id, &content.publish, &content.properties, &content.body)
-            }
-            None => Err(Error::invalid("the publish was completed before")),
-        };
-        self.leave(key, place);
-        if let Err(error) = result {
-            return Poll::Ready(Err(error));
-        }
-        Poll::Ready(Ok(Accepted { tag: self.register_publish(key, message) }))
+        self.pass(key, size, place, waker)
     }
 
     /// Sends another content than a publish, once it may go.
@@ -83,37 +111,10 @@ impl Session {
         waker: &Waker,
     ) -> Poll<Result<()>> {
         let (method, properties, body) = content;
-        if let Err(error) = self.open_channel(key) {
-            self.leave(key, place);
-            return Poll::Ready(Err(error));
-        }
-        match self.pass(key, body.len(), place, Some(waker)) {
-            Poll::Ready(Ok(())) => {}
-            other => return other,
-        }
+        ready!(self.wait_to_pass(key, body.len(), place, Some(waker)))?;
         let result = self.send_content(key.id, method, properties, body);
         self.leave(key, place);
         Poll::Ready(result)
-    }
-
-    /// Counts the publish on a channel in confirm mode. Of a mandatory one the content is taken, to
-    /// recognise its return by.
-    fn register_publish(&mut self, key: ChannelKey, message: &mut Option<Message>) -> Option<u64> {
-        let confirms = self.channels.get(key)?.confirms.as_mut()?;
-        let detached = message.as_ref().is_some_and(|message| message.detached);
-        let tag = confirms.publish(detached);
-        let returnable =
-            |message: &mut Message| message.publish.mandatory || message.publish.immediate;
-        if let Some(message) = message.take_if(returnable) {
-            confirms.remember(Mandatory {
-                tag,
-                exchange: message.publish.exchange,
-                routing_key: message.publish.routing_key,
-                properties: message.properties,
-                body: Body::from(message.body),
-            });
-        }
-        Some(tag)
     }
 
     /// Passes both lines, or takes a place in one.
@@ -184,7 +185,7 @@ impl Session {
             return Poll::Ready(Ok(()));
         }
         let nothing_to_come =
-            full && !channel.confirms.as_ref().is_some_and(|confirms| confirms.has_unconfirmed());
+            full && !channel.confirms.as_ref().is_some_and(|confirms| confirms.unconfirmed() > 0);
         if nothing_to_come {
             // Waiting would be for the user's own doing, possibly by this very task.
             let text =
@@ -215,7 +216,7 @@ impl Session {
     /// Leaves the line and lets the next one try.
     pub(crate) fn leave(&mut self, key: ChannelKey, place: &mut Place) {
         match std::mem::take(place) {
-            Place::None => {}
+            Place::None | Place::Gone => {}
             Place::Gate(ticket) => {
                 if let Some(channel) = self.channels.get(key) {
                     let mine = channel.gate.leave(ticket);

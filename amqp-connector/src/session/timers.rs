@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Session;
+use super::send::IDLE;
 use crate::error::{CloseReason, Initiator, Scope};
 
 /// Sends before half the interval passed unused; gives the peer up after two of its silence.
@@ -67,6 +68,7 @@ impl Session {
             call,
             self.pause,
             self.close_deadline,
+            self.tidy_at,
         ]
         .into_iter()
         .flatten()
@@ -98,6 +100,10 @@ impl Session {
         }
         if self.pause.is_some_and(|at| at <= now) {
             self.end_pause();
+        }
+        if self.tidy_at.is_some_and(|at| at <= now) {
+            self.outbox.tidy();
+            self.tidy_at = self.outbox.is_untidy().then(|| now + IDLE);
         }
         self.expire_calls(now);
     }

@@ -267,7 +267,7 @@ fn what_does_not_fit_a_frame_is_refused_with_nothing_sent() {
     for body in [10, 100_000] {
         let mut large = message(vec![0; body]);
         large.properties.headers = Some(arguments.clone());
-        let (mut large, mut place) = (Some(large), Place::None);
+        let mut place = Place::None;
         let refused = bench.publish_from(key, &mut large, &mut place, Waker::noop());
         let Poll::Ready(Err(error)) = refused else { panic!("{refused:?}") };
         assert_eq!(error.kind(), ErrorKind::Invalid);

@@ -202,14 +202,14 @@ fn flow_pauses_the_publishers_of_its_channel_alone() {
     let (key, other) = (bench.open(), bench.open());
     bench.receive(key.id, channel::Flow { active: false });
     assert!(!bench.only::<channel::FlowOk>().active);
-    let (mut paused, mut place) = (Some(message("held")), Place::None);
+    let (mut paused, mut place) = (message("held"), Place::None);
     let (woken, waker) = counter();
     assert!(bench.publish_from(key, &mut paused, &mut place, &waker).is_pending());
     bench.accepted(other, "goes");
     assert_eq!(bench.names(), [(other.id, "basic.publish")]);
 
     // Without waiting it is refused at once.
-    let mut now = Some(message("now"));
+    let mut now = message("now");
     let mut nowhere = Place::None;
     let refused = bench.run(|session| session.poll_publish(key, &mut now, &mut nowhere, None));
     let Poll::Ready(Err(error)) = refused else { panic!("it must not wait") };
@@ -233,7 +233,7 @@ fn waiting_publishers_of_a_paused_channel_go_in_order() {
     bench.receive(key.id, channel::Flow { active: false });
     bench.frames();
     let mut waiting: Vec<_> =
-        (0..4_u8).map(|n| (Some(message(vec![n])), Place::None, counter())).collect();
+        (0..4_u8).map(|n| (message(vec![n]), Place::None, counter())).collect();
     for (message, place, (_, waker)) in &mut waiting {
         assert!(bench.publish_from(key, message, place, waker).is_pending());
     }
@@ -266,8 +266,8 @@ fn the_end_of_a_channel_reaches_its_publishers_wherever_they_wait() {
     let (key, other) = (bench.open(), bench.open());
     // The driver has it and cannot write.
     bench.accepted(other, vec![0; 1000]);
-    let mut first = (Some(message("x")), Place::None, counter());
-    let mut second = (Some(message("y")), Place::None, counter());
+    let mut first = (message("x"), Place::None, counter());
+    let mut second = (message("y"), Place::None, counter());
     assert!(bench.publish_from(other, &mut first.0, &mut first.1, &first.2.1).is_pending());
     assert!(bench.publish_from(key, &mut second.0, &mut second.1, &second.2.1).is_pending());
     bench.receive(key.id, channel::Close { reply_code: 404, ..Default::default() });

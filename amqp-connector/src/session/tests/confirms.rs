@@ -59,7 +59,7 @@ amqp_types::if_spec! { confirm.select => {
             let mut message = message(body);
             message.publish.mandatory = true;
             message.publish.routing_key = short(routing_key);
-            let (mut message, mut place) = (Some(message), Place::None);
+            let (mut message, mut place) = (message, Place::None);
             match bench.publish_from(key, &mut message, &mut place, Waker::noop()) {
                 Poll::Ready(Ok(Some(tag))) => tag,
                 other => panic!("{other:?}"),
@@ -275,7 +275,7 @@ amqp_types::if_spec! { confirm.select => {
                 bench.run(|session| session.detach_confirm(key, tag));
             }
             let (woken, waker) = counter();
-            let (mut third, mut place) = (Some(message("x")), Place::None);
+            let (mut third, mut place) = (message("x"), Place::None);
             assert!(bench.publish_from(key, &mut third, &mut place, &waker).is_pending());
             ack(&mut bench, key, 1, false);
             assert_eq!(woken.get(), 1);
@@ -289,7 +289,7 @@ amqp_types::if_spec! { confirm.select => {
                 bench.accepted(key, "x");
             }
             let (woken, waker) = counter();
-            let (mut third, mut place) = (Some(message("x")), Place::None);
+            let (mut third, mut place) = (message("x"), Place::None);
             assert!(bench.publish_from(key, &mut third, &mut place, &waker).is_pending());
             ack(&mut bench, key, 2, true);
             assert_eq!(woken.get(), 1);

@@ -256,9 +256,9 @@ fn retained_mandatory_bodies_are_in_a_budget() {
     let mut accepted = 0_usize;
     for _ in 0..2000 {
         let body = Bytes::from(vec![1; 1 << 16]);
-        let mut message = Some(Message {
+        let mut message = Message {
             publish: basic::Publish { mandatory: true, ..Default::default() },
-            properties: basic::Properties::default(), body, detached: true });
+            properties: basic::Properties::default(), body };
         let mut place = Place::None;
         let p = bench.publish_from(key, &mut message, &mut place, Waker::noop());
         if p.is_pending() { break; }

@@ -85,7 +85,9 @@ impl Bench {
     /// What the lock's holder does after each operation.
     fn run<R>(&mut self, operation: impl FnOnce(&mut Session) -> R) -> R {
         let result = operation(&mut self.session);
-        self.session.take_effects().run();
+        if let Some(effects) = self.session.take_effects() {
+            effects.run();
+        }
         result
     }
 
@@ -105,8 +107,9 @@ impl Bench {
             }
             let mut octets = 0;
             for segment in segments.drain(..) {
-                octets += segment.as_slice().len();
-                self.out.extend_from_slice(segment.as_slice());
+                let written = segment.to_vec();
+                octets += written.len();
+                self.out.extend_from_slice(&written);
             }
             let now = self.now;
             self.run(|session| session.handle_written(octets, true, now));
@@ -270,7 +273,7 @@ impl Bench {
 
     /// A publish by a task of its own, which has no place in any line.
     fn publish(&mut self, key: ChannelKey, body: impl Into<Bytes>) -> Published {
-        let mut message = Some(message(body));
+        let mut message = message(body);
         let mut place = Place::None;
         self.publish_from(key, &mut message, &mut place, Waker::noop())
     }
@@ -278,7 +281,7 @@ impl Bench {
     fn publish_from(
         &mut self,
         key: ChannelKey,
-        message: &mut Option<Message>,
+        message: &mut Message,
         place: &mut Place,
         waker: &Waker,
     ) -> Published {
@@ -316,6 +319,5 @@ fn message(body: impl Into<Bytes>) -> Message {
         publish: basic::Publish { routing_key: short("q"), ..Default::default() },
         properties: basic::Properties::default(),
         body: body.into(),
-        detached: false,
     }
 }

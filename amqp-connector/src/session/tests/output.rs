@@ -1,6 +1,6 @@
 //! What leaves: cut at frame-max, in order on each channel, in turns between channels, within the budget.
 
-use super::super::outbox::INLINE_MAX;
+use super::super::outbox::SHARED_MAX;
 use super::*;
 
 /// (channel, kind, payload octets) of each frame.
@@ -10,7 +10,7 @@ fn shape(frames: &[Frame]) -> Vec<(u16, FrameKind, usize)> {
 
 #[test]
 fn bodies_are_cut_at_frame_max() {
-    for size in [0, 1, 4087, 4088, 4089, 10_000, INLINE_MAX, INLINE_MAX + 1] {
+    for size in [0, 1, 4087, 4088, 4089, 10_000, SHARED_MAX, SHARED_MAX + 1] {
         let mut bench = Bench::new();
         let key = bench.open();
         bench.accepted(key, vec![0; size]);
@@ -103,8 +103,8 @@ fn the_budget_makes_publishers_wait_in_order() {
     let mut bench = Bench::with(options);
     let (key, other) = (bench.open(), bench.open());
     bench.accepted(key, vec![0; 9000]);
-    let mut large = (Some(message(vec![1; 5000])), Place::None, counter());
-    let mut small = (Some(message("fits, but must not overtake")), Place::None, counter());
+    let mut large = (message(vec![1; 5000]), Place::None, counter());
+    let mut small = (message("fits, but must not overtake"), Place::None, counter());
     assert!(bench.publish_from(key, &mut large.0, &mut large.1, &large.2.1).is_pending());
     assert!(bench.publish_from(other, &mut small.0, &mut small.1, &small.2.1).is_pending());
     bench.write();
@@ -124,8 +124,8 @@ fn a_waiting_publisher_that_gives_up_lets_the_next_one_go() {
     let mut bench = Bench::with(options);
     let key = bench.open();
     bench.accepted(key, vec![0; 1000]);
-    let mut first = (Some(message("x")), Place::None, counter());
-    let mut second = (Some(message("y")), Place::None, counter());
+    let mut first = (message("x"), Place::None, counter());
+    let mut second = (message("y"), Place::None, counter());
     assert!(bench.publish_from(key, &mut first.0, &mut first.1, &first.2.1).is_pending());
     assert!(bench.publish_from(key, &mut second.0, &mut second.1, &second.2.1).is_pending());
     bench.write();

@@ -98,7 +98,7 @@ amqp_types::if_spec! { connection.blocked => {
         bench.receive(0, connection::Blocked { reason: short("low on memory") });
         assert!(bench.session.is_blocked());
         let (woken, waker) = counter();
-        let (mut held, mut place) = (Some(message("x")), Place::None);
+        let (mut held, mut place) = (message("x"), Place::None);
         assert!(bench.publish_from(key, &mut held, &mut place, &waker).is_pending());
         bench.call(key, queue::Declare::default());
         bench.run(|session| {
@@ -121,7 +121,7 @@ amqp_types::if_spec! { connection.blocked => {
         let key = bench.open();
         bench.receive(0, connection::Blocked::default());
         let (woken, waker) = counter();
-        let (mut held, mut place) = (Some(message("x")), Place::None);
+        let (mut held, mut place) = (message("x"), Place::None);
         assert!(bench.publish_from(key, &mut held, &mut place, &waker).is_pending());
         bench.run(|session| session.close_channel(key, 200.into(), ""));
         assert_eq!(woken.get(), 1);
