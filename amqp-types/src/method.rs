@@ -6,11 +6,9 @@
 
 use std::fmt;
 
-use bytes::Bytes;
-
 use crate::frame::Framing;
 use crate::reflect::{ClassInfo, MethodInfo, SpecInfo, Value};
-use crate::wire::{Limits, Reader, Writer};
+use crate::wire::{Limits, Payload, Reader, Writer};
 use crate::{DecodeError, DecodeErrorKind, EncodeError};
 
 /// A compiled specification: implemented by the emitted type `Spec`.
@@ -38,7 +36,8 @@ pub trait AnyMethod: Sized + Clone + fmt::Debug + PartialEq + Send + Sync + 'sta
     /// # Errors
     ///
     /// If the ids are unknown, the arguments malformed, or octets are left over.
-    fn decode(payload: &Bytes) -> Result<Self, DecodeError> {
+    #[inline]
+    fn decode<'a>(payload: impl Into<Payload<'a>>) -> Result<Self, DecodeError> {
         Self::decode_limited(payload, Limits::DEFAULT)
     }
 
@@ -48,7 +47,23 @@ pub trait AnyMethod: Sized + Clone + fmt::Debug + PartialEq + Send + Sync + 'sta
     ///
     /// If the ids are unknown, the arguments malformed or beyond the limits, or octets are left
     /// over.
-    fn decode_limited(payload: &Bytes, limits: Limits) -> Result<Self, DecodeError>;
+    #[inline]
+    fn decode_limited<'a>(
+        payload: impl Into<Payload<'a>>,
+        limits: Limits,
+    ) -> Result<Self, DecodeError> {
+        let mut reader = Reader::with_limits(payload, limits);
+        let method = Self::decode_ids_and_arguments(&mut reader)?;
+        reader.finish()?;
+        Ok(method)
+    }
+
+    /// Reads ids and arguments; what follows them is left.
+    ///
+    /// # Errors
+    ///
+    /// If the ids are unknown, or the arguments malformed.
+    fn decode_ids_and_arguments(reader: &mut Reader<'_>) -> Result<Self, DecodeError>;
 
     /// Writes ids and arguments: the payload of a method frame.
     ///
@@ -153,7 +168,7 @@ pub trait Method: Sized + Clone + Default + fmt::Debug + PartialEq + Send + Sync
     /// `UnexpectedMethod` if it holds another one; or if the arguments are malformed, or octets are
     /// left over.
     #[inline]
-    fn decode(payload: &Bytes) -> Result<Self, DecodeError> {
+    fn decode<'a>(payload: impl Into<Payload<'a>>) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(payload);
         if (reader.short()?, reader.short()?) != (Self::CLASS_ID, Self::METHOD_ID) {
             return Err(DecodeError::new(DecodeErrorKind::UnexpectedMethod, 0));

@@ -203,7 +203,7 @@ fn a_header_may_be_read_as_one_class_only() {
     assert!(ContentHeader::<synthetic::many::Properties>::decode(&payload).is_ok());
     let error = ContentHeader::<synthetic::fifteen::Properties>::decode(&payload).unwrap_err();
     assert_eq!((error.kind(), error.offset()), (DecodeErrorKind::UnexpectedClass, 0));
-    let longer = [&payload[..], b"x"].concat().into();
+    let longer = Bytes::from([&payload[..], b"x"].concat());
     let error = ContentHeader::<synthetic::many::Properties>::decode(&longer).unwrap_err();
     assert_eq!((error.kind(), error.offset()), (DecodeErrorKind::TrailingBytes, payload.len()));
 }
@@ -224,4 +224,45 @@ fn a_body_of_tiny_frames_takes_no_more_than_its_size() {
     assert!(body.chunks().len() < 10, "{} chunks", body.chunks().len());
     let octets = body.into_bytes();
     assert!((0..SIZE).all(|n| usize::from(octets[n]) == n % 251));
+}
+
+/// The chunks of a body that came in frames of these lengths, and the memory they were in.
+fn chunks_of(lengths: &[usize], copy_max: usize) -> (Vec<Bytes>, std::ops::Range<*const u8>) {
+    let size: usize = lengths.iter().sum();
+    let mut stream = BytesMut::new();
+    for frame in [method(&deliver()), header(size as u64, properties())] {
+        rabbit::FRAMING.encode(&frame, &mut stream).unwrap();
+    }
+    for length in lengths {
+        rabbit::FRAMING.put(FrameKind::Body, 1, &vec![b'x'; *length], &mut stream).unwrap();
+    }
+    let read_into = stream.as_ptr_range();
+    let mut frames = rabbit::FRAMING.split(&mut stream, u32::MAX).unwrap().unwrap();
+    let mut assembler = Assembler::<rabbit::Spec>::new().with_copy_max(copy_max);
+    let mut complete = None;
+    while let Some(frame) = frames.next_frame() {
+        complete = assembler.push_ref(frame).unwrap();
+    }
+    let Some(Incoming::Content { body, .. }) = complete else { panic!("not complete") };
+    assert_eq!(body.len(), size);
+    (body.chunks().to_vec(), read_into)
+}
+
+#[test]
+fn a_small_body_is_copied_out_of_the_read_buffer_and_a_large_one_is_not() {
+    let small = Assembler::<rabbit::Spec>::COPY_MAX;
+    for (lengths, chunks, shared) in [
+        (&[1][..], 1, 0),
+        (&[small], 1, 0),
+        (&[small + 1], 1, 1),
+        (&[small, 1], 1, 0),
+        (&[small + 1, 1, small, small + 1], 3, 2),
+        (&[small; 9], 3, 0),
+    ] {
+        let (pieces, read_into) = chunks_of(lengths, small);
+        let sharing = pieces.iter().filter(|piece| read_into.contains(&piece.as_ptr())).count();
+        assert_eq!((pieces.len(), sharing), (chunks, shared), "{lengths:?}");
+    }
+    let (pieces, read_into) = chunks_of(&[1], 0);
+    assert!(read_into.contains(&pieces[0].as_ptr()));
 }

@@ -30,6 +30,9 @@ fn content_classes(spec: &'static SpecInfo) -> Vec<&'static ClassInfo> {
     spec.classes.iter().copied().filter(|class| class.has_content()).collect()
 }
 
+/// Ends of a stream: a good one, and some that are no frame.
+const MALFORMED: &[&[u8]] = &[b"", b"\x04", b"\x08\0\x01\0\0\0\0\xce", b"\x01\0\x01\0\0\0\0\0"];
+
 /// Both codecs write and read the same.
 fn check_method<P: Protocol>(dynamic: &DynamicMethod) {
     let octets = written(|writer| dynamic.encode(writer));
@@ -101,6 +104,50 @@ proptest! {
         }
         prop_assert_eq!(decoded, frames);
         prop_assert!(buf.is_empty());
+    }
+
+    #[test]
+    fn batches_of_frames_are_the_frames_whatever_the_cut(
+        frames in vec(frame(), 0..12),
+        cuts in vec(any::<Index>(), 0..4),
+        bad in select(MALFORMED),
+    ) {
+        let mut stream = BytesMut::new();
+        for frame in &frames {
+            Framing::STANDARD.encode(frame, &mut stream).unwrap();
+        }
+        stream.extend_from_slice(bad);
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(stream.len() + 1)).collect();
+        cuts.push(stream.len());
+        cuts.sort_unstable();
+        let (mut one_by_one, mut buf) = (BytesMut::new(), BytesMut::new());
+        let (mut given, mut errors) = (0, (None, None));
+        for cut in cuts {
+            let piece = &stream[given..cut];
+            given = cut;
+            one_by_one.extend_from_slice(piece);
+            buf.extend_from_slice(piece);
+            let mut expected = Vec::new();
+            let error = loop {
+                match Framing::STANDARD.decode(&mut one_by_one, 1000) {
+                    Ok(Some(frame)) => expected.push(frame),
+                    end => break end.err(),
+                }
+            };
+            let batch = Framing::STANDARD.split(&mut buf, 1000);
+            prop_assert_eq!(batch.is_err(), expected.is_empty() && error.is_some());
+            let mut frames = Vec::new();
+            if let Ok(Some(mut batch)) = batch {
+                while let Some(frame) = batch.next_frame() {
+                    frames.push(frame.to_frame());
+                }
+            }
+            prop_assert_eq!(frames, expected);
+            prop_assert_eq!(&buf, &one_by_one);
+            errors = (error, Framing::STANDARD.split(&mut buf, 1000).err());
+        }
+        prop_assert_eq!(errors.0, errors.1);
+        prop_assert_eq!(errors.0.is_some(), !bad.is_empty());
     }
 
     #[test]

@@ -61,24 +61,18 @@ fn methods(spec: &Spec, runtime: &TokenStream) -> TokenStream {
                 #infos
             }
 
-            fn decode_limited(
-                payload: &#runtime::bytes::Bytes,
-                limits: #runtime::wire::Limits,
+            fn decode_ids_and_arguments(
+                reader: &mut #runtime::wire::Reader<'_>,
             ) -> ::core::result::Result<Self, #runtime::DecodeError> {
-                let reader = &mut #runtime::wire::Reader::with_limits(payload, limits);
                 let class_id = reader.short()?;
                 let method_id = reader.short()?;
-                let method = match class_id {
-                    #(#ids => #modules::Method::decode(method_id, reader).map(Self::#variants)?,)*
-                    unknown => {
-                        return ::core::result::Result::Err(#runtime::DecodeError::new(
-                            #runtime::DecodeErrorKind::UnknownClass(unknown),
-                            0,
-                        ));
-                    }
-                };
-                reader.finish()?;
-                ::core::result::Result::Ok(method)
+                match class_id {
+                    #(#ids => #modules::Method::decode(method_id, reader).map(Self::#variants),)*
+                    unknown => ::core::result::Result::Err(#runtime::DecodeError::new(
+                        #runtime::DecodeErrorKind::UnknownClass(unknown),
+                        0,
+                    )),
+                }
             }
 
             fn encode(

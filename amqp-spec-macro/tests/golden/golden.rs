@@ -214,30 +214,26 @@ impl ::amqp_types::AnyMethod for Method {
             Self::Constants(method) => method.info(),
         }
     }
-    fn decode_limited(
-        payload: &::amqp_types::bytes::Bytes,
-        limits: ::amqp_types::wire::Limits,
+    fn decode_ids_and_arguments(
+        reader: &mut ::amqp_types::wire::Reader<'_>,
     ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
-        let reader = &mut ::amqp_types::wire::Reader::with_limits(payload, limits);
         let class_id = reader.short()?;
         let method_id = reader.short()?;
-        let method = match class_id {
-            10 => r#box::Method::decode(method_id, reader).map(Self::Box)?,
-            20 => ask::Method::decode(method_id, reader).map(Self::Ask)?,
-            30 => content::Method::decode(method_id, reader).map(Self::Content)?,
-            40 => amqp_types_::Method::decode(method_id, reader).map(Self::AmqpTypes)?,
-            0 => constants_::Method::decode(method_id, reader).map(Self::Constants)?,
+        match class_id {
+            10 => r#box::Method::decode(method_id, reader).map(Self::Box),
+            20 => ask::Method::decode(method_id, reader).map(Self::Ask),
+            30 => content::Method::decode(method_id, reader).map(Self::Content),
+            40 => amqp_types_::Method::decode(method_id, reader).map(Self::AmqpTypes),
+            0 => constants_::Method::decode(method_id, reader).map(Self::Constants),
             unknown => {
-                return ::core::result::Result::Err(
+                ::core::result::Result::Err(
                     ::amqp_types::DecodeError::new(
                         ::amqp_types::DecodeErrorKind::UnknownClass(unknown),
                         0,
                     ),
-                );
+                )
             }
-        };
-        reader.finish()?;
-        ::core::result::Result::Ok(method)
+        }
     }
     fn encode(
         &self,

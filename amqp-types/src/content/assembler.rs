@@ -6,18 +6,20 @@
 use std::error::Error;
 use std::fmt;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::Body;
 use super::header::decode_into;
 use crate::DecodeError;
-use crate::frame::{Frame, FrameKind};
+use crate::frame::{Frame, FrameKind, FrameRef};
 use crate::method::{AnyMethod, AnyProperties, Protocol};
-use crate::wire::Limits;
+use crate::wire::{Limits, Payload};
 
-/// Pieces of a body below this many octets are copied together, until they are `TAIL` octets.
-const SMALL: usize = 512;
+/// Small pieces of a body are copied together into pieces of about this many octets.
 const TAIL: usize = 16 << 10;
+
+/// When the first of small pieces comes, room is made for this many times its octets at most.
+const FORESIGHT: usize = 8;
 
 /// The class whose methods alone go on channel 0, and nowhere else.
 const CONNECTION: &str = "connection";
@@ -47,11 +49,12 @@ pub struct Assembler<P: Protocol> {
     /// there are properties.
     body: Body,
     /// Small pieces of the body, copied together: kept as they came, a body of one-octet frames would
-    /// take many times its size. `tail.len() < TAIL` between frames.
-    tail: BytesMut,
+    /// take many times its size. `tail.len() <= TAIL.max(copy_max)`.
+    tail: Vec<u8>,
     /// The length that the header said.
     size: u64,
     max_body: u64,
+    copy_max: usize,
     limits: Limits,
 }
 
@@ -93,6 +96,10 @@ impl<P: Protocol> Default for Assembler<P> {
 }
 
 impl<P: Protocol> Assembler<P> {
+    /// How large a piece of a body is copied unless [`with_copy_max`](Self::with_copy_max) says
+    /// otherwise: 4 KiB.
+    pub const COPY_MAX: usize = 4 << 10;
+
     /// An assembler that takes bodies of any size, with the default [`Limits`] on tables.
     #[must_use]
     pub fn new() -> Self {
@@ -100,9 +107,10 @@ impl<P: Protocol> Assembler<P> {
             method: None,
             properties: None,
             body: Body::new(),
-            tail: BytesMut::new(),
+            tail: Vec::new(),
             size: 0,
             max_body: u64::MAX,
+            copy_max: Self::COPY_MAX,
             limits: Limits::DEFAULT,
         }
     }
@@ -111,6 +119,16 @@ impl<P: Protocol> Assembler<P> {
     #[must_use]
     pub fn with_max_body(mut self, octets: u64) -> Self {
         self.max_body = octets;
+        self
+    }
+
+    /// Copies pieces of a body (what one frame holds of it) of up to this many octets out of the
+    /// buffer they were read into; a body in one piece then is one allocation. Larger ones are not
+    /// copied: they share the memory of that buffer, which cannot be used again before they are
+    /// dropped.
+    #[must_use]
+    pub const fn with_copy_max(mut self, octets: usize) -> Self {
+        self.copy_max = octets;
         self
     }
 
@@ -141,13 +159,23 @@ impl<P: Protocol> Assembler<P> {
     /// If the frame is not one that may follow, or its payload is malformed.
     #[inline]
     pub fn push(&mut self, frame: Frame) -> Result<Option<Incoming<P>>, AssembleError> {
+        self.push_ref(FrameRef::from(&frame))
+    }
+
+    /// Like [`push`](Self::push), for a frame of a batch.
+    ///
+    /// # Errors
+    ///
+    /// If the frame is not one that may follow, or its payload is malformed.
+    #[inline]
+    pub fn push_ref(&mut self, frame: FrameRef<'_>) -> Result<Option<Incoming<P>>, AssembleError> {
         let pushed = match frame.kind {
             FrameKind::Heartbeat => return Ok(None),
             found if found != self.expected() => {
                 Err(AssembleError::UnexpectedFrame { expected: self.expected(), found })
             }
-            FrameKind::Method => self.method(&frame),
-            FrameKind::Header => self.header(&frame),
+            FrameKind::Method => self.method(frame),
+            FrameKind::Header => self.header(frame),
             FrameKind::Body => {
                 self.body(frame.payload);
                 self.complete()
@@ -171,11 +199,14 @@ impl<P: Protocol> Assembler<P> {
 
     #[cold]
     fn reset(&mut self) {
-        *self = Self::new().with_max_body(self.max_body).with_limits(self.limits);
+        *self = Self::new()
+            .with_max_body(self.max_body)
+            .with_copy_max(self.copy_max)
+            .with_limits(self.limits);
     }
 
-    fn method(&mut self, frame: &Frame) -> Result<Option<Incoming<P>>, AssembleError> {
-        let method = P::Method::decode_limited(&frame.payload, self.limits)?;
+    fn method(&mut self, frame: FrameRef<'_>) -> Result<Option<Incoming<P>>, AssembleError> {
+        let method = P::Method::decode_limited(frame.payload, self.limits)?;
         let info = method.info();
         // 0-9-1 4.2.3: channel 0 is the connection's own, and the connection has no other.
         let misplaced = match frame.channel {
@@ -196,8 +227,8 @@ impl<P: Protocol> Assembler<P> {
         Ok(None)
     }
 
-    fn header(&mut self, frame: &Frame) -> Result<Option<Incoming<P>>, AssembleError> {
-        self.size = decode_into(&mut self.properties, &frame.payload, self.limits)?;
+    fn header(&mut self, frame: FrameRef<'_>) -> Result<Option<Incoming<P>>, AssembleError> {
+        self.size = decode_into(&mut self.properties, frame.payload, self.limits)?;
         let found = self.properties.as_ref().map(AnyProperties::class_id);
         let expected = self.method.as_ref().map(|method| method.info().class_id);
         if let (Some(expected), Some(found)) = (expected, found)
@@ -213,23 +244,34 @@ impl<P: Protocol> Assembler<P> {
 
     /// Takes a piece of the body; small ones that are not all of it are copied together.
     #[inline]
-    fn body(&mut self, piece: Bytes) {
-        let rest = piece.len() as u64 >= self.size;
-        if piece.len() >= SMALL || rest {
+    fn body(&mut self, piece: Payload<'_>) {
+        if piece.len() > self.copy_max {
             self.flush_tail();
-            self.body.push(piece);
+            self.body.push(piece.to_bytes());
+        } else if piece.len() as u64 >= self.size {
+            self.body.push(Bytes::copy_from_slice(&piece));
         } else {
-            self.tail.extend_from_slice(&piece);
-            if self.tail.len() >= TAIL {
-                self.flush_tail();
-            }
+            self.collect(&piece);
         }
+    }
+
+    /// Copies a small piece to those before it.
+    fn collect(&mut self, piece: &[u8]) {
+        if self.tail.len() + piece.len() > TAIL {
+            self.flush_tail();
+        }
+        if self.tail.is_empty() {
+            let missing = self.size.saturating_sub(self.body.len() as u64);
+            let missing = usize::try_from(missing).unwrap_or(TAIL).min(TAIL);
+            self.tail.reserve_exact(missing.min(FORESIGHT.saturating_mul(piece.len())));
+        }
+        self.tail.extend_from_slice(piece);
     }
 
     #[inline]
     fn flush_tail(&mut self) {
         if !self.tail.is_empty() {
-            self.body.push(self.tail.split().freeze());
+            self.body.push(std::mem::take(&mut self.tail).into());
         }
     }
 

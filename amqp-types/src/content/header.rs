@@ -1,10 +1,8 @@
 //! [`ContentHeader`]: the frame between a method and its body.
 
-use bytes::Bytes;
-
 use crate::method::{AnyProperties, Properties, Protocol};
 use crate::reflect::{DynamicProperties, SpecInfo};
-use crate::wire::{Limits, Reader, Writer};
+use crate::wire::{Limits, Payload, Reader, Writer};
 use crate::{DecodeError, DecodeErrorKind, EncodeError};
 
 /// A content header: how long the body is, and its properties.
@@ -51,7 +49,7 @@ impl<T: Properties> ContentHeader<T> {
     ///
     /// `UnexpectedClass` if it is of another class, `BadWeight`; or if the properties are
     /// malformed, or octets are left over.
-    pub fn decode(payload: &Bytes) -> Result<Self, DecodeError> {
+    pub fn decode<'a>(payload: impl Into<Payload<'a>>) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(payload);
         let (class_id, body_size) = prelude(&mut reader)?;
         if class_id != T::CLASS_ID {
@@ -80,9 +78,12 @@ impl<T: AnyProperties> ContentHeader<T> {
     ///
     /// `UnknownClass`, `UnexpectedClass` if the class has no content, `BadWeight`; or if the
     /// properties are malformed, or octets are left over.
-    pub fn decode_any(payload: &Bytes, limits: Limits) -> Result<Self, DecodeError> {
+    pub fn decode_any<'a>(
+        payload: impl Into<Payload<'a>>,
+        limits: Limits,
+    ) -> Result<Self, DecodeError> {
         let mut place = None;
-        let body_size = decode_into(&mut place, payload, limits)?;
+        let body_size = decode_into(&mut place, payload.into(), limits)?;
         // They are in place, or the line above was the last.
         let missing = DecodeError::new(DecodeErrorKind::Truncated, 0);
         place.map(|properties| Self { body_size, properties }).ok_or(missing)
@@ -93,7 +94,7 @@ impl<T: AnyProperties> ContentHeader<T> {
 #[inline]
 pub(super) fn decode_into<T: AnyProperties>(
     place: &mut Option<T>,
-    payload: &Bytes,
+    payload: Payload<'_>,
     limits: Limits,
 ) -> Result<u64, DecodeError> {
     let mut reader = Reader::with_limits(payload, limits);
@@ -128,7 +129,10 @@ impl ContentHeader<DynamicProperties> {
     /// # Errors
     ///
     /// As for [`decode_any`](Self::decode_any).
-    pub fn decode_dynamic(spec: &SpecInfo, payload: &Bytes) -> Result<Self, DecodeError> {
+    pub fn decode_dynamic<'a>(
+        spec: &SpecInfo,
+        payload: impl Into<Payload<'a>>,
+    ) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(payload);
         let (class_id, body_size) = prelude(&mut reader)?;
         let properties = DynamicProperties::decode(spec, class_id, &mut reader)?;

@@ -3,11 +3,9 @@
 //! For tools that know a method by name only: an analyser, a test runner. Slower than the emitted
 //! structs, but the same octets; tests compare the two.
 
-use bytes::Bytes;
-
 use super::value::Place;
 use super::{ClassInfo, FieldInfo, MethodInfo, SpecInfo, Value, WireType};
-use crate::wire::{FLAGS_PER_WORD, Limits, Reader, Writer};
+use crate::wire::{FLAGS_PER_WORD, Limits, Payload, Reader, Writer};
 use crate::{DecodeError, DecodeErrorKind, EncodeError};
 
 /// A method with its values, reserved fields included.
@@ -48,7 +46,10 @@ impl DynamicMethod {
     /// # Errors
     ///
     /// If the ids are unknown, the arguments malformed, or octets are left over.
-    pub fn decode(spec: &SpecInfo, payload: &Bytes) -> Result<Self, DecodeError> {
+    pub fn decode<'a>(
+        spec: &SpecInfo,
+        payload: impl Into<Payload<'a>>,
+    ) -> Result<Self, DecodeError> {
         Self::decode_limited(spec, payload, Limits::DEFAULT)
     }
 
@@ -58,9 +59,9 @@ impl DynamicMethod {
     ///
     /// If the ids are unknown, the arguments malformed or beyond the limits, or octets are left
     /// over.
-    pub fn decode_limited(
+    pub fn decode_limited<'a>(
         spec: &SpecInfo,
-        payload: &Bytes,
+        payload: impl Into<Payload<'a>>,
         limits: Limits,
     ) -> Result<Self, DecodeError> {
         let mut reader = Reader::with_limits(payload, limits);

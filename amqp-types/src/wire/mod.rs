@@ -14,6 +14,7 @@
 
 mod fields;
 mod limits;
+mod payload;
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ mod writer;
 use bytes::Bytes;
 
 pub use limits::Limits;
+pub use payload::Payload;
 pub use reader::Reader;
 pub use writer::Writer;
 

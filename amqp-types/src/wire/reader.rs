@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{ContentDomain, FLAGS_PER_WORD, Limits};
+use super::{ContentDomain, FLAGS_PER_WORD, Limits, Payload};
 use crate::{DecodeError, DecodeErrorKind, ShortStr, Timestamp};
 
 /// Takes values out of a payload, in order.
@@ -23,7 +23,7 @@ use crate::{DecodeError, DecodeErrorKind, ShortStr, Timestamp};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
-    payload: &'a Bytes,
+    payload: Payload<'a>,
     /// What is left of the payload, or of the table being read: ends at `end`.
     pub(super) rest: &'a [u8],
     /// Offset in the payload where `rest` ends; `rest.len() <= end <= payload.len()`.
@@ -37,15 +37,16 @@ impl<'a> Reader<'a> {
     /// A reader at the start of the payload, with the default [`Limits`].
     #[inline]
     #[must_use]
-    pub fn new(payload: &'a Bytes) -> Self {
+    pub fn new(payload: impl Into<Payload<'a>>) -> Self {
         Self::with_limits(payload, Limits::DEFAULT)
     }
 
     /// A reader at the start of the payload, with these limits on tables.
     #[inline]
     #[must_use]
-    pub fn with_limits(payload: &'a Bytes, limits: Limits) -> Self {
-        Self { payload, rest: payload, end: payload.len(), limits, depth: 0 }
+    pub fn with_limits(payload: impl Into<Payload<'a>>, limits: Limits) -> Self {
+        let payload = payload.into();
+        Self { payload, rest: payload.as_slice(), end: payload.len(), limits, depth: 0 }
     }
 
     /// Octets read so far.
@@ -162,7 +163,7 @@ impl<'a> Reader<'a> {
     }
 
     fn long_short_string(&self, octets: &[u8]) -> ShortStr {
-        ShortStr::from_slice_of(octets, || self.payload.slice_ref(octets))
+        ShortStr::from_slice_of(octets, || self.payload.keep(octets))
     }
 
     /// A long string: octets that share the payload's memory.
@@ -174,7 +175,7 @@ impl<'a> Reader<'a> {
     pub fn long_str(&mut self) -> Result<Bytes, DecodeError> {
         let at = self.position();
         let octets = self.counted(at)?;
-        Ok(if octets.is_empty() { Bytes::new() } else { self.payload.slice_ref(octets) })
+        Ok(if octets.is_empty() { Bytes::new() } else { self.payload.keep(octets) })
     }
 
     /// The `content` domain of AMQP 0-9.

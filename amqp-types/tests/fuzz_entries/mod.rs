@@ -8,8 +8,8 @@
 
 use std::collections::HashMap;
 
-use amqp_types::content::{AssembleError, Assembler, ContentHeader};
-use amqp_types::frame::Frame;
+use amqp_types::content::{AssembleError, Assembler, ContentHeader, Incoming};
+use amqp_types::frame::{Frame, FrameRef, OVERHEAD};
 use amqp_types::protocol::{FRAMING, INFO, Method, Properties, Spec};
 use amqp_types::reflect::{DynamicMethod, DynamicProperties};
 use amqp_types::wire::{Limits, Reader, Writer};
@@ -21,8 +21,8 @@ const FRAME_MAX: u32 = 131_072;
 /// Limits that a fuzzer reaches.
 const TIGHT: Limits = Limits::DEFAULT.with_depth(3).with_entries(8).with_table_size(64);
 
-/// A stream of frames: whole or octet by octet they are the same, and so are they when written
-/// again; then what they carry is put together.
+/// A stream of frames: in any pieces, one by one or in batches they are the same, and so are they
+/// when written again; then what they carry is put together, the same from either.
 pub fn frame(data: &[u8]) {
     let (frames, error, rest) = decode_stream([data]);
     let octet_by_octet = decode_stream(data.chunks(1));
@@ -33,7 +33,13 @@ pub fn frame(data: &[u8]) {
         FRAMING.encode(frame, &mut again).expect("it was a frame before");
     }
     assert_eq!(again, data[..data.len() - rest]);
-    assemble(frames);
+
+    let mut receiver = Receiver::default();
+    frames.iter().cloned().for_each(|frame| receiver.push(frame));
+    for size in [1, 20, data.len().max(1)] {
+        let split = split_stream(data.chunks(size));
+        assert_eq!((&split.0, &split.1.given_out, split.2), (&frames, &receiver.given_out, error));
+    }
 }
 
 /// The frames, the error that ended them, and how many octets are left.
@@ -55,16 +61,66 @@ fn decode_stream<'a>(
     (frames, None, stream.len())
 }
 
-fn assemble(frames: Vec<Frame>) {
-    let mut channels: HashMap<u16, Assembler<Spec>> = HashMap::new();
-    for frame in frames {
-        let assembler =
-            channels.entry(frame.channel).or_insert_with(|| Assembler::new().with_max_body(1000));
-        match assembler.push(frame) {
-            Ok(_) => assert!(assembler.buffered() <= 1000),
-            Err(AssembleError::Decode(_)) => assert!(assembler.is_idle()),
-            Err(error) => assert!(assembler.is_idle() && !error.to_string().is_empty()),
+/// The same, taken in batches: the frames, who received them, the error.
+fn split_stream<'a>(
+    chunks: impl IntoIterator<Item = &'a [u8]>,
+) -> (Vec<Frame>, Receiver, Option<FrameError>) {
+    let mut stream = BytesMut::new();
+    let (mut frames, mut receiver) = (Vec::new(), Receiver::default());
+    for chunk in chunks {
+        stream.extend_from_slice(chunk);
+        loop {
+            let mut batch = match FRAMING.split(&mut stream, FRAME_MAX) {
+                Ok(Some(batch)) => batch,
+                Ok(None) => break,
+                Err(error) => return (frames, receiver, Some(error)),
+            };
+            assert!(!batch.is_empty());
+            let mut left = batch.len();
+            while let Some(frame) = batch.next_frame() {
+                left -= frame.payload.len() + OVERHEAD;
+                frames.push(frame.to_frame());
+                receiver.push_ref(frame);
+            }
+            assert_eq!((left, batch.len()), (0, 0));
         }
+    }
+    (frames, receiver, None)
+}
+
+/// Puts contents together, and keeps what came of it.
+#[derive(Default)]
+struct Receiver {
+    channels: HashMap<u16, Assembler<Spec>>,
+    given_out: Vec<String>,
+}
+
+impl Receiver {
+    fn push(&mut self, frame: Frame) {
+        let assembler = self.assembler(frame.channel);
+        let pushed = assembler.push(frame);
+        self.check(pushed);
+    }
+
+    fn push_ref(&mut self, frame: FrameRef<'_>) {
+        let assembler = self.assembler(frame.channel);
+        let pushed = assembler.push_ref(frame);
+        self.check(pushed);
+    }
+
+    fn assembler(&mut self, channel: u16) -> &mut Assembler<Spec> {
+        self.channels
+            .entry(channel)
+            .or_insert_with(|| Assembler::new().with_max_body(1000).with_copy_max(100))
+    }
+
+    fn check(&mut self, pushed: Result<Option<Incoming<Spec>>, AssembleError>) {
+        assert!(self.channels.values().all(|assembler| assembler.buffered() <= 1000));
+        if let Err(error) = &pushed {
+            assert!(!error.to_string().is_empty());
+        }
+        // As text, in which not-a-number equals itself.
+        self.given_out.push(format!("{pushed:?}"));
     }
 }
 

@@ -1,0 +1,3 @@
+//! The peer that a client is measured against; see `amqp_bench::sink`.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The peer that a client is measured against: see `bin/sink.rs`.
