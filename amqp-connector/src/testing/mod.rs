@@ -7,6 +7,7 @@
 //! instead.
 //!
 //! [`Faulty`] wraps any transport and lets it stall, come in pieces, break or fall silent, by a seed.
+//! [`Replay`] plays octets that were encoded beforehand, for measurements.
 //!
 //! Used by tests only (feature `testing`), with tokio's paused clock where time matters. A failed
 //! expectation panics: none of this belongs into a program.
@@ -48,10 +49,12 @@
 mod faulty;
 mod leftovers;
 mod peer;
+mod replay;
 mod script;
 mod wire;
 
 pub use faulty::{Ending, Faults, Faulty, Rng};
 pub use leftovers::{Leftovers, leftovers};
 pub use peer::Peer;
+pub use replay::{Flood, Replay, ReplayControl};
 pub use wire::{Event, WireError};
