@@ -1,19 +1,22 @@
-//! The tokio-util adapter: octets off the transport become frames.
+//! The tokio-util adapter: octets off the transport become frames, a read's worth at once.
 //!
 //! Used by the handshake and the driver through `Framed`. Output does not pass here: the session encodes
 //! it, and the driver writes it with vectored writes. Looks into no payload.
 
 use amqp_types::FrameError;
-use amqp_types::frame::Frame;
+use amqp_types::frame::Frames;
 use amqp_types::protocol::FRAMING;
 use bytes::BytesMut;
 use std::io;
 use tokio_util::codec::{Decoder, Encoder};
 
+use crate::buffers::ReadBuffers;
+
 /// Cuts the inbound stream into frames of at most the negotiated size.
 #[derive(Debug)]
 pub(crate) struct FrameCodec {
     frame_max: u32,
+    buffers: ReadBuffers,
 }
 
 /// Why no further frame can be read.
@@ -32,29 +35,43 @@ impl From<io::Error> for CodecError {
 impl FrameCodec {
     /// `frame_max` in octets, envelope included.
     pub(crate) fn new(frame_max: u32) -> Self {
-        Self { frame_max }
+        Self { frame_max, buffers: ReadBuffers::default() }
     }
 
     pub(crate) fn set_frame_max(&mut self, frame_max: u32) {
         self.frame_max = frame_max;
     }
+
+    /// Frees what a burst has made large; `source` is the buffer read into.
+    pub(crate) fn tidy(&mut self, source: &mut BytesMut) {
+        self.buffers.tidy(source);
+    }
 }
 
 impl Decoder for FrameCodec {
-    type Item = Frame;
+    type Item = Frames;
     type Error = CodecError;
 
-    fn decode(&mut self, source: &mut BytesMut) -> Result<Option<Frame>, CodecError> {
-        FRAMING.decode(source, self.frame_max).map_err(CodecError::Frame)
+    fn decode(&mut self, source: &mut BytesMut) -> Result<Option<Frames>, CodecError> {
+        // Before the frames are looked for, since that makes room by itself where there is too little.
+        let missing = FRAMING.missing(source, self.frame_max);
+        if missing > 0 {
+            self.buffers.make_room(source, missing);
+        }
+        let frames = FRAMING.split(source, self.frame_max).map_err(CodecError::Frame)?;
+        if let Some(frames) = &frames {
+            self.buffers.taken(frames.len());
+        }
+        Ok(frames)
     }
 
-    fn decode_eof(&mut self, source: &mut BytesMut) -> Result<Option<Frame>, CodecError> {
+    fn decode_eof(&mut self, source: &mut BytesMut) -> Result<Option<Frames>, CodecError> {
         match self.decode(source)? {
             None if !source.is_empty() => {
                 let text = "the transport ended in the middle of a frame";
                 Err(CodecError::Io(io::Error::new(io::ErrorKind::UnexpectedEof, text)))
             }
-            frame => Ok(frame),
+            frames => Ok(frames),
         }
     }
 }

@@ -287,7 +287,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Greeted<T> {
         let session = Session::new(options.clone(), tuning, Instant::now());
         let shared = Shared::new(session, options, tuning, self.start.server_properties);
         let shared = Arc::new(shared);
-        let driver = Driver::new(shared.clone(), self.handshake.framed);
+        let driver = Driver::new(shared.clone(), self.handshake.framed, self.handshake.frames);
         Ok((Connection::new(shared), driver))
     }
 

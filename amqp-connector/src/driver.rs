@@ -1,7 +1,6 @@
 //! The one task of a connection: it owns the transport and moves octets, and nothing else.
 //!
-//! Each poll goes round: read a bounded batch of frames, hand it to the session under one lock together
-//! with the clock, take what there is to write, write it. Reading never waits for a write, so a peer that
+//! Each poll goes round: read once, hand the frames to the session under one lock together with the clock, take what there is to write, write it. Reading never waits for a write, so a peer that
 //! finishes writing before it reads cannot hang us. All protocol is the session's.
 
 use std::fmt;
@@ -11,7 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use amqp_types::frame::Frame;
+use amqp_types::frame::Frames;
 use futures_core::Stream;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep};
@@ -21,9 +20,6 @@ use crate::codec::{CodecError, FrameCodec};
 use crate::session::{Chunk, Segment, Session, WriteQueue};
 use crate::shared::Shared;
 
-/// Frames, and octets, handed to the session under one lock.
-const BATCH_FRAMES: usize = 512;
-const BATCH_OCTETS: usize = 512 << 10;
 /// Slices of one vectored write.
 const SLICES: usize = 64;
 /// Rounds of one poll; after them other tasks get their turn.
@@ -43,7 +39,8 @@ const ROUNDS: usize = 16;
 pub struct Driver<T> {
     shared: Arc<Shared>,
     framed: Framed<T, FrameCodec>,
-    batch: Vec<Frame>,
+    /// What was read and not handed to the session yet.
+    frames: Option<Frames>,
     /// What is being written.
     queue: WriteQueue,
     /// Octets written, and chunks emptied, since the session was told last.
@@ -85,15 +82,20 @@ struct View {
     closed: bool,
     aborted: bool,
     wants_read: bool,
+    idle: bool,
     timeout: Option<Instant>,
 }
 
 impl<T> Driver<T> {
-    pub(crate) fn new(shared: Arc<Shared>, framed: Framed<T, FrameCodec>) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        framed: Framed<T, FrameCodec>,
+        frames: Option<Frames>,
+    ) -> Self {
         Self {
             shared,
             framed,
-            batch: Vec::new(),
+            frames,
             queue: WriteQueue::default(),
             written: 0,
             flushed: true,
@@ -109,39 +111,40 @@ impl<T> Driver<T> {
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
-    fn poll_read_batch(&mut self, cx: &mut Context<'_>) -> Read {
-        let mut octets = 0;
-        while self.batch.len() < BATCH_FRAMES && octets < BATCH_OCTETS {
-            match Pin::new(&mut self.framed).poll_next(cx) {
-                Poll::Ready(Some(Ok(frame))) => {
-                    octets += frame.payload.len();
-                    self.batch.push(frame);
-                }
-                Poll::Ready(Some(Err(error))) => return Read::End(Some(error)),
-                Poll::Ready(None) => return Read::End(None),
-                Poll::Pending => {
-                    // Part of a large frame is a sign of life, too.
-                    let partial = self.framed.read_buffer().len();
-                    self.received |= partial != self.partial;
-                    self.partial = partial;
-                    return Read::Pending;
-                }
+    /// Takes the frames of one read.
+    fn poll_read_frames(&mut self, cx: &mut Context<'_>) -> Read {
+        if self.frames.is_some() {
+            return Read::More;
+        }
+        match Pin::new(&mut self.framed).poll_next(cx) {
+            Poll::Ready(Some(Ok(frames))) => {
+                self.frames = Some(frames);
+                // There may be more, and then no waker is registered for it.
+                Read::More
+            }
+            Poll::Ready(Some(Err(error))) => Read::End(Some(error)),
+            Poll::Ready(None) => Read::End(None),
+            Poll::Pending => {
+                // Part of a large frame is a sign of life, too.
+                let partial = self.framed.read_buffer().len();
+                self.received |= partial != self.partial;
+                self.partial = partial;
+                Read::Pending
             }
         }
-        // The decoder may hold more whole frames, and then no waker is registered for them.
-        Read::More
     }
 
     /// One lock: in goes what was read and the time, out comes what is to be written.
     fn exchange(&mut self, cx: &mut Context<'_>, read: &mut Read, now: Instant) -> View {
         let received = std::mem::take(&mut self.received);
-        let Self { shared, batch, queue, written, flushed, report, spent, state, .. } = self;
+        let mut frames = self.frames.take();
+        let Self { shared, queue, written, flushed, report, spent, state, .. } = self;
         shared.with(|session| {
-            if received || !batch.is_empty() {
+            if received || frames.is_some() {
                 session.handle_received(now);
-                for frame in batch.drain(..) {
-                    session.handle_frame(frame, now);
-                }
+            }
+            while let Some(frame) = frames.as_mut().and_then(Frames::next_frame) {
+                session.handle_frame(frame, now);
             }
             handle_end(session, read, state);
             session.handle_timeout(now);
@@ -161,6 +164,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
                 closed: session.is_closed(),
                 aborted: session.is_aborted(),
                 wants_read: session.wants_read(),
+                idle: session.take_idle(),
                 timeout: session.poll_timeout(),
             }
         })
@@ -228,10 +232,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         let finishing = matches!(self.state, DriverState::Finishing);
         let mut read = match finishing || !self.wants_read {
             true => Read::Paused,
-            false => self.poll_read_batch(cx),
+            false => self.poll_read_frames(cx),
         };
         let view = self.exchange(cx, &mut read, Instant::now());
         self.wants_read = view.wants_read;
+        if view.idle {
+            self.tidy();
+        }
         if view.aborted {
             self.state = DriverState::Done;
             return Poll::Ready(true);
@@ -330,6 +337,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Future for Driver<T> {
 }
 
 impl<T> Driver<T> {
+    /// Frees the buffers of a burst.
+    fn tidy(&mut self) {
+        let mut source = std::mem::take(self.framed.read_buffer_mut());
+        self.framed.codec_mut().tidy(&mut source);
+        *self.framed.read_buffer_mut() = source;
+    }
+
     /// Nothing moves any more: whoever still waits gets the reason.
     fn finish(&mut self) {
         self.queue.clear();

@@ -7,7 +7,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 
-use amqp_types::frame::FrameKind;
+use amqp_types::frame::{FrameKind, Frames};
 use amqp_types::protocol::{self, FRAMING, Method, PROTOCOL_HEADER, ReplyCode, connection};
 use amqp_types::wire::Writer;
 use amqp_types::{AnyMethod, FieldTable, FrameError, Method as _, ShortStr};
@@ -16,6 +16,7 @@ use futures_core::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_util::codec::Framed;
 
+use crate::buffers::READ_MIN;
 use crate::codec::{CodecError, FrameCodec};
 use crate::connect_error::{ConnectError, Step};
 use crate::error::{CloseReason, Initiator, Scope};
@@ -24,12 +25,11 @@ use crate::options::{Options, Tuning};
 /// The largest frame taken before a size is agreed on, where the user has asked for no limit.
 const FIRST_FRAME_MAX: u32 = 128 << 10;
 
-/// Octets asked of the transport at once.
-const READ_BUFFER: usize = 32 << 10;
-
 /// A transport on which the handshake runs, and the name errors call it by.
 pub(crate) struct Handshake<T> {
     pub(crate) framed: Framed<T, FrameCodec>,
+    /// What was read and not looked at yet.
+    pub(crate) frames: Option<Frames>,
     address: String,
 }
 
@@ -52,8 +52,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Handshake<T> {
             0 => FIRST_FRAME_MAX,
             size => size.max(FRAMING.min_size),
         };
-        let mut this =
-            Self { framed: Framed::with_capacity(io, FrameCodec::new(cap), READ_BUFFER), address };
+        let framed = Framed::with_capacity(io, FrameCodec::new(cap), READ_MIN);
+        let mut this = Self { framed, frames: None, address };
         this.write(Step::Greeting, &PROTOCOL_HEADER).await?;
         let start = match this.receive(Step::Greeting).await? {
             Method::Connection(connection::Method::Start(start)) => start,
@@ -148,16 +148,20 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Handshake<T> {
     /// The next method on channel 0. A close is answered and becomes the error.
     async fn receive(&mut self, step: Step) -> Result<Method, ConnectError> {
         loop {
-            let frame = match poll_fn(|cx| Pin::new(&mut self.framed).poll_next(cx)).await {
-                None => return Err(ConnectError::EndOfStream { step }),
-                Some(Err(CodecError::Io(error))) => return Err(self.io_error(step, error)),
-                Some(Err(CodecError::Frame(error))) => return Err(frame_error(step, error)),
-                Some(Ok(frame)) => frame,
+            let Some(frame) = self.frames.as_mut().and_then(Frames::next_frame) else {
+                let read = poll_fn(|cx| Pin::new(&mut self.framed).poll_next(cx)).await;
+                self.frames = match read {
+                    None => return Err(ConnectError::EndOfStream { step }),
+                    Some(Err(CodecError::Io(error))) => return Err(self.io_error(step, error)),
+                    Some(Err(CodecError::Frame(error))) => return Err(frame_error(step, error)),
+                    Some(Ok(frames)) => Some(frames),
+                };
+                continue;
             };
             match (frame.kind, frame.channel) {
                 (FrameKind::Heartbeat, _) => {}
                 (FrameKind::Method, 0) => {
-                    let method = Method::decode(&frame.payload)
+                    let method = Method::decode(frame.payload)
                         .map_err(|source| ConnectError::Decode { step, source })?;
                     return match method {
                         Method::Connection(connection::Method::Close(close)) => {

@@ -50,6 +50,7 @@ amqp_types::if_spec! { basic.consume_ok => {} else {
     );
 } }
 
+mod buffers;
 mod call;
 mod channel;
 mod codec;

@@ -6,16 +6,17 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
 use amqp_types::protocol::basic;
 use amqp_types::{InvalidShortStr, ShortStr};
 use bytes::Bytes;
+use tokio::task::coop;
 
 use crate::error::{Error, Result};
 use crate::handle::ChannelHandle;
 use crate::outcome::Outcome;
-use crate::session::{Message, Place};
+use crate::session::{Accepted, Message, Place};
 
 /// A message and where it goes; see [`Channel::basic_publish`](crate::Channel::basic_publish).
 ///
@@ -101,7 +102,7 @@ impl Publish {
         }
     }
 
-    fn poll_session(&mut self, waker: Option<&Waker>) -> Poll<Result<Confirmation>> {
+    fn poll_session(&mut self, cx: Option<&mut Context<'_>>) -> Poll<Result<Confirmation>> {
         let Self { channel, publish: BasicPublish { message, invalid }, place } = self;
         if let Some(invalid) = invalid.take() {
             *place = Place::Gone;
@@ -110,12 +111,19 @@ impl Publish {
         if matches!(place, Place::Gone) {
             return Poll::Ready(Err(Error::invalid("the publish was completed before")));
         }
-        let key = channel.key();
+        let (key, waker) = (channel.key(), cx.as_ref().map(|cx| cx.waker()));
         let accepted =
             channel.shared().with(|session| session.poll_publish(key, message, place, waker));
         let accepted = ready!(accepted);
         *place = Place::Gone;
-        let state = match accepted?.tag {
+        let Accepted { tag, charge } = accepted?;
+        if charge
+            && let Some(cx) = cx
+            && let Poll::Ready(coop) = coop::poll_proceed(cx)
+        {
+            coop.made_progress();
+        }
+        let state = match tag {
             Some(tag) => State::Pending { channel: channel.clone(), tag },
             None => State::Done(Outcome::Accepted),
         };
@@ -128,10 +136,10 @@ impl Future for Publish {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // A tight loop of publishes must leave the driver its turns on a current-thread runtime.
-        let coop = ready!(tokio::task::coop::poll_proceed(cx));
-        let result = ready!(self.poll_session(Some(cx.waker())));
-        coop.made_progress();
-        Poll::Ready(result)
+        if !coop::has_budget_remaining() {
+            drop(ready!(coop::poll_proceed(cx)));
+        }
+        self.poll_session(Some(cx))
     }
 }
 
@@ -190,7 +198,7 @@ impl Future for Confirmation {
     type Output = Outcome;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
-        let coop = ready!(tokio::task::coop::poll_proceed(cx));
+        let coop = ready!(coop::poll_proceed(cx));
         let (channel, tag) = match &self.state {
             State::Pending { channel, tag } => (channel, tag),
             State::Done(outcome) => {

@@ -4,7 +4,7 @@
 //! they overtake deliveries that wait in consumers' queues. Nothing in a frame can panic.
 
 use amqp_types::content::{AssembleError, Incoming};
-use amqp_types::frame::{Frame, FrameKind};
+use amqp_types::frame::{FrameKind, FrameRef};
 use amqp_types::protocol::{self, Method, ReplyCode, Spec, basic, channel, connection};
 use amqp_types::{AnyMethod, Body};
 use tokio::time::Instant;
@@ -15,17 +15,14 @@ use super::{Phase, Queued, Session};
 use crate::error::{CloseReason, Initiator, Scope};
 use crate::outcome::Returned;
 
-/// Bodies up to this size are copied out of the read buffer, which they would keep alive otherwise.
-const COPY_MAX: usize = 4 << 10;
-
 impl Session {
     /// Takes one frame.
-    pub(crate) fn handle_frame(&mut self, frame: Frame, now: Instant) {
+    pub(crate) fn handle_frame(&mut self, frame: FrameRef<'_>, now: Instant) {
         if self.is_closed() || frame.kind == FrameKind::Heartbeat {
             return;
         }
         if frame.channel == 0 {
-            return self.handle_control_frame(&frame, now);
+            return self.handle_control_frame(frame, now);
         }
         let Some(channel) = self.channels.by_id(frame.channel) else {
             let text = format!("a frame on channel {}, which is not open", frame.channel);
@@ -34,8 +31,8 @@ impl Session {
         let key = channel.key;
         match &channel.phase {
             ChannelPhase::Closed(_) => {}
-            ChannelPhase::Closing(_) => self.handle_frame_while_closing(key, &frame),
-            ChannelPhase::Opening | ChannelPhase::Open => match channel.assembler.push(frame) {
+            ChannelPhase::Closing(_) => self.handle_frame_while_closing(key, frame),
+            ChannelPhase::Opening | ChannelPhase::Open => match channel.assembler.push_ref(frame) {
                 Ok(None) => {}
                 Ok(Some(incoming)) => self.handle_incoming(key, incoming, now),
                 Err(error) => self.handle_assemble_error(key, &error),
@@ -44,11 +41,11 @@ impl Session {
     }
 
     /// After our `channel.close` only its answer, or the peer's own close, still counts.
-    fn handle_frame_while_closing(&mut self, key: ChannelKey, frame: &Frame) {
+    fn handle_frame_while_closing(&mut self, key: ChannelKey, frame: FrameRef<'_>) {
         if frame.kind != FrameKind::Method {
             return;
         }
-        match Method::decode(&frame.payload) {
+        match Method::decode(frame.payload) {
             Ok(Method::Channel(channel::Method::CloseOk(_))) => self.handle_channel_close_ok(key),
             // Both closed at once: the peer answers ours too, and only then the number is free.
             Ok(Method::Channel(channel::Method::Close(_))) => self.answer_channel_close(key),
@@ -57,12 +54,12 @@ impl Session {
         }
     }
 
-    fn handle_control_frame(&mut self, frame: &Frame, now: Instant) {
+    fn handle_control_frame(&mut self, frame: FrameRef<'_>, now: Instant) {
         if frame.kind != FrameKind::Method {
             let text = "a content frame on channel 0".to_owned();
             return self.violation(unexpected_frame(), text, None);
         }
-        let method = match Method::decode(&frame.payload) {
+        let method = match Method::decode(frame.payload) {
             Ok(method) => method,
             Err(error) => return self.violation(ReplyCode::SYNTAX_ERROR, error.to_string(), None),
         };
@@ -101,7 +98,7 @@ impl Session {
         match incoming {
             Incoming::Method(method) => self.handle_method(key, method),
             Incoming::Content { method, properties, body } => {
-                self.handle_content(key, method, properties, compact(body), now);
+                self.handle_content(key, method, properties, body, now);
             }
         }
     }
@@ -193,13 +190,4 @@ fn unexpected_frame() -> ReplyCode {
     } else {
         ReplyCode::COMMAND_INVALID
     } }
-}
-
-/// A small body gets memory of its own; a large one keeps its part of the read buffer.
-fn compact(body: Body) -> Body {
-    match body.len() {
-        0 => body,
-        length if length <= COPY_MAX => body.chunks().concat().into(),
-        _ => body,
-    }
 }

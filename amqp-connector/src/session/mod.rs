@@ -45,7 +45,7 @@ pub(crate) use consume::Settle;
 pub(crate) use effects::{Effects, Garbage};
 #[cfg(feature = "testing")]
 pub use leftovers::Leftovers;
-pub(crate) use publish::{Message, Place};
+pub(crate) use publish::{Accepted, Message, Place};
 pub(crate) use timers::after;
 
 use self::calls::{CallSlot, PendingCall};
@@ -89,6 +89,10 @@ pub(crate) struct Session {
     close_deadline: Option<Instant>,
     /// When to look for buffers that nobody needs any more.
     tidy_at: Option<Instant>,
+    /// Something moved since then was looked last.
+    active: bool,
+    /// The driver should free its buffers.
+    idle: bool,
     /// Our `connection.close`, while large contents that were accepted before it are on their way.
     close_behind: Option<connection::Close>,
     close_waiters: WaitList,
@@ -100,6 +104,8 @@ pub(crate) struct Session {
     /// Answers to the peer since it last read everything.
     answers: u32,
     flush_waiters: WaitList,
+    /// Octets published since a task was charged for them.
+    uncharged: usize,
     driver: Option<Waker>,
     effects: Effects,
 }
@@ -132,6 +138,8 @@ impl Session {
             pause: None,
             close_deadline: None,
             tidy_at: None,
+            active: false,
+            idle: false,
             close_behind: None,
             close_waiters: WaitList::default(),
             finish_waiters: WaitList::default(),
@@ -139,6 +147,7 @@ impl Session {
             aborted: false,
             answers: 0,
             flush_waiters: WaitList::default(),
+            uncharged: 0,
             driver: None,
             effects: Effects::default(),
         }

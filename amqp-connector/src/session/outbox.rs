@@ -32,8 +32,6 @@ pub(crate) struct Outbox {
     ready: VecDeque<Chunk>,
     tail: Chunk,
     spare: Vec<Chunk>,
-    /// Something was taken since [`Outbox::tidy`] looked last.
-    busy: bool,
     /// Channels with a large content, and how far the shared queue must be taken before their turn: what
     /// a channel sent before stands there.
     turns: VecDeque<(u16, u64)>,
@@ -127,16 +125,12 @@ impl Outbox {
         }
     }
 
-    /// Whether there is something to tidy up when the connection has been idle for a while.
-    pub(crate) fn is_untidy(&self) -> bool {
-        !self.spare.is_empty()
-    }
-
-    /// Frees the buffers that a burst left behind, unless there was something to do since the last look.
+    /// Frees the buffers that a burst left behind.
     pub(crate) fn tidy(&mut self) {
-        if !std::mem::take(&mut self.busy) {
-            self.spare = Vec::new();
-            self.ready.shrink_to(4);
+        self.spare = Vec::new();
+        self.ready.shrink_to(4);
+        if self.tail.is_empty() {
+            self.tail = Chunk::default();
         }
     }
 
@@ -153,7 +147,6 @@ impl Outbox {
             }
         }
         if !self.tail.is_empty() {
-            self.busy = true;
             self.taken += self.tail.len() as u64;
             let fresh = self.spare.pop().unwrap_or_default();
             out.push_back(Segment::Chunk(std::mem::replace(&mut self.tail, fresh)));
@@ -259,21 +252,21 @@ mod tests {
     }
 
     #[test]
-    fn spare_chunks_go_when_there_was_nothing_to_do() {
+    fn spare_chunks_are_bounded_and_go_when_it_is_quiet() {
         let mut outbox = Outbox::default();
         let mut grown = Chunk::with_room();
         grown.frames().reserve(64 * CHUNK);
         outbox.recycle(grown);
-        assert!(!outbox.is_untidy());
+        assert!(outbox.spare.is_empty());
         for _ in 0..2 * SPARE_CHUNKS {
             outbox.recycle(Chunk::with_room());
         }
         assert_eq!(outbox.spare.len(), SPARE_CHUNKS);
         outbox.chunk().frames().extend_from_slice(b"x");
-        outbox.take_shared(&mut VecDeque::new());
         outbox.tidy();
-        assert!(outbox.is_untidy(), "it was busy");
-        outbox.tidy();
-        assert!(!outbox.is_untidy());
+        assert!(outbox.spare.is_empty());
+        let mut out = VecDeque::new();
+        outbox.take_shared(&mut out);
+        assert_eq!(out[0].to_vec(), b"x");
     }
 }

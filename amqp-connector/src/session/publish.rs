@@ -28,6 +28,8 @@ pub(crate) struct Message {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Accepted {
     pub(crate) tag: Option<u64>,
+    /// The task has done a unit of work since it was charged last.
+    pub(crate) charge: bool,
 }
 
 /// The line that a waiting publish stands in.
@@ -41,6 +43,10 @@ pub(crate) enum Place {
     Gone,
 }
 
+/// Octets of publishes that make a unit of tokio's cooperative budget, of which a task has 128 each time it
+/// is polled, and what each message counts besides its body.
+const CHARGED_UNIT: usize = 4 << 10;
+const CHARGED_PER_MESSAGE: usize = CHARGED_UNIT / 8;
 /// Returned messages kept for a channel without confirms whose user does not ask for them.
 const RETURNS_MAX: usize = 1024;
 
@@ -70,7 +76,20 @@ impl Session {
         self.leave(key, place);
         sent?;
         self.notify_driver();
-        Poll::Ready(Ok(Accepted { tag }))
+        let charge = self.charge(message.body.len());
+        Poll::Ready(Ok(Accepted { tag, charge }))
+    }
+
+    /// Whether a publish of this size completes a unit of tokio's cooperative budget: a few messages, or a
+    /// few KiB, so that one turn of a publisher in a tight loop fills a write of decent size.
+    #[inline]
+    fn charge(&mut self, size: usize) -> bool {
+        self.uncharged = self.uncharged.saturating_add(size).saturating_add(CHARGED_PER_MESSAGE);
+        let charge = self.uncharged >= CHARGED_UNIT;
+        if charge {
+            self.uncharged = 0;
+        }
+        charge
     }
 
     /// Whether nothing and nobody stands in the way of a publish that does not wait yet.

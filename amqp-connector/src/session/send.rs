@@ -5,7 +5,6 @@
 //! there is room is asked before.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use amqp_types::content::ContentHeader;
 use amqp_types::frame::{FrameKind, OVERHEAD};
@@ -23,8 +22,6 @@ use crate::error::{Error, Result};
 /// Bodies up to this many octets are copied behind their header; larger ones are written from where they
 /// are, by vectored writes.
 const COPY_MAX: usize = 8 << 10;
-/// Buffers of a burst are freed when nothing was written for about this long.
-pub(super) const IDLE: Duration = Duration::from_secs(1);
 
 /// Appends one frame whose payload `encode` writes. On an error the buffer is as it was.
 fn put_frame(
@@ -247,15 +244,13 @@ impl Session {
     ) {
         if octets > 0 {
             self.heartbeat.sent(now);
+            self.note_active(now);
             self.outbox.written(octets);
         }
         if drained {
             self.outbox.drained();
             self.answers = 0;
             self.wake_flush_waiters();
-            if self.tidy_at.is_none() && self.outbox.is_untidy() {
-                self.tidy_at = Some(now + IDLE);
-            }
         }
         self.wake_room();
     }

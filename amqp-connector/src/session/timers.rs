@@ -7,8 +7,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Session;
-use super::send::IDLE;
 use crate::error::{CloseReason, Initiator, Scope};
+
+/// Buffers of a burst are freed when nothing moved for about this long.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// Sends before half the interval passed unused; gives the peer up after two of its silence.
 pub(super) struct Heartbeat {
@@ -51,6 +53,31 @@ impl Session {
     /// Octets came from the peer; any count as a sign of life.
     pub(crate) fn handle_received(&mut self, now: Instant) {
         self.heartbeat.received(now);
+        self.note_active(now);
+    }
+
+    /// Something moved: there may be buffers to free when it is quiet again.
+    pub(super) fn note_active(&mut self, now: Instant) {
+        self.active = true;
+        if self.tidy_at.is_none() {
+            self.tidy_at = Some(now + IDLE);
+        }
+    }
+
+    /// Frees the buffers that a burst left behind, unless something moved since the last look.
+    fn tidy(&mut self, now: Instant) {
+        if std::mem::take(&mut self.active) {
+            self.tidy_at = Some(now + IDLE);
+        } else {
+            self.tidy_at = None;
+            self.outbox.tidy();
+            self.idle = true;
+        }
+    }
+
+    /// Whether the driver should free its buffers, told once each time the connection has become idle.
+    pub(crate) fn take_idle(&mut self) -> bool {
+        std::mem::take(&mut self.idle)
     }
 
     /// When [`Session::handle_timeout`] wants to be called next.
@@ -102,8 +129,7 @@ impl Session {
             self.end_pause();
         }
         if self.tidy_at.is_some_and(|at| at <= now) {
-            self.outbox.tidy();
-            self.tidy_at = self.outbox.is_untidy().then(|| now + IDLE);
+            self.tidy(now);
         }
         self.expire_calls(now);
     }

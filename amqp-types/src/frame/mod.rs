@@ -171,6 +171,17 @@ impl Framing {
         Ok(Some(Frames::new(*self, buf.split_to(whole).freeze())))
     }
 
+    /// How many octets the first of these frames lacks; zero if it is whole, or cannot be one. Of a frame
+    /// whose header is not there yet, no more than the header is known to be missing.
+    #[inline]
+    #[must_use]
+    pub fn missing(&self, octets: &[u8], frame_max: u32) -> usize {
+        match self.front(octets, frame_max) {
+            Ok(Front::Missing(missing)) => missing.clamp(1, RESERVE),
+            _ => 0,
+        }
+    }
+
     /// What stands at the front of these octets.
     #[inline]
     fn front(&self, octets: &[u8], frame_max: u32) -> Result<Front, FrameError> {

@@ -167,7 +167,7 @@ impl Bench {
 
     fn frame(&mut self, kind: FrameKind, channel: u16, payload: impl Into<Bytes>) {
         let (frame, now) = (Frame { kind, channel, payload: payload.into() }, self.now);
-        self.run(|session| session.handle_frame(frame, now));
+        self.run(|session| session.handle_frame((&frame).into(), now));
     }
 
     fn receive<M: amqp_types::Method<Protocol = Spec>>(&mut self, channel: u16, method: M) {
