@@ -97,6 +97,7 @@ mod decimal;
 mod error;
 pub mod frame;
 mod method;
+mod octets;
 pub mod protocol;
 pub mod reflect;
 #[cfg(feature = "serde")]

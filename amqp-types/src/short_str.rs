@@ -1,8 +1,8 @@
 //! [`ShortStr`], the validated short string.
 //!
 //! Nearly every name in AMQP is one: queues, exchanges, routing keys, table keys. Most have fewer
-//! than 24 octets, so those live inside the value: reading, copying and dropping them touches no
-//! heap and no reference count. Nothing here may read octets past the string's own length.
+//! than 23 octets, so those live inside the value: reading, copying and dropping them touches no
+//! heap and no reference count. How they are kept is the business of `octets`.
 
 use std::borrow::{Borrow, Cow};
 use std::cmp::Ordering;
@@ -14,15 +14,14 @@ use std::str::Utf8Error;
 
 use bytes::Bytes;
 
-/// The longest string that is kept inside the value.
-pub(crate) const INLINE: usize = 23;
+use crate::octets::{INLINE, Octets};
 
 /// A string of at most 255 octets: AMQP's `shortstr`.
 ///
 /// The wire promises UTF-8 only for method arguments; brokers pass other octets through in
 /// properties and table keys, so a `ShortStr` holds octets and [`as_str`](Self::as_str) is checked.
-/// Up to 23 octets are stored inline, longer ones as [`Bytes`] that share the buffer they were
-/// read from. With the feature `serde` it is text, or `{"hex": "fffe"}` where it is not UTF-8.
+/// Up to 22 octets are stored inline. A longer one costs one allocation when it is read or made of
+/// text that is not `'static`; clones share it, and no read buffer is kept for its sake. With the feature `serde` it is text, or `{"hex": "fffe"}` where it is not UTF-8.
 ///
 /// ```
 /// use amqp_types::{ShortStr, short_str};
@@ -34,24 +33,14 @@ pub(crate) const INLINE: usize = 23;
 /// # let _ = fixed;
 /// # Ok::<(), amqp_types::InvalidShortStr>(())
 /// ```
+///
+/// It takes 24 octets, and so does an `Option` of it.
 #[derive(Clone)]
-pub struct ShortStr(Repr);
-
-/// Invariants: a string of at most [`INLINE`] octets is always `Inline`, any other has at most
-/// [`ShortStr::MAX_LEN`].
-#[derive(Clone)]
-enum Repr {
-    /// `0 <= len <= INLINE`; octets from `len` on have no meaning.
-    Inline {
-        len: u8,
-        octets: [u8; INLINE],
-    },
-    Shared(Bytes),
-}
+pub struct ShortStr(Octets);
 
 impl ShortStr {
     /// The empty string.
-    pub const EMPTY: Self = Self(Repr::Inline { len: 0, octets: [0; INLINE] });
+    pub const EMPTY: Self = Self(Octets::EMPTY);
 
     /// The greatest length, in octets.
     pub const MAX_LEN: usize = 255;
@@ -67,20 +56,14 @@ impl ShortStr {
     pub const fn from_static(text: &'static str) -> Self {
         let bytes = text.as_bytes();
         assert!(bytes.len() <= Self::MAX_LEN, "a short string has at most 255 octets");
-        match block(bytes) {
-            Some((len, octets)) => Self(Repr::Inline { len, octets }),
-            None => Self(Repr::Shared(Bytes::from_static(bytes))),
-        }
+        Self(Octets::from_static(bytes))
     }
 
     /// The octets.
     #[inline]
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        match &self.0 {
-            Repr::Inline { len, octets } => octets.get(..usize::from(*len)).unwrap_or(&[]),
-            Repr::Shared(bytes) => bytes,
-        }
+        self.0.as_slice()
     }
 
     /// The string as text.
@@ -113,50 +96,28 @@ impl ShortStr {
         self.len() == 0
     }
 
-    /// The octets as `Bytes`; copied if they are stored inline.
+    /// The octets as `Bytes`; copied unless they are a long literal's.
     #[must_use]
     pub fn into_bytes(self) -> Bytes {
         match self.0 {
-            Repr::Inline { .. } => Bytes::copy_from_slice(self.as_bytes()),
-            Repr::Shared(bytes) => bytes,
+            Octets::Static(octets) => Bytes::from_static(octets),
+            octets => Bytes::copy_from_slice(octets.as_slice()),
         }
     }
 
     /// The first `len` of these octets, copied as a block of fixed size, which is much cheaper than
     /// a copy of `len` octets. `None` if `len > INLINE`.
     #[inline]
-    pub(crate) const fn from_block(len: u8, octets: [u8; INLINE]) -> Option<Self> {
-        if len as usize <= INLINE { Some(Self(Repr::Inline { len, octets })) } else { None }
+    pub(crate) fn from_block(len: u8, octets: [u8; INLINE]) -> Option<Self> {
+        Octets::from_block(len, octets).map(Self)
     }
 
-    /// `None` if there are too many octets to be stored inline.
+    /// A copy of these octets. The caller vouches for at most 255.
     #[inline]
-    fn inline(bytes: &[u8]) -> Option<Self> {
-        block(bytes).map(|(len, octets)| Self(Repr::Inline { len, octets }))
-    }
-
-    /// These octets; `shared` gives them as `Bytes` if they are too many to be stored inline. The
-    /// caller vouches for at most 255.
-    #[inline]
-    pub(crate) fn from_slice_of(bytes: &[u8], shared: impl FnOnce() -> Bytes) -> Self {
+    pub(crate) fn copy_from(bytes: &[u8]) -> Self {
         debug_assert!(bytes.len() <= Self::MAX_LEN);
-        Self::inline(bytes).unwrap_or_else(|| Self(Repr::Shared(shared())))
+        Self(Octets::copy_from(bytes))
     }
-}
-
-/// The octets as [`Repr::Inline`] holds them, if they are few enough.
-#[inline]
-const fn block(bytes: &[u8]) -> Option<(u8, [u8; INLINE])> {
-    if bytes.len() > INLINE {
-        return None;
-    }
-    let mut octets = [0; INLINE];
-    let (head, _) = octets.split_at_mut(bytes.len());
-    head.copy_from_slice(bytes);
-    // At most 23, as checked above.
-    #[allow(clippy::cast_possible_truncation)]
-    let len = bytes.len() as u8;
-    Some((len, octets))
 }
 
 /// A [`ShortStr`] from a literal or a constant, checked at compile time.
@@ -220,7 +181,7 @@ impl TryFrom<&[u8]> for ShortStr {
 
     fn try_from(octets: &[u8]) -> Result<Self, InvalidShortStr> {
         check(octets.len())?;
-        Ok(Self::from_slice_of(octets, || Bytes::copy_from_slice(octets)))
+        Ok(Self::copy_from(octets))
     }
 }
 
@@ -228,8 +189,7 @@ impl TryFrom<Bytes> for ShortStr {
     type Error = InvalidShortStr;
 
     fn try_from(octets: Bytes) -> Result<Self, InvalidShortStr> {
-        check(octets.len())?;
-        Ok(Self::inline(&octets).unwrap_or(Self(Repr::Shared(octets))))
+        Self::try_from(&octets[..])
     }
 }
 
@@ -237,7 +197,7 @@ impl TryFrom<Vec<u8>> for ShortStr {
     type Error = InvalidShortStr;
 
     fn try_from(octets: Vec<u8>) -> Result<Self, InvalidShortStr> {
-        Self::try_from(Bytes::from(octets))
+        Self::try_from(&octets[..])
     }
 }
 
@@ -253,7 +213,7 @@ impl TryFrom<String> for ShortStr {
     type Error = InvalidShortStr;
 
     fn try_from(text: String) -> Result<Self, InvalidShortStr> {
-        Self::try_from(text.into_bytes())
+        Self::try_from(text.as_bytes())
     }
 }
 
@@ -360,8 +320,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_four_words_big() {
-        assert_eq!(size_of::<ShortStr>(), 4 * size_of::<usize>());
+    fn is_three_words_big_and_optional_for_free() {
+        assert_eq!(size_of::<ShortStr>(), 24);
+        assert_eq!(size_of::<Option<ShortStr>>(), 24);
+    }
+
+    #[test]
+    fn clones_of_a_long_one_share_it() {
+        let long = ShortStr::try_from("l".repeat(200)).unwrap();
+        assert_eq!(long.clone().as_bytes().as_ptr(), long.as_bytes().as_ptr());
     }
 
     #[test]
@@ -381,9 +348,9 @@ mod tests {
 
     #[test]
     fn a_literal_is_inline_or_static() {
-        const LONG: ShortStr = ShortStr::from_static("a literal that has more than 23 octets");
-        assert_eq!(LONG, "a literal that has more than 23 octets");
-        assert_eq!(short_str!("exactly 23 octets long."), "exactly 23 octets long.");
+        const LONG: ShortStr = ShortStr::from_static("a literal that has more than 22 octets");
+        assert_eq!(LONG, "a literal that has more than 22 octets");
+        assert_eq!(short_str!("exactly 22 octets long"), "exactly 22 octets long");
     }
 
     #[test]

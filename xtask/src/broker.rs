@@ -1,7 +1,7 @@
 //! `cargo xtask broker`: the private RabbitMQ node that demo and the broker tests use.
 //!
 //! `install` finds (or installs) RabbitMQ, `node` lays out a node, `keeper` owns its processes, `lease`
-//! starts and stops it, `probe` asks whether it answers. `demo` and `test` use [`Lease`] and
+//! starts and stops it, `probe` asks whether it answers. `demo`, `test` and `bench` use [`Lease`] and
 //! [`Interrupt`]. Nothing here may signal a process that no node of ours started (see `process`), or
 //! listen beyond 127.0.0.1.
 
@@ -20,6 +20,7 @@ use anyhow::{Context as _, Result, bail};
 
 pub(crate) use interrupt::Interrupt;
 pub(crate) use lease::Lease;
+pub(crate) use progress::Progress;
 
 /// The private broker of this checkout.
 #[derive(Debug, clap::Args)]

@@ -3,6 +3,7 @@
 //! Each command lives in a module of its own with a `run` function; this file parses the command
 //! line, calls it, and turns its result into the exit code. It must never hold a command's logic.
 
+mod bench;
 mod broker;
 mod check;
 mod demo;
@@ -50,6 +51,8 @@ enum Command {
     Vectors(vectors::Args),
     /// Run the fuzz targets of amqp-types in parallel
     Fuzz(fuzz::Args),
+    /// Measure the connector beside other AMQP clients
+    Bench(bench::Args),
     /// Everything about the code that is no test: format, lints, docs, layers, dependencies
     Check(check::Args),
 }
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Command::Spec(args) => spec::run(args),
         Command::Vectors(args) => vectors::run(args),
         Command::Fuzz(args) => fuzz::run(args),
+        Command::Bench(args) => bench::run(args),
         Command::Check(args) => check::run(args),
     };
     match result {

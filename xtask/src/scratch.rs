@@ -75,7 +75,7 @@ impl Scratch {
 }
 
 /// The program that a message of cargo tells of, if it is such a message.
-fn executable(message: &str) -> Option<PathBuf> {
+pub(crate) fn executable(message: &str) -> Option<PathBuf> {
     let message: serde_json::Value = serde_json::from_str(message).ok()?;
     message.get("executable")?.as_str().map(PathBuf::from)
 }

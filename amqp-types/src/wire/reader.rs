@@ -7,7 +7,7 @@ use crate::{DecodeError, DecodeErrorKind, ShortStr, Timestamp};
 
 /// Takes values out of a payload, in order.
 ///
-/// Long strings, and short ones over 23 octets, share the payload's memory. After an error the
+/// Long strings share the payload's memory; short ones are copied. After an error the
 /// position is anywhere, and what is read then means nothing.
 ///
 /// ```
@@ -159,11 +159,7 @@ impl<'a> Reader<'a> {
         {
             return Ok(text);
         }
-        Ok(self.long_short_string(octets))
-    }
-
-    fn long_short_string(&self, octets: &[u8]) -> ShortStr {
-        ShortStr::from_slice_of(octets, || self.payload.keep(octets))
+        Ok(ShortStr::copy_from(octets))
     }
 
     /// A long string: octets that share the payload's memory.

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub(crate) struct Progress {
     what: String,
+    /// What it is at just now; shown on a terminal only.
+    detail: String,
     started: Instant,
     shown: Option<Instant>,
     terminal: bool,
@@ -18,6 +20,7 @@ impl Progress {
     pub(crate) fn start(what: &str) -> Self {
         let mut progress = Self {
             what: what.to_owned(),
+            detail: String::new(),
             started: Instant::now(),
             shown: None,
             terminal: io::stderr().is_terminal(),
@@ -25,6 +28,12 @@ impl Progress {
         };
         progress.tick();
         progress
+    }
+
+    /// Says what it is at just now.
+    pub(crate) fn detail(&mut self, detail: &str) {
+        self.detail = format!(", {detail}");
+        self.tick();
     }
 
     /// Call it often: it draws only as often as someone can read.
@@ -36,7 +45,10 @@ impl Progress {
         let mut out = io::stderr().lock();
         // Nobody is the worse for a status line that cannot be written.
         let _ = match (self.terminal, self.shown) {
-            (true, _) => write!(out, "\r{} ... {:.1} s", self.what, self.seconds()),
+            (true, _) => {
+                // What was longer before goes with the rest of the line.
+                write!(out, "\r{} ... {:.1} s{}\x1b[K", self.what, self.seconds(), self.detail)
+            }
             (false, None) => write!(out, "{} .", self.what),
             (false, Some(_)) => write!(out, "."),
         };
@@ -55,7 +67,7 @@ impl Progress {
         }
         self.finished = true;
         if self.terminal {
-            eprintln!("\r{} ... {:.1} s, {how}", self.what, self.seconds());
+            eprintln!("\r{} ... {:.1} s, {how}\x1b[K", self.what, self.seconds());
         } else {
             eprintln!(" {:.1} s, {how}", self.seconds());
         }

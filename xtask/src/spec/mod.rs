@@ -66,6 +66,11 @@ enum Command {
     },
 }
 
+/// How long the macro's own work takes for a spec by name or path.
+pub(crate) fn expansion_time(name_or_path: &str) -> Result<std::time::Duration> {
+    emitted::expansion_time(&bundled::resolve(name_or_path)?)
+}
+
 pub(crate) fn run(args: Args) -> Result<()> {
     match args.command {
         Command::List => list::run(),

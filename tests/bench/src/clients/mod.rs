@@ -7,6 +7,7 @@ pub mod amqp_client;
 pub mod amqprs;
 pub mod floor;
 pub mod lapin;
+mod library;
 pub mod ours;
 pub mod raw;
 

@@ -1,7 +1,7 @@
 //! The macro's own pipeline as modules of xtask, to show what it emits without a compiler.
 //!
-//! Included by path, because a procedural macro's crate exports nothing else. Only `spec expand`
-//! and `spec surface` call it, and suggestions take its measure of nearness; the independent reader of the XML is [`model`](super::model).
+//! Included by path, because a procedural macro's crate exports nothing else. Only `spec expand`,
+//! `spec surface` and `bench` call it, and suggestions take its measure of nearness; the independent reader of the XML is [`model`](super::model).
 #![allow(dead_code, unused_imports, reason = "the macro uses what these commands do not")]
 #![allow(unreachable_pub, missing_debug_implementations)]
 
@@ -19,6 +19,7 @@ mod surface;
 mod xml;
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 pub(crate) use diagnostics::nearest;
 
@@ -32,6 +33,17 @@ pub(crate) fn expansion(path: &Path) -> Result<syn::File> {
     let options = emit::Options { name, ..emit::Options::default() };
     let tokens = told(expand::expand(&project::read(path)?, &project::shown(path), &options))?;
     syn::parse2(tokens).context("the expansion is no Rust; please report this")
+}
+
+/// How long the macro's own work takes with this file: from its text to tokens.
+pub(crate) fn expansion_time(path: &Path) -> Result<Duration> {
+    let (text, file) = (project::read(path)?, project::shown(path));
+    let options = emit::Options { name: "rabbitmq".to_owned(), ..emit::Options::default() };
+    let begin = Instant::now();
+    let tokens = told(expand::expand(&text, &file, &options))?;
+    let time = begin.elapsed();
+    drop(tokens);
+    Ok(time)
 }
 
 /// One line for each method, and what else is worth reading in a review.
