@@ -19,6 +19,10 @@ use crate::error::Result;
 use crate::handle::ChannelHandle;
 use crate::outcome::ConsumerEnd;
 use crate::session::Queued;
+use crate::turn::{poll_turn, spend};
+
+/// Deliveries that make a unit of tokio's cooperative budget, of which a task has 128 each time it is polled.
+const CHARGED_UNIT: u8 = 4;
 
 /// A consumer of a queue: deliveries, in the order in which the broker sent them.
 ///
@@ -35,11 +39,13 @@ pub struct Consumer {
     no_ack: bool,
     batch: VecDeque<Queued>,
     end: Option<ConsumerEnd>,
+    /// Deliveries given out since the task was charged for them.
+    uncharged: u8,
 }
 
 impl Consumer {
     pub(crate) fn new(channel: Arc<ChannelHandle>, id: u64, tag: ShortStr, no_ack: bool) -> Self {
-        Self { channel, id, tag, no_ack, batch: VecDeque::new(), end: None }
+        Self { channel, id, tag, no_ack, batch: VecDeque::new(), end: None, uncharged: 0 }
     }
 
     /// The consumer's tag: the one that was asked for, or the server's choice.
@@ -80,7 +86,7 @@ impl Consumer {
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
-        let coop = ready!(tokio::task::coop::poll_proceed(cx));
+        ready!(poll_turn(cx));
         if self.batch.is_empty() && self.end.is_none() {
             let Self { channel, id, batch, .. } = self;
             let key = channel.key();
@@ -91,7 +97,11 @@ impl Consumer {
                 cx.waker()
             )));
         }
-        coop.made_progress();
+        self.uncharged += 1;
+        if self.uncharged >= CHARGED_UNIT {
+            self.uncharged = 0;
+            spend(cx);
+        }
         Poll::Ready(self.batch.pop_front().map(|queued| {
             let shared = self.channel.shared().clone();
             Delivery::new(shared, self.channel.key(), queued, self.no_ack)

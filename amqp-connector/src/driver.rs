@@ -22,8 +22,10 @@ use crate::shared::Shared;
 
 /// Slices of one vectored write.
 const SLICES: usize = 64;
-/// Rounds of one poll; after them other tasks get their turn.
+/// Rounds of one poll, and octets read in them; after that other tasks get their turn, the consumers of
+/// what was read above all.
 const ROUNDS: usize = 16;
+const READ_OCTETS: usize = 256 << 10;
 
 /// The future that runs a connection over the transport `T`.
 ///
@@ -52,6 +54,8 @@ pub struct Driver<T> {
     sleep: Option<Pin<Box<Sleep>>>,
     /// What the session said last.
     wants_read: bool,
+    /// Octets read in this poll.
+    read: usize,
     /// Octets of a frame that is not complete yet, and whether any came since the session was told last.
     partial: usize,
     received: bool,
@@ -103,6 +107,7 @@ impl<T> Driver<T> {
             spent: Vec::new(),
             sleep: None,
             wants_read: true,
+            read: 0,
             partial: 0,
             received: false,
             state: DriverState::Running,
@@ -118,6 +123,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         }
         match Pin::new(&mut self.framed).poll_next(cx) {
             Poll::Ready(Some(Ok(frames))) => {
+                self.read += frames.len();
                 self.frames = Some(frames);
                 // There may be more, and then no waker is registered for it.
                 Read::More
@@ -321,7 +327,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Future for Driver<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
+        this.read = 0;
         for _ in 0..ROUNDS {
+            if this.read >= READ_OCTETS {
+                break;
+            }
             if matches!(this.state, DriverState::Done) {
                 this.finish();
                 return Poll::Ready(());

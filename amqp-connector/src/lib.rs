@@ -72,6 +72,7 @@ mod session;
 mod shared;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod turn;
 mod uri;
 
 pub use amqp_types;

@@ -11,12 +11,12 @@ use std::task::{Context, Poll, ready};
 use amqp_types::protocol::basic;
 use amqp_types::{InvalidShortStr, ShortStr};
 use bytes::Bytes;
-use tokio::task::coop;
 
 use crate::error::{Error, Result};
 use crate::handle::ChannelHandle;
 use crate::outcome::Outcome;
 use crate::session::{Accepted, Message, Place};
+use crate::turn::{poll_turn, spend};
 
 /// A message and where it goes; see [`Channel::basic_publish`](crate::Channel::basic_publish).
 ///
@@ -117,11 +117,8 @@ impl Publish {
         let accepted = ready!(accepted);
         *place = Place::Gone;
         let Accepted { tag, charge } = accepted?;
-        if charge
-            && let Some(cx) = cx
-            && let Poll::Ready(coop) = coop::poll_proceed(cx)
-        {
-            coop.made_progress();
+        if charge && let Some(cx) = cx {
+            spend(cx);
         }
         let state = match tag {
             Some(tag) => State::Pending { channel: channel.clone(), tag },
@@ -136,9 +133,7 @@ impl Future for Publish {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // A tight loop of publishes must leave the driver its turns on a current-thread runtime.
-        if !coop::has_budget_remaining() {
-            drop(ready!(coop::poll_proceed(cx)));
-        }
+        ready!(poll_turn(cx));
         self.poll_session(Some(cx))
     }
 }
@@ -198,18 +193,18 @@ impl Future for Confirmation {
     type Output = Outcome;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
-        let coop = ready!(coop::poll_proceed(cx));
+        ready!(poll_turn(cx));
         let (channel, tag) = match &self.state {
             State::Pending { channel, tag } => (channel, tag),
-            State::Done(outcome) => {
-                coop.made_progress();
-                return Poll::Ready(outcome.clone());
-            }
+            State::Done(outcome) => return Poll::Ready(outcome.clone()),
         };
         let (key, tag) = (channel.key(), *tag);
-        let outcome =
-            ready!(channel.shared().with(|session| session.poll_confirm(key, tag, cx.waker())));
-        coop.made_progress();
+        let waker = cx.waker();
+        let (outcome, charge) =
+            ready!(channel.shared().with(|session| session.poll_confirm(key, tag, waker)));
+        if charge {
+            spend(cx);
+        }
         let outcome = outcome.unwrap_or(Outcome::Accepted);
         self.state = State::Done(outcome.clone());
         Poll::Ready(outcome)

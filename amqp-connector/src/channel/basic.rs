@@ -304,7 +304,7 @@ impl Channel {
     pub fn consumer<T: TryInto<ShortStr>>(&self, tag: T) -> Option<Consumer> {
         let (tag, key) = (tag.try_into().ok()?, self.handle.key());
         let (id, no_ack) =
-            self.handle.shared().with(|session| session.claim_consumer(key, tag.as_bytes()))?;
+            self.handle.shared().with(|session| session.claim_consumer(key, &tag))?;
         Some(Consumer::new(self.handle.clone(), id, tag, no_ack))
     }
 }

@@ -31,7 +31,7 @@ impl Session {
         let budget = self.options.consumer_budget;
         let Some(channel) = self.channels.get(key) else { return };
         let tag = delivery.deliver.delivery_tag;
-        let consumer = match channel.consumer_by_tag(delivery.deliver.consumer_tag.as_bytes()) {
+        let consumer = match channel.consumer_by_tag(&delivery.deliver.consumer_tag) {
             Some(consumer) => Some(consumer),
             None => adopt(channel, &delivery.deliver.consumer_tag),
         };
@@ -153,7 +153,7 @@ impl Session {
     /// The peer cancelled the consumer itself, for instance because its queue was deleted.
     pub(super) fn handle_cancel(&mut self, key: ChannelKey, cancel: &basic::Cancel) -> Result<()> {
         let Some(channel) = self.channels.get(key) else { return Ok(()) };
-        if let Some(consumer) = channel.consumer_by_tag(cancel.consumer_tag.as_bytes()) {
+        if let Some(consumer) = channel.consumer_by_tag(&cancel.consumer_tag) {
             consumer.end.get_or_insert(ConsumerEnd::CancelledByPeer);
             // Our own cancel, if it is on its way, is answered all the same.
             if consumer.phase != Phase::Cancelling {
@@ -183,7 +183,11 @@ impl Session {
     }
 
     /// A consumer that was started by a plain `basic.consume` and has no handle yet.
-    pub(crate) fn claim_consumer(&mut self, key: ChannelKey, tag: &[u8]) -> Option<(u64, bool)> {
+    pub(crate) fn claim_consumer(
+        &mut self,
+        key: ChannelKey,
+        tag: &ShortStr,
+    ) -> Option<(u64, bool)> {
         let consumer = self.channels.get(key)?.consumer_by_tag(tag)?;
         let claimable = consumer.phase == Phase::Active && !consumer.claimed;
         consumer.claimed |= claimable;

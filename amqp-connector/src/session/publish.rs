@@ -330,22 +330,22 @@ impl Session {
         }
     }
 
-    /// What became of the publish with `tag`.
+    /// What became of the publish with `tag`, and whether the task has done a unit of work by now.
     pub(crate) fn poll_confirm(
         &mut self,
         key: ChannelKey,
         tag: u64,
         waker: &Waker,
-    ) -> Poll<Option<Outcome>> {
+    ) -> Poll<(Option<Outcome>, bool)> {
         let Some(confirms) = self.channels.get(key).and_then(|channel| channel.confirms.as_mut())
         else {
-            return Poll::Ready(None);
+            return Poll::Ready((None, false));
         };
         match confirms.poll(tag, waker, &mut self.effects) {
             None => Poll::Pending,
             outcome => {
                 self.wake_gate(key);
-                Poll::Ready(outcome)
+                Poll::Ready((outcome, self.charge(0)))
             }
         }
     }
