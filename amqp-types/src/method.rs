@@ -52,18 +52,24 @@ pub trait AnyMethod: Sized + Clone + fmt::Debug + PartialEq + Send + Sync + 'sta
         payload: impl Into<Payload<'a>>,
         limits: Limits,
     ) -> Result<Self, DecodeError> {
+        let mut place = None;
         let mut reader = Reader::with_limits(payload, limits);
-        let method = Self::decode_ids_and_arguments(&mut reader)?;
+        Self::decode_into(&mut place, &mut reader)?;
         reader.finish()?;
-        Ok(method)
+        placed(place)
     }
 
-    /// Reads ids and arguments; what follows them is left.
+    /// Reads ids and arguments into `place`, where what was there is dropped; what follows them is
+    /// left. For receivers that have a place: a method is big to be moved about. After an error, what
+    /// is in `place` means nothing.
     ///
     /// # Errors
     ///
     /// If the ids are unknown, or the arguments malformed.
-    fn decode_ids_and_arguments(reader: &mut Reader<'_>) -> Result<Self, DecodeError>;
+    fn decode_into(
+        place: &mut Option<Self>,
+        reader: &mut Reader<'_>,
+    ) -> Result<&'static MethodInfo, DecodeError>;
 
     /// Writes ids and arguments: the payload of a method frame.
     ///
@@ -87,13 +93,18 @@ pub trait AnyProperties: Sized + Clone + fmt::Debug + PartialEq + Send + Sync + 
     /// The class's description: its names, properties and methods.
     fn info(&self) -> &'static ClassInfo;
 
-    /// Reads the flag words and the properties of a content header of this class.
+    /// Reads the flag words and the properties of a content header of this class into `place`, where
+    /// what was there is dropped; what follows them is left. After an error, what is in `place` means
+    /// nothing.
     ///
     /// # Errors
     ///
     /// If there is no such class, it has no content, or the octets are malformed.
-    fn decode_flags_and_values(class_id: u16, reader: &mut Reader<'_>)
-    -> Result<Self, DecodeError>;
+    fn decode_into(
+        place: &mut Option<Self>,
+        class_id: u16,
+        reader: &mut Reader<'_>,
+    ) -> Result<(), DecodeError>;
 
     /// Writes the flag words and the properties that are present.
     ///
@@ -127,12 +138,12 @@ pub trait Method: Sized + Clone + Default + fmt::Debug + PartialEq + Send + Sync
     /// If an argument cannot be written.
     fn encode_arguments(&self, writer: &mut Writer<'_>) -> Result<(), EncodeError>;
 
-    /// Reads the arguments; what follows them is left.
+    /// Reads the arguments into the fields; what follows them is left.
     ///
     /// # Errors
     ///
-    /// If an argument is malformed.
-    fn decode_arguments(reader: &mut Reader<'_>) -> Result<Self, DecodeError>;
+    /// If an argument is malformed. The fields before it are then the new ones.
+    fn read_arguments(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError>;
 
     /// The arguments in order, one for each field of [`INFO`](Self::INFO); reserved ones are zero.
     fn values(&self) -> Vec<Value>;
@@ -148,6 +159,9 @@ pub trait Method: Sized + Clone + Default + fmt::Debug + PartialEq + Send + Sync
     fn from_any(
         any: <Self::Protocol as Protocol>::Method,
     ) -> Result<Self, <Self::Protocol as Protocol>::Method>;
+
+    /// The method in one of all methods, if it is the one.
+    fn from_any_mut(any: &mut <Self::Protocol as Protocol>::Method) -> Option<&mut Self>;
 
     /// Writes ids and arguments: the payload of a method frame.
     ///
@@ -173,9 +187,26 @@ pub trait Method: Sized + Clone + Default + fmt::Debug + PartialEq + Send + Sync
         if (reader.short()?, reader.short()?) != (Self::CLASS_ID, Self::METHOD_ID) {
             return Err(DecodeError::new(DecodeErrorKind::UnexpectedMethod, 0));
         }
-        let method = Self::decode_arguments(&mut reader)?;
+        let mut method = Self::default();
+        method.read_arguments(&mut reader)?;
         reader.finish()?;
         Ok(method)
+    }
+
+    /// Reads the arguments into `place`, as [`AnyMethod::decode_into`] does once it knows the ids.
+    ///
+    /// # Errors
+    ///
+    /// If an argument is malformed.
+    #[inline]
+    fn decode_arguments_into(
+        place: &mut Option<<Self::Protocol as Protocol>::Method>,
+        reader: &mut Reader<'_>,
+    ) -> Result<&'static MethodInfo, DecodeError> {
+        if let Some(method) = Self::from_any_mut(place.insert(Self::default().into_any())) {
+            method.read_arguments(reader)?;
+        }
+        Ok(Self::INFO)
     }
 }
 
@@ -259,7 +290,36 @@ pub trait Properties:
     /// # Errors
     ///
     /// If they are malformed.
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError>;
+    #[inline]
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut properties = Self::default();
+        properties.read(reader)?;
+        Ok(properties)
+    }
+
+    /// Reads the flag words and the properties into new ones: those that are absent stay as they are.
+    /// What follows them is left.
+    ///
+    /// # Errors
+    ///
+    /// If they are malformed. Those before the place of the error were then read.
+    fn read(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError>;
+
+    /// Reads the flag words and the properties into `place`, as [`AnyProperties::decode_into`] does.
+    ///
+    /// # Errors
+    ///
+    /// If they are malformed.
+    #[inline]
+    fn decode_into(
+        place: &mut Option<<Self::Protocol as Protocol>::Properties>,
+        reader: &mut Reader<'_>,
+    ) -> Result<(), DecodeError> {
+        match Self::from_any_mut(place.insert(Self::default().into_any())) {
+            Some(properties) => properties.read(reader),
+            None => Ok(()), // Of another class than those just put there: cannot be.
+        }
+    }
 
     /// The properties in order, one for each property of [`INFO`](Self::INFO); absent ones are
     /// `None`. A bit is present if true.
@@ -276,4 +336,13 @@ pub trait Properties:
     fn from_any(
         any: <Self::Protocol as Protocol>::Properties,
     ) -> Result<Self, <Self::Protocol as Protocol>::Properties>;
+
+    /// The properties in those of any class, if they are of this one.
+    fn from_any_mut(any: &mut <Self::Protocol as Protocol>::Properties) -> Option<&mut Self>;
+}
+
+/// What was read into a place, which is there unless reading it failed.
+#[inline]
+pub(crate) fn placed<T>(place: Option<T>) -> Result<T, DecodeError> {
+    place.ok_or(DecodeError::new(DecodeErrorKind::Truncated, 0))
 }

@@ -24,6 +24,17 @@ pub(crate) enum Octets {
     Shared(Arc<[u8]>),
 }
 
+/// A length of at most [`INLINE`].
+#[derive(Clone, Copy)]
+pub(crate) struct InlineLen(u8);
+
+impl InlineLen {
+    #[inline]
+    pub(crate) const fn new(len: u8) -> Option<Self> {
+        if len as usize <= INLINE { Some(Self(len)) } else { None }
+    }
+}
+
 impl Octets {
     pub(crate) const EMPTY: Self = Self::Inline { len: 0, octets: [0; INLINE] };
 
@@ -44,10 +55,10 @@ impl Octets {
     }
 
     /// The first `len` of these octets, copied as a block of fixed size, which is much cheaper than
-    /// a copy of `len` octets. `None` if `len > INLINE`.
+    /// a copy of `len` octets.
     #[inline]
-    pub(crate) fn from_block(len: u8, octets: [u8; INLINE]) -> Option<Self> {
-        if len as usize <= INLINE { Some(Self::Inline { len, octets }) } else { None }
+    pub(crate) const fn from_block(len: InlineLen, octets: &[u8; INLINE]) -> Self {
+        Self::Inline { len: len.0, octets: *octets }
     }
 
     #[inline]
@@ -73,4 +84,42 @@ const fn block(bytes: &[u8]) -> Option<(u8, [u8; INLINE])> {
     #[allow(clippy::cast_possible_truncation)]
     let len = bytes.len() as u8;
     Some((len, octets))
+}
+
+/// Whether the first `len` octets of the block are ASCII: without a loop, and so without a jump that
+/// depends on the length.
+#[inline]
+pub(crate) fn is_ascii(len: InlineLen, block: &[u8; INLINE]) -> bool {
+    let Some([mask_0, mask_8, mask_14]) = HIGH_BITS.get(usize::from(len.0)) else { return false };
+    let [word_0, word_8, word_14] = words(block);
+    word_0 & mask_0 | word_8 & mask_8 | word_14 & mask_14 == 0
+}
+
+/// For each length, the high bits of as many octets.
+#[allow(clippy::indexing_slicing, reason = "evaluated at compile time")]
+static HIGH_BITS: [[u64; 3]; INLINE + 1] = {
+    let mut masks = [[0; 3]; INLINE + 1];
+    let mut octets = [0; INLINE];
+    let mut len = 0;
+    while len < INLINE {
+        octets[len] = 0x80;
+        len += 1;
+        masks[len] = words(&octets);
+    }
+    masks
+};
+
+/// The octets from 0, from 8 and from 14 on.
+#[inline]
+const fn words(block: &[u8; INLINE]) -> [u64; 3] {
+    let (head, tail) = block.split_at(8);
+    [word(head.first_chunk()), word(tail.first_chunk()), word(tail.last_chunk())]
+}
+
+#[inline]
+const fn word(octets: Option<&[u8; 8]>) -> u64 {
+    match octets {
+        Some(octets) => u64::from_be_bytes(*octets),
+        None => 0,
+    }
 }

@@ -14,7 +14,7 @@ use std::str::Utf8Error;
 
 use bytes::Bytes;
 
-use crate::octets::{INLINE, Octets};
+use crate::octets::{INLINE, InlineLen, Octets};
 
 /// A string of at most 255 octets: AMQP's `shortstr`.
 ///
@@ -105,11 +105,10 @@ impl ShortStr {
         }
     }
 
-    /// The first `len` of these octets, copied as a block of fixed size, which is much cheaper than
-    /// a copy of `len` octets. `None` if `len > INLINE`.
+    /// The first `len` of these octets.
     #[inline]
-    pub(crate) fn from_block(len: u8, octets: [u8; INLINE]) -> Option<Self> {
-        Octets::from_block(len, octets).map(Self)
+    pub(crate) const fn from_block(len: InlineLen, octets: &[u8; INLINE]) -> Self {
+        Self(Octets::from_block(len, octets))
     }
 
     /// A copy of these octets. The caller vouches for at most 255.

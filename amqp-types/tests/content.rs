@@ -266,3 +266,22 @@ fn a_small_body_is_copied_out_of_the_read_buffer_and_a_large_one_is_not() {
     let (pieces, read_into) = chunks_of(&[1], 0);
     assert!(read_into.contains(&pieces[0].as_ptr()));
 }
+
+#[test]
+fn what_is_left_in_place_does_not_reach_the_next_content() {
+    let mut assembler = Assembler::<rabbit::Spec>::new();
+    let first = [method(&deliver()), header(5, properties()), body("first")];
+    let ack = method(&basic::Ack { delivery_tag: 1, multiple: false });
+    let last = [method(&deliver()), header(0, basic::Properties::default())];
+    let mut seen = Vec::new();
+    for frame in first.iter().chain([&ack]).chain(&last) {
+        if let Some(complete) = assembler.push_in_place(frame.into()).unwrap() {
+            let content = complete.content.as_ref();
+            seen.push(content.map(|it| (it.properties.clone().unwrap(), it.body.to_bytes())));
+            assert!(complete.method.is_some());
+        }
+        assert_eq!(assembler.buffered(), 0);
+    }
+    let empty = (basic::Properties::default().into_any(), Bytes::new());
+    assert_eq!(seen, [Some((properties().into_any(), "first".into())), None, Some(empty)]);
+}

@@ -169,7 +169,11 @@ fn properties_are_flagged_over_two_words() {
     let expected = b"\xa0\x03\x80\0\x01x\0\x05\0\0\0\0\0\0\0\x06";
     assert_eq!(buffer[..], expected[..]);
     let payload = buffer.freeze();
-    let any = golden::Properties::decode_flags_and_values(30, &mut Reader::new(&payload)).unwrap();
+    let mut place = None;
+    golden::Properties::decode_into(&mut place, 30, &mut Reader::new(&payload)).unwrap();
+    let mut any = place.unwrap();
+    assert!(ask::Properties::from_any_mut(&mut any).is_none());
+    assert_eq!(content::Properties::from_any_mut(&mut any), Some(&mut properties.clone()));
     assert_eq!((any.class_id(), any.info().name), (30, "content"));
     assert_eq!(any.values(), properties.values());
     assert_eq!(any.values()[2], Some(Value::Bit(true)));
@@ -196,11 +200,12 @@ fn unknown_numbers_are_typed_errors() {
     assert_eq!(kind(b"\0\x14\0\x01!"), DecodeErrorKind::TrailingBytes);
     let header = |class| {
         let empty = Bytes::from_static(b"\0\0");
-        golden::Properties::decode_flags_and_values(class, &mut Reader::new(&empty))
+        let mut place = None;
+        golden::Properties::decode_into(&mut place, class, &mut Reader::new(&empty)).map(|()| place)
     };
     assert_eq!(header(10).unwrap_err().kind(), DecodeErrorKind::UnexpectedClass);
     assert_eq!(header(99).unwrap_err().kind(), DecodeErrorKind::UnknownClass(99));
-    assert_eq!(header(20), Ok(golden::Properties::Ask(ask::Properties {})));
+    assert_eq!(header(20), Ok(Some(golden::Properties::Ask(ask::Properties {}))));
 }
 
 #[test]

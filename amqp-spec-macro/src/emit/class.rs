@@ -60,13 +60,13 @@ fn all_methods(class: &Class, runtime: &TokenStream) -> TokenStream {
     }
 }
 
-/// The function from a method number and arguments to a method.
+/// The function that reads the arguments of the method of a number.
 fn decode(class: &Class, runtime: &TokenStream) -> TokenStream {
     let class_id = Literal::u16_unsuffixed(class.id);
     let arms = class.methods.iter().map(|method| {
         let id = Literal::u16_unsuffixed(method.id);
-        let variant = ident(&method.type_name);
-        quote!(#id => #runtime::Method::decode_arguments(reader).map(Self::#variant))
+        let name = ident(&method.type_name);
+        quote!(#id => <#name as #runtime::Method>::decode_arguments_into(place, reader))
     });
     let unknown = quote! {
         ::core::result::Result::Err(#runtime::DecodeError::new(
@@ -74,15 +74,19 @@ fn decode(class: &Class, runtime: &TokenStream) -> TokenStream {
             2,
         ))
     };
-    let (reader, body) = match class.methods.len() {
-        0 => (ident("_reader"), unknown),
-        _ => (ident("reader"), quote!(match method_id { #(#arms,)* _ => #unknown, })),
+    let (place, reader, body) = match class.methods.len() {
+        0 => (ident("_place"), ident("_reader"), unknown),
+        _ => {
+            let body = quote!(match method_id { #(#arms,)* _ => #unknown, });
+            (ident("place"), ident("reader"), body)
+        }
     };
     quote! {
-        pub(super) fn decode(
+        pub(super) fn decode_into(
+            #place: &mut ::core::option::Option<super::Method>,
             method_id: u16,
             #reader: &mut #runtime::wire::Reader<'_>,
-        ) -> ::core::result::Result<Self, #runtime::DecodeError> {
+        ) -> ::core::result::Result<&'static #runtime::reflect::MethodInfo, #runtime::DecodeError> {
             #body
         }
     }

@@ -46,6 +46,7 @@ fn methods(spec: &Spec, runtime: &TokenStream) -> TokenStream {
     let infos = each(quote!(info()));
     let encodings = each(quote!(encode(writer)));
     let values = each(quote!(values()));
+    let place = ident(if variants.is_empty() { "_place" } else { "place" });
     quote! {
         /// Any method of the protocol.
         #[allow(clippy::large_enum_variant)]
@@ -61,13 +62,15 @@ fn methods(spec: &Spec, runtime: &TokenStream) -> TokenStream {
                 #infos
             }
 
-            fn decode_ids_and_arguments(
+            fn decode_into(
+                #place: &mut ::core::option::Option<Self>,
                 reader: &mut #runtime::wire::Reader<'_>,
-            ) -> ::core::result::Result<Self, #runtime::DecodeError> {
+            ) -> ::core::result::Result<&'static #runtime::reflect::MethodInfo, #runtime::DecodeError>
+            {
                 let class_id = reader.short()?;
                 let method_id = reader.short()?;
                 match class_id {
-                    #(#ids => #modules::Method::decode(method_id, reader).map(Self::#variants),)*
+                    #(#ids => #modules::Method::decode_into(place, method_id, reader),)*
                     unknown => ::core::result::Result::Err(#runtime::DecodeError::new(
                         #runtime::DecodeErrorKind::UnknownClass(unknown),
                         0,
@@ -156,22 +159,25 @@ fn decode_properties(spec: &Spec, runtime: &TokenStream) -> TokenStream {
     let unknown = error(quote!(UnknownClass(unknown)));
     let arms = spec.classes.iter().map(|class| {
         let id = Literal::u16_unsuffixed(class.id);
-        let (module, variant) = (ident(&class.module), ident(&class.name.type_name));
+        let module = ident(&class.module);
         match class.properties {
             Some(_) => quote! {
-                #id => <#module::Properties as #runtime::Properties>::decode(reader)
-                    .map(Self::#variant)
+                #id => <#module::Properties as #runtime::Properties>::decode_into(place, reader)
             },
             None => quote!(#id => #unexpected),
         }
     });
     let some = spec.classes.iter().any(|class| class.properties.is_some());
-    let reader = ident(if some { "reader" } else { "_reader" });
+    let (place, reader) = match some {
+        true => (ident("place"), ident("reader")),
+        false => (ident("_place"), ident("_reader")),
+    };
     quote! {
-        fn decode_flags_and_values(
+        fn decode_into(
+            #place: &mut ::core::option::Option<Self>,
             class_id: u16,
             #reader: &mut #runtime::wire::Reader<'_>,
-        ) -> ::core::result::Result<Self, #runtime::DecodeError> {
+        ) -> ::core::result::Result<(), #runtime::DecodeError> {
             match class_id {
                 #(#arms,)*
                 unknown => #unknown,

@@ -5,7 +5,7 @@ use quote::quote;
 
 use super::class::odd_case;
 use super::model::{Argument, Class, Field, Method, Reply, Spec};
-use super::{docs, fresh, ident, reflect};
+use super::{docs, ident, reflect};
 
 /// All items of one method.
 pub(super) fn items(
@@ -58,6 +58,7 @@ fn method_trait(method: &Method, class: &Class, spec: &Spec, runtime: &TokenStre
     let class_variant = ident(&class.name.type_name);
     let sole = spec.classes.iter().map(|class| class.methods.len()).sum::<usize>() == 1;
     let other = (!sole).then(|| quote!(other => ::core::result::Result::Err(other),));
+    let none = (!sole).then(|| quote!(_ => ::core::option::Option::None,));
     quote! {
         impl #runtime::Method for #name {
             type Protocol = super::Spec;
@@ -80,6 +81,15 @@ fn method_trait(method: &Method, class: &Class, spec: &Spec, runtime: &TokenStre
                         ::core::result::Result::Ok(method)
                     }
                     #other
+                }
+            }
+
+            fn from_any_mut(any: &mut super::Method) -> ::core::option::Option<&mut Self> {
+                match any {
+                    super::Method::#class_variant(Method::#name(method)) => {
+                        ::core::option::Option::Some(method)
+                    }
+                    #none
                 }
             }
         }
@@ -114,39 +124,31 @@ fn encode(method: &Method, runtime: &TokenStream) -> TokenStream {
 }
 
 fn decode(method: &Method, runtime: &TokenStream) -> TokenStream {
-    let base = if method.arguments.is_empty() { "_reader" } else { "reader" };
-    let reader = fresh(base, method.fields().collect::<Vec<_>>().into_iter());
+    let reader = ident(if method.arguments.is_empty() { "_reader" } else { "reader" });
     let reads = method.arguments.iter().map(|argument| match argument {
         Argument::One(field) => {
-            let read = field.wire.read(&reader);
-            if field.reserved {
-                quote!(#read?;)
-            } else {
-                let allow = odd_case(&field.name.plain);
-                let name = ident(&field.name.value);
-                quote!(#allow let #name = #read?;)
-            }
+            let name = ident(&field.name.value);
+            let place = (!field.reserved).then(|| quote!(self.#name));
+            field.wire.read(&reader, place.as_ref())
         }
         Argument::Bits(run) => {
-            let allow = run.iter().find_map(|field| odd_case(&field.name.plain));
             let names = run.iter().map(|field| match field.reserved {
                 true => quote!(_),
                 false => {
                     let name = ident(&field.name.value);
-                    quote!(#name)
+                    quote!(self.#name)
                 }
             });
-            quote!(#allow let [#(#names),*] = #reader.bits()?;)
+            quote!([#(#names),*] = #reader.bits()?;)
         }
     });
-    let names = method.fields().filter(|field| !field.reserved);
-    let names = names.map(|field| ident(&field.name.value));
     quote! {
-        fn decode_arguments(
+        fn read_arguments(
+            &mut self,
             #reader: &mut #runtime::wire::Reader<'_>,
-        ) -> ::core::result::Result<Self, #runtime::DecodeError> {
+        ) -> ::core::result::Result<(), #runtime::DecodeError> {
             #(#reads)*
-            ::core::result::Result::Ok(Self { #(#names),* })
+            ::core::result::Result::Ok(())
         }
     }
 }

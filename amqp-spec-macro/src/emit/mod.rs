@@ -97,12 +97,3 @@ fn ident(name: &str) -> Ident {
         None => Ident::new(name, Span::call_site()),
     }
 }
-
-/// `name`, or a name made of it that none of the fields has.
-fn fresh<'a>(name: &str, fields: impl Iterator<Item = &'a model::Field> + Clone) -> Ident {
-    let mut name = name.to_owned();
-    while fields.clone().any(|field| field.name.value == name) {
-        name.push('_');
-    }
-    ident(&name)
-}

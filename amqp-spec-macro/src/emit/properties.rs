@@ -6,7 +6,7 @@ use syn::LitInt;
 
 use super::class::odd_case;
 use super::model::{Class, Properties, Property, Spec, WireType};
-use super::{docs, fresh, ident};
+use super::{docs, ident};
 
 /// All items of one class's properties.
 pub(super) fn items(
@@ -23,6 +23,7 @@ pub(super) fn items(
     let variant = ident(&class.name.type_name);
     let sole = spec.classes.iter().filter(|class| class.properties.is_some()).count() == 1;
     let other = (!sole).then(|| quote!(other => ::core::result::Result::Err(other),));
+    let none = (!sole).then(|| quote!(_ => ::core::option::Option::None,));
     quote! {
         #structure
 
@@ -45,6 +46,15 @@ pub(super) fn items(
                         ::core::result::Result::Ok(properties)
                     }
                     #other
+                }
+            }
+
+            fn from_any_mut(any: &mut super::Properties) -> ::core::option::Option<&mut Self> {
+                match any {
+                    super::Properties::#variant(properties) => {
+                        ::core::option::Option::Some(properties)
+                    }
+                    #none
                 }
             }
         }
@@ -117,22 +127,21 @@ fn encode(properties: &Properties, runtime: &TokenStream) -> TokenStream {
 }
 
 fn decode(properties: &Properties, runtime: &TokenStream) -> TokenStream {
-    let fields = properties.list.iter().map(|property| &property.field);
-    let reader = fresh("reader", fields.clone());
+    let reader = ident("reader");
     let flags: Vec<Ident> =
-        (0..properties.words).map(|word| fresh(&format!("flags_{word}"), fields.clone())).collect();
+        (0..properties.words).map(|word| ident(&format!("flags_{word}"))).collect();
     let reads = properties.list.iter().zip(flag_words(properties, &flags));
-    let reads = reads.map(|(property, flags)| read(property, flags, &reader));
+    let reads = reads.map(|(property, flags)| read(property, flags, &reader, runtime));
     let declared = Literal::usize_unsuffixed(properties.list.len());
-    let names = sent(properties).map(|property| ident(&property.field.name.value));
     let flags = if properties.list.is_empty() { quote!([_]) } else { quote!([#(#flags),*]) };
     quote! {
-        fn decode(
+        fn read(
+            &mut self,
             #reader: &mut #runtime::wire::Reader<'_>,
-        ) -> ::core::result::Result<Self, #runtime::DecodeError> {
+        ) -> ::core::result::Result<(), #runtime::DecodeError> {
             let #flags = #reader.property_flags(#declared)?;
             #(#reads)*
-            ::core::result::Result::Ok(Self { #(#names),* })
+            ::core::result::Result::Ok(())
         }
     }
 }
@@ -145,20 +154,23 @@ fn flag_words<'a>(
     properties.list.iter().map(|property| flags.get(property.word))
 }
 
-fn read(property: &Property, flags: Option<&Ident>, reader: &Ident) -> TokenStream {
+fn read(
+    property: &Property,
+    flags: Option<&Ident>,
+    reader: &Ident,
+    runtime: &TokenStream,
+) -> TokenStream {
     let field = &property.field;
     let mask = LitInt::new(&format!("{:#06x}", property.mask), Span::call_site());
     let present = quote!(#flags & #mask != 0);
-    let read = field.wire.read_property(reader);
-    let allow = odd_case(&field.name.plain);
     let name = ident(&field.name.value);
-    match (field.reserved, field.wire) {
-        // A bit has no value besides its flag.
-        (true, WireType::Bit) => TokenStream::new(),
-        (true, _) => quote!(if #present { #read?; }),
-        (false, WireType::Bit) => quote!(#allow let #name = #present;),
-        (false, _) => quote!(#allow let #name = (#present).then(|| #read).transpose()?;),
+    let place = (!field.reserved).then(|| quote!(self.#name));
+    // A bit has no value besides its flag.
+    if field.wire == WireType::Bit {
+        return place.map(|place| quote!(#place = #present;)).unwrap_or_default();
     }
+    let read = field.wire.read_property(reader, place.as_ref(), runtime);
+    quote!(if #present { #read })
 }
 
 fn values(properties: &Properties, runtime: &TokenStream) -> TokenStream {

@@ -85,17 +85,31 @@ impl WireType {
         matches!(self, Self::LongStr | Self::Table | Self::Content)
     }
 
-    /// An expression of type `Result` that reads one value; not for bits.
-    pub(super) fn read(self, reader: &Ident) -> TokenStream {
+    /// A statement that reads one value into `place`, or past it; not for bits.
+    pub(super) fn read(self, reader: &Ident, place: Option<&TokenStream>) -> TokenStream {
         let codec = self.codec();
-        quote!(#reader.#codec())
+        match (self, place) {
+            (Self::ShortStr, Some(place)) => quote!(#reader.short_str_into(&mut #place)?;),
+            (_, Some(place)) => quote!(#place = #reader.#codec()?;),
+            (_, None) => quote!(#reader.#codec()?;),
+        }
     }
 
-    /// The same for a property, whose short strings may hold any octets.
-    pub(super) fn read_property(self, reader: &Ident) -> TokenStream {
-        match self {
-            Self::ShortStr => quote!(#reader.short_octets()),
-            _ => self.read(reader),
+    /// The same for a property, which is an `Option`, and whose short strings may hold any octets.
+    pub(super) fn read_property(
+        self,
+        reader: &Ident,
+        place: Option<&TokenStream>,
+        runtime: &TokenStream,
+    ) -> TokenStream {
+        let codec = self.codec();
+        match (self, place) {
+            (Self::ShortStr, Some(place)) => {
+                quote!(#reader.short_octets_into(#place.insert(#runtime::ShortStr::EMPTY))?;)
+            }
+            (Self::ShortStr, None) => quote!(#reader.short_octets()?;),
+            (_, Some(place)) => quote!(#place = ::core::option::Option::Some(#reader.#codec()?);),
+            (_, None) => quote!(#reader.#codec()?;),
         }
     }
 

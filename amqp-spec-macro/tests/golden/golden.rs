@@ -214,17 +214,21 @@ impl ::amqp_types::AnyMethod for Method {
             Self::Constants(method) => method.info(),
         }
     }
-    fn decode_ids_and_arguments(
+    fn decode_into(
+        place: &mut ::core::option::Option<Self>,
         reader: &mut ::amqp_types::wire::Reader<'_>,
-    ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
+    ) -> ::core::result::Result<
+        &'static ::amqp_types::reflect::MethodInfo,
+        ::amqp_types::DecodeError,
+    > {
         let class_id = reader.short()?;
         let method_id = reader.short()?;
         match class_id {
-            10 => r#box::Method::decode(method_id, reader).map(Self::Box),
-            20 => ask::Method::decode(method_id, reader).map(Self::Ask),
-            30 => content::Method::decode(method_id, reader).map(Self::Content),
-            40 => amqp_types_::Method::decode(method_id, reader).map(Self::AmqpTypes),
-            0 => constants_::Method::decode(method_id, reader).map(Self::Constants),
+            10 => r#box::Method::decode_into(place, method_id, reader),
+            20 => ask::Method::decode_into(place, method_id, reader),
+            30 => content::Method::decode_into(place, method_id, reader),
+            40 => amqp_types_::Method::decode_into(place, method_id, reader),
+            0 => constants_::Method::decode_into(place, method_id, reader),
             unknown => {
                 ::core::result::Result::Err(
                     ::amqp_types::DecodeError::new(
@@ -280,10 +284,11 @@ impl ::amqp_types::AnyProperties for Properties {
             Self::AmqpTypes(_) => amqp_types_::Method::INFO,
         }
     }
-    fn decode_flags_and_values(
+    fn decode_into(
+        place: &mut ::core::option::Option<Self>,
         class_id: u16,
         reader: &mut ::amqp_types::wire::Reader<'_>,
-    ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
+    ) -> ::core::result::Result<(), ::amqp_types::DecodeError> {
         match class_id {
             10 => {
                 ::core::result::Result::Err(
@@ -294,16 +299,19 @@ impl ::amqp_types::AnyProperties for Properties {
                 )
             }
             20 => {
-                <ask::Properties as ::amqp_types::Properties>::decode(reader)
-                    .map(Self::Ask)
+                <ask::Properties as ::amqp_types::Properties>::decode_into(place, reader)
             }
             30 => {
-                <content::Properties as ::amqp_types::Properties>::decode(reader)
-                    .map(Self::Content)
+                <content::Properties as ::amqp_types::Properties>::decode_into(
+                    place,
+                    reader,
+                )
             }
             40 => {
-                <amqp_types_::Properties as ::amqp_types::Properties>::decode(reader)
-                    .map(Self::AmqpTypes)
+                <amqp_types_::Properties as ::amqp_types::Properties>::decode_into(
+                    place,
+                    reader,
+                )
             }
             0 => {
                 ::core::result::Result::Err(
@@ -374,14 +382,25 @@ pub mod r#box {
                 <Bits as ::amqp_types::Method>::INFO,
             ],
         };
-        pub(super) fn decode(
+        pub(super) fn decode_into(
+            place: &mut ::core::option::Option<super::Method>,
             method_id: u16,
             reader: &mut ::amqp_types::wire::Reader<'_>,
-        ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
+        ) -> ::core::result::Result<
+            &'static ::amqp_types::reflect::MethodInfo,
+            ::amqp_types::DecodeError,
+        > {
             match method_id {
-                1 => ::amqp_types::Method::decode_arguments(reader).map(Self::Return),
-                2 => ::amqp_types::Method::decode_arguments(reader).map(Self::Ok),
-                65535 => ::amqp_types::Method::decode_arguments(reader).map(Self::Bits),
+                1 => {
+                    <Return as ::amqp_types::Method>::decode_arguments_into(
+                        place,
+                        reader,
+                    )
+                }
+                2 => <Ok as ::amqp_types::Method>::decode_arguments_into(place, reader),
+                65535 => {
+                    <Bits as ::amqp_types::Method>::decode_arguments_into(place, reader)
+                }
                 _ => {
                     ::core::result::Result::Err(
                         ::amqp_types::DecodeError::new(
@@ -495,32 +514,21 @@ pub mod r#box {
             writer.bits([self.r#type, self.no_wait]);
             ::core::result::Result::Ok(())
         }
-        fn decode_arguments(
+        fn read_arguments(
+            &mut self,
             reader: &mut ::amqp_types::wire::Reader<'_>,
-        ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
-            let octet = reader.octet()?;
-            let short = reader.short()?;
-            let long = reader.long()?;
-            let longlong = reader.longlong()?;
-            let shortstr = reader.short_str()?;
-            let longstr = reader.long_str()?;
-            let timestamp = reader.timestamp()?;
-            let table = reader.table()?;
-            let content = reader.content()?;
-            let [r#type, no_wait] = reader.bits()?;
-            ::core::result::Result::Ok(Self {
-                octet,
-                short,
-                long,
-                longlong,
-                shortstr,
-                longstr,
-                timestamp,
-                table,
-                content,
-                r#type,
-                no_wait,
-            })
+        ) -> ::core::result::Result<(), ::amqp_types::DecodeError> {
+            self.octet = reader.octet()?;
+            self.short = reader.short()?;
+            self.long = reader.long()?;
+            self.longlong = reader.longlong()?;
+            reader.short_str_into(&mut self.shortstr)?;
+            self.longstr = reader.long_str()?;
+            self.timestamp = reader.timestamp()?;
+            self.table = reader.table()?;
+            self.content = reader.content()?;
+            [self.r#type, self.no_wait] = reader.bits()?;
+            ::core::result::Result::Ok(())
         }
         fn values(&self) -> ::std::vec::Vec<::amqp_types::reflect::Value> {
             ::std::vec![
@@ -546,6 +554,14 @@ pub mod r#box {
                     ::core::result::Result::Ok(method)
                 }
                 other => ::core::result::Result::Err(other),
+            }
+        }
+        fn from_any_mut(any: &mut super::Method) -> ::core::option::Option<&mut Self> {
+            match any {
+                super::Method::Box(Method::Return(method)) => {
+                    ::core::option::Option::Some(method)
+                }
+                _ => ::core::option::Option::None,
             }
         }
     }
@@ -586,10 +602,11 @@ pub mod r#box {
         ) -> ::core::result::Result<(), ::amqp_types::EncodeError> {
             ::core::result::Result::Ok(())
         }
-        fn decode_arguments(
+        fn read_arguments(
+            &mut self,
             _reader: &mut ::amqp_types::wire::Reader<'_>,
-        ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
-            ::core::result::Result::Ok(Self {})
+        ) -> ::core::result::Result<(), ::amqp_types::DecodeError> {
+            ::core::result::Result::Ok(())
         }
         fn values(&self) -> ::std::vec::Vec<::amqp_types::reflect::Value> {
             ::std::vec![]
@@ -603,6 +620,14 @@ pub mod r#box {
                     ::core::result::Result::Ok(method)
                 }
                 other => ::core::result::Result::Err(other),
+            }
+        }
+        fn from_any_mut(any: &mut super::Method) -> ::core::option::Option<&mut Self> {
+            match any {
+                super::Method::Box(Method::Ok(method)) => {
+                    ::core::option::Option::Some(method)
+                }
+                _ => ::core::option::Option::None,
             }
         }
     }
@@ -694,27 +719,26 @@ pub mod r#box {
             writer.bits([self._2nd_Run]);
             ::core::result::Result::Ok(())
         }
-        fn decode_arguments(
-            reader_: &mut ::amqp_types::wire::Reader<'_>,
-        ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
-            let [b0, b1, _, b3, b4, b5, b6, b7, b8] = reader_.bits()?;
-            reader_.short_str()?;
-            reader_.table()?;
-            let reader = reader_.octet()?;
-            #[allow(non_snake_case)]
-            let [_2nd_Run] = reader_.bits()?;
-            ::core::result::Result::Ok(Self {
-                b0,
-                b1,
-                b3,
-                b4,
-                b5,
-                b6,
-                b7,
-                b8,
-                reader,
-                _2nd_Run,
-            })
+        fn read_arguments(
+            &mut self,
+            reader: &mut ::amqp_types::wire::Reader<'_>,
+        ) -> ::core::result::Result<(), ::amqp_types::DecodeError> {
+            [
+                self.b0,
+                self.b1,
+                _,
+                self.b3,
+                self.b4,
+                self.b5,
+                self.b6,
+                self.b7,
+                self.b8,
+            ] = reader.bits()?;
+            reader.short_str()?;
+            reader.table()?;
+            self.reader = reader.octet()?;
+            [self._2nd_Run] = reader.bits()?;
+            ::core::result::Result::Ok(())
         }
         fn values(&self) -> ::std::vec::Vec<::amqp_types::reflect::Value> {
             ::std::vec![
@@ -742,6 +766,14 @@ pub mod r#box {
                     ::core::result::Result::Ok(method)
                 }
                 other => ::core::result::Result::Err(other),
+            }
+        }
+        fn from_any_mut(any: &mut super::Method) -> ::core::option::Option<&mut Self> {
+            match any {
+                super::Method::Box(Method::Bits(method)) => {
+                    ::core::option::Option::Some(method)
+                }
+                _ => ::core::option::Option::None,
             }
         }
     }
@@ -784,17 +816,43 @@ pub mod ask {
                 <RecoverOk as ::amqp_types::Method>::INFO,
             ],
         };
-        pub(super) fn decode(
+        pub(super) fn decode_into(
+            place: &mut ::core::option::Option<super::Method>,
             method_id: u16,
             reader: &mut ::amqp_types::wire::Reader<'_>,
-        ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
+        ) -> ::core::result::Result<
+            &'static ::amqp_types::reflect::MethodInfo,
+            ::amqp_types::DecodeError,
+        > {
             match method_id {
-                1 => ::amqp_types::Method::decode_arguments(reader).map(Self::Get),
-                2 => ::amqp_types::Method::decode_arguments(reader).map(Self::GetOk),
-                3 => ::amqp_types::Method::decode_arguments(reader).map(Self::GetEmpty),
-                4 => ::amqp_types::Method::decode_arguments(reader).map(Self::Method_),
-                5 => ::amqp_types::Method::decode_arguments(reader).map(Self::Recover),
-                6 => ::amqp_types::Method::decode_arguments(reader).map(Self::RecoverOk),
+                1 => <Get as ::amqp_types::Method>::decode_arguments_into(place, reader),
+                2 => {
+                    <GetOk as ::amqp_types::Method>::decode_arguments_into(place, reader)
+                }
+                3 => {
+                    <GetEmpty as ::amqp_types::Method>::decode_arguments_into(
+                        place,
+                        reader,
+                    )
+                }
+                4 => {
+                    <Method_ as ::amqp_types::Method>::decode_arguments_into(
+                        place,
+                        reader,
+                    )
+                }
+                5 => {
+                    <Recover as ::amqp_types::Method>::decode_arguments_into(
+                        place,
+                        reader,
+                    )
+                }
+                6 => {
+                    <RecoverOk as ::amqp_types::Method>::decode_arguments_into(
+                        place,
+                        reader,
+                    )
+                }
                 _ => {
                     ::core::result::Result::Err(
                         ::amqp_types::DecodeError::new(
@@ -869,10 +927,11 @@ pub mod ask {
         ) -> ::core::result::Result<(), ::amqp_types::EncodeError> {
             ::core::result::Result::Ok(())
         }
-        fn decode_arguments(
+        fn read_arguments(
+            &mut self,
             _reader: &mut ::amqp_types::wire::Reader<'_>,
-        ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
-            ::core::result::Result::Ok(Self {})
+        ) -> ::core::result::Result<(), ::amqp_types::DecodeError> {
+            ::core::result::Result::Ok(())
         }
         fn values(&self) -> ::std::vec::Vec<::amqp_types::reflect::Value> {
             ::std::vec![]
@@ -886,6 +945,14 @@ pub mod ask {
                     ::core::result::Result::Ok(method)
                 }
                 other => ::core::result::Result::Err(other),
+            }
+        }
+        fn from_any_mut(any: &mut super::Method) -> ::core::option::Option<&mut Self> {
+            match any {
+                super::Method::Ask(Method::Get(method)) => {
+                    ::core::option::Option::Some(method)
+                }
+                _ => ::core::option::Option::None,
             }
         }
     }
@@ -956,10 +1023,11 @@ pub mod ask {
         ) -> ::core::result::Result<(), ::amqp_types::EncodeError> {
             ::core::result::Result::Ok(())
         }
-        fn decode_arguments(
+        fn read_arguments(
+            &mut self,
             _reader: &mut ::amqp_types::wire::Reader<'_>,
-        ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
-            ::core::result::Result::Ok(Self {})
+        ) -> ::core::result::Result<(), ::amqp_types::DecodeError> {
+            ::core::result::Result::Ok(())
         }
         fn values(&self) -> ::std::vec::Vec<::amqp_types::reflect::Value> {
             ::std::vec![]
@@ -973,6 +1041,14 @@ pub mod ask {
                     ::core::result::Result::Ok(method)
                 }
                 other => ::core::result::Result::Err(other),
+            }
+        }
+        fn from_any_mut(any: &mut super::Method) -> ::core::option::Option<&mut Self> {
+            match any {
+                super::Method::Ask(Method::GetOk(method)) => {
+                    ::core::option::Option::Some(method)
+                }
+                _ => ::core::option::Option::None,
             }
         }
     }
@@ -1010,10 +1086,11 @@ pub mod ask {
         ) -> ::core::result::Result<(), ::amqp_types::EncodeError> {
             ::core::result::Result::Ok(())
         }
-        fn decode_arguments(
+        fn read_arguments(
+            &mut self,
             _reader: &mut ::amqp_types::wire::Reader<'_>,
-        ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
-            ::core::result::Result::Ok(Self {})
+        ) -> ::core::result::Result<(), ::amqp_types::DecodeError> {
+            ::core::result::Result::Ok(())
         }
         fn values(&self) -> ::std::vec::Vec<::amqp_types::reflect::Value> {
             ::std::vec![]
@@ -1027,6 +1104,14 @@ pub mod ask {
                     ::core::result::Result::Ok(method)
                 }
                 other => ::core::result::Result::Err(other),
+            }
+        }
+        fn from_any_mut(any: &mut super::Method) -> ::core::option::Option<&mut Self> {
+            match any {
+                super::Method::Ask(Method::GetEmpty(method)) => {
+                    ::core::option::Option::Some(method)
+                }
+                _ => ::core::option::Option::None,
             }
         }
     }
@@ -1061,10 +1146,11 @@ pub mod ask {
         ) -> ::core::result::Result<(), ::amqp_types::EncodeError> {
             ::core::result::Result::Ok(())
         }
-        fn decode_arguments(
+        fn read_arguments(
+            &mut self,
             _reader: &mut ::amqp_types::wire::Reader<'_>,
-        ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
-            ::core::result::Result::Ok(Self {})
+        ) -> ::core::result::Result<(), ::amqp_types::DecodeError> {
+            ::core::result::Result::Ok(())
         }
         fn values(&self) -> ::std::vec::Vec<::amqp_types::reflect::Value> {
             ::std::vec![]
@@ -1078,6 +1164,14 @@ pub mod ask {
                     ::core::result::Result::Ok(method)
                 }
                 other => ::core::result::Result::Err(other),
+            }
+        }
+        fn from_any_mut(any: &mut super::Method) -> ::core::option::Option<&mut Self> {
+            match any {
+                super::Method::Ask(Method::Method_(method)) => {
+                    ::core::option::Option::Some(method)
+                }
+                _ => ::core::option::Option::None,
             }
         }
     }
@@ -1112,10 +1206,11 @@ pub mod ask {
         ) -> ::core::result::Result<(), ::amqp_types::EncodeError> {
             ::core::result::Result::Ok(())
         }
-        fn decode_arguments(
+        fn read_arguments(
+            &mut self,
             _reader: &mut ::amqp_types::wire::Reader<'_>,
-        ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
-            ::core::result::Result::Ok(Self {})
+        ) -> ::core::result::Result<(), ::amqp_types::DecodeError> {
+            ::core::result::Result::Ok(())
         }
         fn values(&self) -> ::std::vec::Vec<::amqp_types::reflect::Value> {
             ::std::vec![]
@@ -1129,6 +1224,14 @@ pub mod ask {
                     ::core::result::Result::Ok(method)
                 }
                 other => ::core::result::Result::Err(other),
+            }
+        }
+        fn from_any_mut(any: &mut super::Method) -> ::core::option::Option<&mut Self> {
+            match any {
+                super::Method::Ask(Method::Recover(method)) => {
+                    ::core::option::Option::Some(method)
+                }
+                _ => ::core::option::Option::None,
             }
         }
     }
@@ -1166,10 +1269,11 @@ pub mod ask {
         ) -> ::core::result::Result<(), ::amqp_types::EncodeError> {
             ::core::result::Result::Ok(())
         }
-        fn decode_arguments(
+        fn read_arguments(
+            &mut self,
             _reader: &mut ::amqp_types::wire::Reader<'_>,
-        ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
-            ::core::result::Result::Ok(Self {})
+        ) -> ::core::result::Result<(), ::amqp_types::DecodeError> {
+            ::core::result::Result::Ok(())
         }
         fn values(&self) -> ::std::vec::Vec<::amqp_types::reflect::Value> {
             ::std::vec![]
@@ -1183,6 +1287,14 @@ pub mod ask {
                     ::core::result::Result::Ok(method)
                 }
                 other => ::core::result::Result::Err(other),
+            }
+        }
+        fn from_any_mut(any: &mut super::Method) -> ::core::option::Option<&mut Self> {
+            match any {
+                super::Method::Ask(Method::RecoverOk(method)) => {
+                    ::core::option::Option::Some(method)
+                }
+                _ => ::core::option::Option::None,
             }
         }
     }
@@ -1203,11 +1315,12 @@ pub mod ask {
             writer.property_flags(&[]);
             ::core::result::Result::Ok(())
         }
-        fn decode(
+        fn read(
+            &mut self,
             reader: &mut ::amqp_types::wire::Reader<'_>,
-        ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
+        ) -> ::core::result::Result<(), ::amqp_types::DecodeError> {
             let [_] = reader.property_flags(0)?;
-            ::core::result::Result::Ok(Self {})
+            ::core::result::Result::Ok(())
         }
         fn values(
             &self,
@@ -1225,6 +1338,16 @@ pub mod ask {
                     ::core::result::Result::Ok(properties)
                 }
                 other => ::core::result::Result::Err(other),
+            }
+        }
+        fn from_any_mut(
+            any: &mut super::Properties,
+        ) -> ::core::option::Option<&mut Self> {
+            match any {
+                super::Properties::Ask(properties) => {
+                    ::core::option::Option::Some(properties)
+                }
+                _ => ::core::option::Option::None,
             }
         }
     }
@@ -1268,12 +1391,16 @@ pub mod content {
             },
             methods: &[<Send as ::amqp_types::Method>::INFO],
         };
-        pub(super) fn decode(
+        pub(super) fn decode_into(
+            place: &mut ::core::option::Option<super::Method>,
             method_id: u16,
             reader: &mut ::amqp_types::wire::Reader<'_>,
-        ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
+        ) -> ::core::result::Result<
+            &'static ::amqp_types::reflect::MethodInfo,
+            ::amqp_types::DecodeError,
+        > {
             match method_id {
-                0 => ::amqp_types::Method::decode_arguments(reader).map(Self::Send),
+                0 => <Send as ::amqp_types::Method>::decode_arguments_into(place, reader),
                 _ => {
                     ::core::result::Result::Err(
                         ::amqp_types::DecodeError::new(
@@ -1333,10 +1460,11 @@ pub mod content {
         ) -> ::core::result::Result<(), ::amqp_types::EncodeError> {
             ::core::result::Result::Ok(())
         }
-        fn decode_arguments(
+        fn read_arguments(
+            &mut self,
             _reader: &mut ::amqp_types::wire::Reader<'_>,
-        ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
-            ::core::result::Result::Ok(Self {})
+        ) -> ::core::result::Result<(), ::amqp_types::DecodeError> {
+            ::core::result::Result::Ok(())
         }
         fn values(&self) -> ::std::vec::Vec<::amqp_types::reflect::Value> {
             ::std::vec![]
@@ -1350,6 +1478,14 @@ pub mod content {
                     ::core::result::Result::Ok(method)
                 }
                 other => ::core::result::Result::Err(other),
+            }
+        }
+        fn from_any_mut(any: &mut super::Method) -> ::core::option::Option<&mut Self> {
+            match any {
+                super::Method::Content(Method::Send(method)) => {
+                    ::core::option::Option::Some(method)
+                }
+                _ => ::core::option::Option::None,
             }
         }
     }
@@ -1462,43 +1598,55 @@ pub mod content {
             }
             ::core::result::Result::Ok(())
         }
-        fn decode(
+        fn read(
+            &mut self,
             reader: &mut ::amqp_types::wire::Reader<'_>,
-        ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
+        ) -> ::core::result::Result<(), ::amqp_types::DecodeError> {
             let [flags_0, flags_1] = reader.property_flags(16)?;
-            let p1 = (flags_0 & 0x8000 != 0).then(|| reader.short_octets()).transpose()?;
-            let p2 = (flags_0 & 0x4000 != 0).then(|| reader.octet()).transpose()?;
-            let p3 = flags_0 & 0x2000 != 0;
-            let p4 = (flags_0 & 0x1000 != 0).then(|| reader.table()).transpose()?;
+            if flags_0 & 0x8000 != 0 {
+                reader.short_octets_into(self.p1.insert(::amqp_types::ShortStr::EMPTY))?;
+            }
+            if flags_0 & 0x4000 != 0 {
+                self.p2 = ::core::option::Option::Some(reader.octet()?);
+            }
+            self.p3 = flags_0 & 0x2000 != 0;
+            if flags_0 & 0x1000 != 0 {
+                self.p4 = ::core::option::Option::Some(reader.table()?);
+            }
             if flags_0 & 0x0800 != 0 {
                 reader.long_str()?;
             }
-            let p7 = (flags_0 & 0x0200 != 0).then(|| reader.octet()).transpose()?;
-            let p8 = (flags_0 & 0x0100 != 0).then(|| reader.octet()).transpose()?;
-            let p9 = (flags_0 & 0x0080 != 0).then(|| reader.octet()).transpose()?;
-            let p10 = (flags_0 & 0x0040 != 0).then(|| reader.octet()).transpose()?;
-            let p11 = (flags_0 & 0x0020 != 0).then(|| reader.octet()).transpose()?;
-            let p12 = (flags_0 & 0x0010 != 0).then(|| reader.octet()).transpose()?;
-            let p13 = (flags_0 & 0x0008 != 0).then(|| reader.octet()).transpose()?;
-            let p14 = (flags_0 & 0x0004 != 0).then(|| reader.octet()).transpose()?;
-            let p15 = (flags_0 & 0x0002 != 0).then(|| reader.short()).transpose()?;
-            let p16 = (flags_1 & 0x8000 != 0).then(|| reader.timestamp()).transpose()?;
-            ::core::result::Result::Ok(Self {
-                p1,
-                p2,
-                p3,
-                p4,
-                p7,
-                p8,
-                p9,
-                p10,
-                p11,
-                p12,
-                p13,
-                p14,
-                p15,
-                p16,
-            })
+            if flags_0 & 0x0200 != 0 {
+                self.p7 = ::core::option::Option::Some(reader.octet()?);
+            }
+            if flags_0 & 0x0100 != 0 {
+                self.p8 = ::core::option::Option::Some(reader.octet()?);
+            }
+            if flags_0 & 0x0080 != 0 {
+                self.p9 = ::core::option::Option::Some(reader.octet()?);
+            }
+            if flags_0 & 0x0040 != 0 {
+                self.p10 = ::core::option::Option::Some(reader.octet()?);
+            }
+            if flags_0 & 0x0020 != 0 {
+                self.p11 = ::core::option::Option::Some(reader.octet()?);
+            }
+            if flags_0 & 0x0010 != 0 {
+                self.p12 = ::core::option::Option::Some(reader.octet()?);
+            }
+            if flags_0 & 0x0008 != 0 {
+                self.p13 = ::core::option::Option::Some(reader.octet()?);
+            }
+            if flags_0 & 0x0004 != 0 {
+                self.p14 = ::core::option::Option::Some(reader.octet()?);
+            }
+            if flags_0 & 0x0002 != 0 {
+                self.p15 = ::core::option::Option::Some(reader.short()?);
+            }
+            if flags_1 & 0x8000 != 0 {
+                self.p16 = ::core::option::Option::Some(reader.timestamp()?);
+            }
+            ::core::result::Result::Ok(())
         }
         fn values(
             &self,
@@ -1534,6 +1682,16 @@ pub mod content {
                 other => ::core::result::Result::Err(other),
             }
         }
+        fn from_any_mut(
+            any: &mut super::Properties,
+        ) -> ::core::option::Option<&mut Self> {
+            match any {
+                super::Properties::Content(properties) => {
+                    ::core::option::Option::Some(properties)
+                }
+                _ => ::core::option::Option::None,
+            }
+        }
     }
 }
 /// Class `amqp-types`, number 40: 2 methods, content with 2 properties.
@@ -1566,13 +1724,24 @@ pub mod amqp_types_ {
                 <INFOOk as ::amqp_types::Method>::INFO,
             ],
         };
-        pub(super) fn decode(
+        pub(super) fn decode_into(
+            place: &mut ::core::option::Option<super::Method>,
             method_id: u16,
             reader: &mut ::amqp_types::wire::Reader<'_>,
-        ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
+        ) -> ::core::result::Result<
+            &'static ::amqp_types::reflect::MethodInfo,
+            ::amqp_types::DecodeError,
+        > {
             match method_id {
-                1 => ::amqp_types::Method::decode_arguments(reader).map(Self::INFO_),
-                2 => ::amqp_types::Method::decode_arguments(reader).map(Self::INFOOk),
+                1 => {
+                    <INFO_ as ::amqp_types::Method>::decode_arguments_into(place, reader)
+                }
+                2 => {
+                    <INFOOk as ::amqp_types::Method>::decode_arguments_into(
+                        place,
+                        reader,
+                    )
+                }
                 _ => {
                     ::core::result::Result::Err(
                         ::amqp_types::DecodeError::new(
@@ -1656,16 +1825,14 @@ pub mod amqp_types_ {
             writer.short_str(&self.Err_);
             ::core::result::Result::Ok(())
         }
-        fn decode_arguments(
+        fn read_arguments(
+            &mut self,
             reader: &mut ::amqp_types::wire::Reader<'_>,
-        ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
-            #[allow(non_snake_case)]
-            let Some_ = reader.octet()?;
-            #[allow(non_snake_case)]
-            let [None_, Ok_] = reader.bits()?;
-            #[allow(non_snake_case)]
-            let Err_ = reader.short_str()?;
-            ::core::result::Result::Ok(Self { Some_, None_, Ok_, Err_ })
+        ) -> ::core::result::Result<(), ::amqp_types::DecodeError> {
+            self.Some_ = reader.octet()?;
+            [self.None_, self.Ok_] = reader.bits()?;
+            reader.short_str_into(&mut self.Err_)?;
+            ::core::result::Result::Ok(())
         }
         fn values(&self) -> ::std::vec::Vec<::amqp_types::reflect::Value> {
             ::std::vec![
@@ -1684,6 +1851,14 @@ pub mod amqp_types_ {
                     ::core::result::Result::Ok(method)
                 }
                 other => ::core::result::Result::Err(other),
+            }
+        }
+        fn from_any_mut(any: &mut super::Method) -> ::core::option::Option<&mut Self> {
+            match any {
+                super::Method::AmqpTypes(Method::INFO_(method)) => {
+                    ::core::option::Option::Some(method)
+                }
+                _ => ::core::option::Option::None,
             }
         }
     }
@@ -1725,10 +1900,11 @@ pub mod amqp_types_ {
         ) -> ::core::result::Result<(), ::amqp_types::EncodeError> {
             ::core::result::Result::Ok(())
         }
-        fn decode_arguments(
+        fn read_arguments(
+            &mut self,
             _reader: &mut ::amqp_types::wire::Reader<'_>,
-        ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
-            ::core::result::Result::Ok(Self {})
+        ) -> ::core::result::Result<(), ::amqp_types::DecodeError> {
+            ::core::result::Result::Ok(())
         }
         fn values(&self) -> ::std::vec::Vec<::amqp_types::reflect::Value> {
             ::std::vec![]
@@ -1742,6 +1918,14 @@ pub mod amqp_types_ {
                     ::core::result::Result::Ok(method)
                 }
                 other => ::core::result::Result::Err(other),
+            }
+        }
+        fn from_any_mut(any: &mut super::Method) -> ::core::option::Option<&mut Self> {
+            match any {
+                super::Method::AmqpTypes(Method::INFOOk(method)) => {
+                    ::core::option::Option::Some(method)
+                }
+                _ => ::core::option::Option::None,
             }
         }
     }
@@ -1772,17 +1956,19 @@ pub mod amqp_types_ {
             }
             ::core::result::Result::Ok(())
         }
-        fn decode(
+        fn read(
+            &mut self,
             reader: &mut ::amqp_types::wire::Reader<'_>,
-        ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
+        ) -> ::core::result::Result<(), ::amqp_types::DecodeError> {
             let [flags_0] = reader.property_flags(2)?;
-            #[allow(non_snake_case)]
-            let Some_ = (flags_0 & 0x8000 != 0)
-                .then(|| reader.short_octets())
-                .transpose()?;
-            #[allow(non_snake_case)]
-            let None_ = flags_0 & 0x4000 != 0;
-            ::core::result::Result::Ok(Self { Some_, None_ })
+            if flags_0 & 0x8000 != 0 {
+                reader
+                    .short_octets_into(
+                        self.Some_.insert(::amqp_types::ShortStr::EMPTY),
+                    )?;
+            }
+            self.None_ = flags_0 & 0x4000 != 0;
+            ::core::result::Result::Ok(())
         }
         fn values(
             &self,
@@ -1805,6 +1991,16 @@ pub mod amqp_types_ {
                 other => ::core::result::Result::Err(other),
             }
         }
+        fn from_any_mut(
+            any: &mut super::Properties,
+        ) -> ::core::option::Option<&mut Self> {
+            match any {
+                super::Properties::AmqpTypes(properties) => {
+                    ::core::option::Option::Some(properties)
+                }
+                _ => ::core::option::Option::None,
+            }
+        }
     }
 }
 /// Class `constants`, number 0: 0 methods.
@@ -1823,10 +2019,14 @@ pub mod constants_ {
             properties: &[],
             methods: &[],
         };
-        pub(super) fn decode(
+        pub(super) fn decode_into(
+            _place: &mut ::core::option::Option<super::Method>,
             method_id: u16,
             _reader: &mut ::amqp_types::wire::Reader<'_>,
-        ) -> ::core::result::Result<Self, ::amqp_types::DecodeError> {
+        ) -> ::core::result::Result<
+            &'static ::amqp_types::reflect::MethodInfo,
+            ::amqp_types::DecodeError,
+        > {
             ::core::result::Result::Err(
                 ::amqp_types::DecodeError::new(
                     ::amqp_types::DecodeErrorKind::UnknownMethod(0, method_id),

@@ -12,8 +12,8 @@ use super::Body;
 use super::header::decode_into;
 use crate::DecodeError;
 use crate::frame::{Frame, FrameKind, FrameRef};
-use crate::method::{AnyMethod, AnyProperties, Protocol};
-use crate::wire::{Limits, Payload};
+use crate::method::{AnyMethod, Protocol};
+use crate::wire::{Limits, Payload, Reader};
 
 /// Small pieces of a body are copied together into pieces of about this many octets.
 const TAIL: usize = 16 << 10;
@@ -37,16 +37,21 @@ const CONNECTION: &str = "connection";
 ///
 /// After an error it is as new, but the peer is not to be trusted any more.
 ///
-/// Methods and properties are some hundred octets big, so they lie here from their frame on, and
-/// move but once more, out.
+/// Methods and properties are some hundred octets big, so they lie here from their frame on;
+/// [`push_in_place`](Self::push_in_place) lets the receiver move them once, to where it keeps them.
 #[derive(Clone, Debug)]
 pub struct Assembler<P: Protocol> {
-    /// The method of the content under way.
+    /// The kind of the next frame. `Method`: no content is under way, and what is still in the three
+    /// places below is what a receiver left there.
+    expected: FrameKind,
+    /// The method of the content under way, if `expected` is not `Method`.
     method: Option<P::Method>,
-    /// The properties, once the header came. `properties.is_some()` only if `method.is_some()`.
+    /// The id of the class of `method`.
+    class_id: u16,
+    /// The properties, if `expected` is `Body`.
     properties: Option<P::Properties>,
     /// What has come of the body before `tail`; `body.len() + tail.len() < size` between frames, if
-    /// there are properties.
+    /// `expected` is `Body`.
     body: Body,
     /// Small pieces of the body, copied together: kept as they came, a body of one-octet frames would
     /// take many times its size. `tail.len() <= TAIL.max(copy_max)`.
@@ -73,6 +78,42 @@ pub enum Incoming<P: Protocol> {
         /// The body, as long as its header said.
         body: Body,
     },
+}
+
+/// What a frame completed, still where it was put together. The receiver takes what it needs; the
+/// rest is dropped when the channel's next method comes.
+#[derive(Debug)]
+pub struct Complete<'a, P: Protocol> {
+    /// The method; it is there.
+    pub method: &'a mut Option<P::Method>,
+    /// The content that came with it, if the method is one with content.
+    pub content: Option<Content<'a, P>>,
+}
+
+/// Properties and body of a [`Complete`] content.
+#[derive(Debug)]
+pub struct Content<'a, P: Protocol> {
+    /// The properties, of the method's class; they are there.
+    pub properties: &'a mut Option<P::Properties>,
+    /// The body, as long as its header said.
+    pub body: &'a mut Body,
+}
+
+impl<P: Protocol> Complete<'_, P> {
+    /// All of it, moved out. `None` only if the method or the properties were taken already.
+    #[inline]
+    #[must_use]
+    pub fn take(self) -> Option<Incoming<P>> {
+        let method = self.method.take()?;
+        Some(match self.content {
+            None => Incoming::Method(method),
+            Some(content) => Incoming::Content {
+                method,
+                properties: content.properties.take()?,
+                body: std::mem::take(content.body),
+            },
+        })
+    }
 }
 
 // Not derived: that would ask it of `P`, which is but a name.
@@ -104,7 +145,9 @@ impl<P: Protocol> Assembler<P> {
     #[must_use]
     pub fn new() -> Self {
         Self {
+            expected: FrameKind::Method,
             method: None,
+            class_id: 0,
             properties: None,
             body: Body::new(),
             tail: Vec::new(),
@@ -143,12 +186,17 @@ impl<P: Protocol> Assembler<P> {
     #[inline]
     #[must_use]
     pub const fn is_idle(&self) -> bool {
-        self.method.is_none()
+        matches!(self.expected, FrameKind::Method)
     }
 
     /// Octets of the body under way that have come so far.
     #[must_use]
     pub fn buffered(&self) -> usize {
+        if self.is_idle() { 0 } else { self.received() }
+    }
+
+    #[inline]
+    fn received(&self) -> usize {
         self.body.len() + self.tail.len()
     }
 
@@ -169,31 +217,45 @@ impl<P: Protocol> Assembler<P> {
     /// If the frame is not one that may follow, or its payload is malformed.
     #[inline]
     pub fn push_ref(&mut self, frame: FrameRef<'_>) -> Result<Option<Incoming<P>>, AssembleError> {
-        let pushed = match frame.kind {
+        Ok(self.push_in_place(frame)?.and_then(Complete::take))
+    }
+
+    /// Like [`push`](Self::push), for a frame of a batch, and for a receiver that takes what is
+    /// complete out of its place, or but looks at it there.
+    ///
+    /// # Errors
+    ///
+    /// If the frame is not one that may follow, or its payload is malformed.
+    #[inline]
+    pub fn push_in_place(
+        &mut self,
+        frame: FrameRef<'_>,
+    ) -> Result<Option<Complete<'_, P>>, AssembleError> {
+        let complete = match frame.kind {
             FrameKind::Heartbeat => return Ok(None),
-            found if found != self.expected() => {
-                Err(AssembleError::UnexpectedFrame { expected: self.expected(), found })
+            found if found != self.expected => {
+                Err(AssembleError::UnexpectedFrame { expected: self.expected, found })
             }
             FrameKind::Method => self.method(frame),
             FrameKind::Header => self.header(frame),
             FrameKind::Body => {
                 self.body(frame.payload);
-                self.complete()
+                self.body_is_complete()
             }
         };
-        if pushed.is_err() {
-            self.reset();
-        }
-        pushed
-    }
-
-    /// The kind of frame that belongs here.
-    #[inline]
-    const fn expected(&self) -> FrameKind {
-        match (&self.method, &self.properties) {
-            (None, _) => FrameKind::Method,
-            (Some(_), None) => FrameKind::Header,
-            (Some(_), Some(_)) => FrameKind::Body,
+        match complete {
+            Ok(false) => Ok(None),
+            Ok(true) => {
+                self.expected = FrameKind::Method;
+                let with_content = frame.kind != FrameKind::Method;
+                let (properties, body) = (&mut self.properties, &mut self.body);
+                let content = with_content.then_some(Content { properties, body });
+                Ok(Some(Complete { method: &mut self.method, content }))
+            }
+            Err(error) => {
+                self.reset();
+                Err(error)
+            }
         }
     }
 
@@ -205,9 +267,13 @@ impl<P: Protocol> Assembler<P> {
             .with_limits(self.limits);
     }
 
-    fn method(&mut self, frame: FrameRef<'_>) -> Result<Option<Incoming<P>>, AssembleError> {
-        let method = P::Method::decode_limited(frame.payload, self.limits)?;
-        let info = method.info();
+    /// Whether it is complete: has no content.
+    fn method(&mut self, frame: FrameRef<'_>) -> Result<bool, AssembleError> {
+        self.properties = None;
+        self.body = Body::new();
+        let mut reader = Reader::with_limits(frame.payload, self.limits);
+        let info = P::Method::decode_into(&mut self.method, &mut reader)?;
+        reader.finish()?;
         // 0-9-1 4.2.3: channel 0 is the connection's own, and the connection has no other.
         let misplaced = match frame.channel {
             0 => info.content || (info.class != CONNECTION && P::INFO.class(CONNECTION).is_some()),
@@ -220,26 +286,25 @@ impl<P: Protocol> Assembler<P> {
                 channel: frame.channel,
             });
         }
-        if !info.content {
-            return Ok(Some(Incoming::Method(method)));
+        if info.content {
+            self.class_id = info.class_id;
+            self.expected = FrameKind::Header;
         }
-        self.method = Some(method);
-        Ok(None)
+        Ok(!info.content)
     }
 
-    fn header(&mut self, frame: FrameRef<'_>) -> Result<Option<Incoming<P>>, AssembleError> {
-        self.size = decode_into(&mut self.properties, frame.payload, self.limits)?;
-        let found = self.properties.as_ref().map(AnyProperties::class_id);
-        let expected = self.method.as_ref().map(|method| method.info().class_id);
-        if let (Some(expected), Some(found)) = (expected, found)
-            && expected != found
-        {
-            return Err(AssembleError::WrongClass { expected, found });
+    /// Whether the content is complete: has no body.
+    fn header(&mut self, frame: FrameRef<'_>) -> Result<bool, AssembleError> {
+        let (found, size) = decode_into(&mut self.properties, frame.payload, self.limits)?;
+        if found != self.class_id {
+            return Err(AssembleError::WrongClass { expected: self.class_id, found });
         }
-        if self.size > self.max_body {
-            return Err(AssembleError::BodyTooLarge { size: self.size, max: self.max_body });
+        if size > self.max_body {
+            return Err(AssembleError::BodyTooLarge { size, max: self.max_body });
         }
-        self.complete()
+        self.size = size;
+        self.expected = FrameKind::Body;
+        Ok(size == 0)
     }
 
     /// Takes a piece of the body; small ones that are not all of it are copied together.
@@ -275,21 +340,17 @@ impl<P: Protocol> Assembler<P> {
         }
     }
 
-    /// Gives out the content if its body is complete.
     #[inline]
-    fn complete(&mut self) -> Result<Option<Incoming<P>>, AssembleError> {
-        let received = self.buffered() as u64;
-        if received < self.size {
-            return Ok(None);
-        }
+    fn body_is_complete(&mut self) -> Result<bool, AssembleError> {
+        let received = self.received() as u64;
         if received > self.size {
             return Err(AssembleError::BodyOverrun { size: self.size, received });
         }
-        let Some(method) = self.method.take() else { return Ok(None) };
-        let Some(properties) = self.properties.take() else { return Ok(None) };
-        self.flush_tail();
-        let body = std::mem::take(&mut self.body);
-        Ok(Some(Incoming::Content { method, properties, body }))
+        let complete = received == self.size;
+        if complete {
+            self.flush_tail();
+        }
+        Ok(complete)
     }
 }
 

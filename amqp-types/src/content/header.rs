@@ -1,6 +1,6 @@
 //! [`ContentHeader`]: the frame between a method and its body.
 
-use crate::method::{AnyProperties, Properties, Protocol};
+use crate::method::{AnyProperties, Properties, Protocol, placed};
 use crate::reflect::{DynamicProperties, SpecInfo};
 use crate::wire::{Limits, Payload, Reader, Writer};
 use crate::{DecodeError, DecodeErrorKind, EncodeError};
@@ -55,9 +55,10 @@ impl<T: Properties> ContentHeader<T> {
         if class_id != T::CLASS_ID {
             return Err(DecodeError::new(DecodeErrorKind::UnexpectedClass, 0));
         }
-        let properties = T::decode(&mut reader)?;
+        let mut header = Self { body_size, properties: T::default() };
+        header.properties.read(&mut reader)?;
         reader.finish()?;
-        Ok(Self { body_size, properties })
+        Ok(header)
     }
 }
 
@@ -83,27 +84,25 @@ impl<T: AnyProperties> ContentHeader<T> {
         limits: Limits,
     ) -> Result<Self, DecodeError> {
         let mut place = None;
-        let body_size = decode_into(&mut place, payload.into(), limits)?;
-        // They are in place, or the line above was the last.
-        let missing = DecodeError::new(DecodeErrorKind::Truncated, 0);
-        place.map(|properties| Self { body_size, properties }).ok_or(missing)
+        let (_, body_size) = decode_into(&mut place, payload.into(), limits)?;
+        Ok(Self { body_size, properties: placed(place)? })
     }
 }
 
-/// The body's size; the properties go to `place` at once, since they are big to be moved about.
+/// The id of the class and the body's size; the properties go to `place` at once, since they are
+/// big to be moved about.
 #[inline]
 pub(super) fn decode_into<T: AnyProperties>(
     place: &mut Option<T>,
     payload: Payload<'_>,
     limits: Limits,
-) -> Result<u64, DecodeError> {
+) -> Result<(u16, u64), DecodeError> {
     let mut reader = Reader::with_limits(payload, limits);
     let (class_id, body_size) = prelude(&mut reader)?;
-    match T::decode_flags_and_values(class_id, &mut reader) {
-        Ok(properties) => {
-            *place = Some(properties);
+    match T::decode_into(place, class_id, &mut reader) {
+        Ok(()) => {
             reader.finish()?;
-            Ok(body_size)
+            Ok((class_id, body_size))
         }
         Err(error) => {
             // The class comes first; what stands under a foreign one means nothing.

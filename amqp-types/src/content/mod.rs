@@ -11,6 +11,6 @@ mod assembler;
 mod body;
 mod header;
 
-pub use assembler::{AssembleError, Assembler, Incoming};
+pub use assembler::{AssembleError, Assembler, Complete, Content, Incoming};
 pub use body::Body;
 pub use header::ContentHeader;

@@ -43,11 +43,12 @@ impl Frames {
     /// [`Payload::to_bytes`].
     #[inline]
     pub fn next_frame(&mut self) -> Option<FrameRef<'_>> {
-        let (header, after) = self.octets.get(self.at..)?.split_first_chunk::<HEADER_SIZE>()?;
+        let header = self.octets.get(self.at..)?.first_chunk::<HEADER_SIZE>()?;
         let (kind, channel, size) = self.framing.header_of(header)?;
-        let payload = after.get(..usize::try_from(size).ok()?)?;
-        self.at += payload.len() + OVERHEAD;
-        Some(FrameRef { kind, channel, payload: Payload::part(payload, &self.octets) })
+        let (start, len) = (self.at + HEADER_SIZE, usize::try_from(size).ok()?);
+        let payload = Payload::part(&self.octets, start, len)?;
+        self.at += len + OVERHEAD;
+        Some(FrameRef { kind, channel, payload })
     }
 
     /// How many octets the frames take that were not given out yet, [`OVERHEAD`] included.

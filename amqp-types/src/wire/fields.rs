@@ -6,7 +6,7 @@
 use super::{Reader, Writer};
 use crate::{
     Decimal, DecodeError, DecodeErrorKind, EncodeError, FieldArray, FieldTable, FieldValue,
-    Timestamp,
+    ShortStr, Timestamp,
 };
 
 /// No more entries are made room for at once, whatever a table's size promises.
@@ -38,8 +38,12 @@ impl Reader<'_> {
             while !reader.rest.is_empty() {
                 let at = reader.position();
                 reader.count_entry(at)?;
-                let key = reader.short_octets()?;
-                entries.push((key, reader.value()?));
+                // In place: to move what was just written would wait for it to be there.
+                entries.push((ShortStr::EMPTY, FieldValue::Void));
+                if let Some((key, value)) = entries.last_mut() {
+                    reader.short_octets_into(key)?;
+                    reader.value(value)?;
+                }
             }
             Ok(entries.into())
         })
@@ -51,7 +55,10 @@ impl Reader<'_> {
             while !reader.rest.is_empty() {
                 let at = reader.position();
                 reader.count_entry(at)?;
-                values.push(reader.value()?);
+                values.push(FieldValue::Void);
+                if let Some(value) = values.last_mut() {
+                    reader.value(value)?;
+                }
             }
             Ok(values.into())
         })
@@ -71,7 +78,7 @@ impl Reader<'_> {
             return Err(DecodeError::new(DecodeErrorKind::NestingTooDeep, at));
         }
         let (after, end) = (self.rest, self.end);
-        self.end = self.position();
+        self.end -= after.len();
         self.rest = inner;
         self.depth += 1;
         let value = read(self)?;
@@ -81,17 +88,19 @@ impl Reader<'_> {
     }
 
     /// Containers apart from all else, which keeps the stack frames that recur small.
-    fn value(&mut self) -> Result<FieldValue, DecodeError> {
+    fn value(&mut self, place: &mut FieldValue) -> Result<(), DecodeError> {
         let at = self.position();
         match self.octet()? {
-            b'A' => self.array().map(FieldValue::Array),
-            b'F' => self.table().map(FieldValue::Table),
-            tag => self.scalar(tag, at),
+            b'A' => *place = FieldValue::Array(self.array()?),
+            b'F' => *place = FieldValue::Table(self.table()?),
+            tag => return self.scalar(tag, at, place),
         }
+        Ok(())
     }
 
-    fn scalar(&mut self, tag: u8, at: usize) -> Result<FieldValue, DecodeError> {
-        Ok(match tag {
+    #[inline]
+    fn scalar(&mut self, tag: u8, at: usize, place: &mut FieldValue) -> Result<(), DecodeError> {
+        *place = match tag {
             b't' => FieldValue::Bool(self.octet()? != 0),
             b'b' => FieldValue::I8(self.chunk().map(i8::from_be_bytes)?),
             b'B' => FieldValue::U8(self.octet()?),
@@ -109,7 +118,8 @@ impl Reader<'_> {
             b'T' => FieldValue::Timestamp(Timestamp(self.longlong()?)),
             b'V' => FieldValue::Void,
             _ => return Err(DecodeError::new(DecodeErrorKind::UnknownTableTag(tag), at)),
-        })
+        };
+        Ok(())
     }
 
     fn count_entry(&mut self, at: usize) -> Result<(), DecodeError> {

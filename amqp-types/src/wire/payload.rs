@@ -20,15 +20,23 @@ use bytes::Bytes;
 #[derive(Clone, Copy)]
 pub struct Payload<'a> {
     octets: &'a [u8],
-    /// Invariant: `octets` are some of these.
+    /// Invariant: `octets` are those of `owner` from `start` on.
     owner: &'a Bytes,
+    start: usize,
 }
 
 impl<'a> Payload<'a> {
-    /// The caller vouches that `octets` are some of `owner`'s.
+    /// `len` of the owner's octets from `start` on, if there are as many.
     #[inline]
-    pub(crate) const fn part(octets: &'a [u8], owner: &'a Bytes) -> Self {
-        Self { octets, owner }
+    pub(crate) fn part(owner: &'a Bytes, start: usize, len: usize) -> Option<Self> {
+        let octets = owner.get(start..)?.get(..len)?;
+        Some(Self { octets, owner, start })
+    }
+
+    /// What the octets are some of, and where in it they begin.
+    #[inline]
+    pub(super) const fn place(self) -> (&'a Bytes, usize) {
+        (self.owner, self.start)
     }
 
     /// The octets.
@@ -43,20 +51,14 @@ impl<'a> Payload<'a> {
     #[inline]
     #[must_use]
     pub fn to_bytes(self) -> Bytes {
-        self.keep(self.octets)
-    }
-
-    /// Some of the octets, to be kept; the caller vouches that they are.
-    #[inline]
-    pub(super) fn keep(self, part: &[u8]) -> Bytes {
-        self.owner.slice_ref(part)
+        self.owner.slice_ref(self.octets)
     }
 }
 
 impl<'a> From<&'a Bytes> for Payload<'a> {
     #[inline]
     fn from(octets: &'a Bytes) -> Self {
-        Self { octets, owner: octets }
+        Self { octets, owner: octets, start: 0 }
     }
 }
 

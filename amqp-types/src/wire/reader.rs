@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::{ContentDomain, FLAGS_PER_WORD, Limits, Payload};
+use crate::octets::{self, INLINE, InlineLen};
 use crate::{DecodeError, DecodeErrorKind, ShortStr, Timestamp};
 
 /// Takes values out of a payload, in order.
@@ -23,10 +24,13 @@ use crate::{DecodeError, DecodeErrorKind, ShortStr, Timestamp};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
-    payload: Payload<'a>,
+    /// What the payload is a part of.
+    owner: &'a Bytes,
+    /// Where the payload begins in `owner`.
+    start: usize,
     /// What is left of the payload, or of the table being read: ends at `end`.
     pub(super) rest: &'a [u8],
-    /// Offset in the payload where `rest` ends; `rest.len() <= end <= payload.len()`.
+    /// Where `rest` ends in `owner`; `start + rest.len() <= end <= owner.len()`.
     pub(super) end: usize,
     pub(super) limits: Limits,
     /// How deep in tables the cursor is; `depth <= limits.depth`.
@@ -46,14 +50,16 @@ impl<'a> Reader<'a> {
     #[must_use]
     pub fn with_limits(payload: impl Into<Payload<'a>>, limits: Limits) -> Self {
         let payload = payload.into();
-        Self { payload, rest: payload.as_slice(), end: payload.len(), limits, depth: 0 }
+        let (owner, start) = payload.place();
+        let (rest, end) = (payload.as_slice(), start + payload.len());
+        Self { owner, start, rest, end, limits, depth: 0 }
     }
 
     /// Octets read so far.
     #[inline]
     #[must_use]
     pub fn position(&self) -> usize {
-        self.end - self.rest.len()
+        self.end - self.rest.len() - self.start
     }
 
     /// Octets left.
@@ -127,7 +133,27 @@ impl<'a> Reader<'a> {
     /// `Truncated`, or `InvalidUtf8`.
     #[inline]
     pub fn short_str(&mut self) -> Result<ShortStr, DecodeError> {
-        self.short_string(|octets| octets.is_ascii() || std::str::from_utf8(octets).is_ok())
+        let mut text = ShortStr::EMPTY;
+        self.short_str_into(&mut text)?;
+        Ok(text)
+    }
+
+    /// Like [`short_str`](Self::short_str), for a receiver that has a place for it: to move a string
+    /// that was just written would wait for it to be there.
+    ///
+    /// # Errors
+    ///
+    /// `Truncated`, or `InvalidUtf8`.
+    #[inline]
+    pub fn short_str_into(&mut self, place: &mut ShortStr) -> Result<(), DecodeError> {
+        match self.short_block() {
+            Some((len, block, rest)) if octets::is_ascii(len, block) => {
+                self.rest = rest;
+                *place = ShortStr::from_block(len, block);
+                Ok(())
+            }
+            _ => self.any_short_string(place, true),
+        }
     }
 
     /// A short string of any octets, as in properties and in the keys of tables.
@@ -137,29 +163,54 @@ impl<'a> Reader<'a> {
     /// `Truncated` if it is longer than what is left.
     #[inline]
     pub fn short_octets(&mut self) -> Result<ShortStr, DecodeError> {
-        self.short_string(|_| true)
+        let mut octets = ShortStr::EMPTY;
+        self.short_octets_into(&mut octets)?;
+        Ok(octets)
     }
 
+    /// Like [`short_octets`](Self::short_octets), for a receiver that has a place for it.
+    ///
+    /// # Errors
+    ///
+    /// `Truncated` if it is longer than what is left.
     #[inline]
-    fn short_string(&mut self, valid: impl Fn(&[u8]) -> bool) -> Result<ShortStr, DecodeError> {
+    pub fn short_octets_into(&mut self, place: &mut ShortStr) -> Result<(), DecodeError> {
+        match self.short_block() {
+            Some((len, block, rest)) => {
+                self.rest = rest;
+                *place = ShortStr::from_block(len, block);
+                Ok(())
+            }
+            None => self.any_short_string(place, false),
+        }
+    }
+
+    /// The common case of a short string: one that is stored inline, with octets after it, no matter
+    /// whose. A block of fixed size is copied much faster than a few octets; what of it is behind the
+    /// string is never looked at.
+    #[inline(always)]
+    fn short_block(&self) -> Option<(InlineLen, &'a [u8; INLINE], &'a [u8])> {
+        let (&len, after) = self.rest.split_first()?;
+        let rest = after.get(usize::from(len)..)?;
+        let block = self.owner.get(self.end - after.len()..)?.first_chunk()?;
+        Some((InlineLen::new(len)?, block, rest))
+    }
+
+    /// Any short string.
+    #[inline(never)]
+    fn any_short_string(&mut self, place: &mut ShortStr, text: bool) -> Result<(), DecodeError> {
         let Some((&len, after)) = self.rest.split_first() else {
             return Err(self.error(DecodeErrorKind::Truncated));
         };
         let Some((octets, rest)) = after.split_at_checked(usize::from(len)) else {
             return Err(self.error(DecodeErrorKind::Truncated));
         };
-        // Before it is copied: to look at the copy would wait for it to be there.
-        if !valid(octets) {
+        if text && std::str::from_utf8(octets).is_err() {
             return Err(self.error(DecodeErrorKind::InvalidUtf8));
         }
         self.rest = rest;
-        // The common case: short, and not at the very end of the payload.
-        if let Some(block) = after.first_chunk()
-            && let Some(text) = ShortStr::from_block(len, *block)
-        {
-            return Ok(text);
-        }
-        Ok(ShortStr::copy_from(octets))
+        *place = ShortStr::copy_from(octets);
+        Ok(())
     }
 
     /// A long string: octets that share the payload's memory.
@@ -171,7 +222,7 @@ impl<'a> Reader<'a> {
     pub fn long_str(&mut self) -> Result<Bytes, DecodeError> {
         let at = self.position();
         let octets = self.counted(at)?;
-        Ok(if octets.is_empty() { Bytes::new() } else { self.payload.keep(octets) })
+        Ok(if octets.is_empty() { Bytes::new() } else { self.owner.slice_ref(octets) })
     }
 
     /// The `content` domain of AMQP 0-9.

@@ -119,9 +119,14 @@ static void run_publish(size_t octets, int headers) {
   meter_make(octets);
   while (meter_phase()) {
     while (meter_tick()) publish_to(queue, &properties, body);
-    /* The answer comes after all that was published has been written. */
-    amqp_queue_declare(connection, CHANNEL, queue, 1, 0, 0, 0, amqp_empty_table);
+    /* The sink answers how many messages it has received, after all that was written before. */
+    amqp_queue_declare_ok_t *ok =
+        amqp_queue_declare(connection, CHANNEL, queue, 1, 0, 0, 0, amqp_empty_table);
     check_reply(amqp_get_rpc_reply(connection), "queue.declare");
+    if (ok->message_count != (uint32_t)meter.total) {
+      fail("%llu messages were published, the sink has received %u",
+           (unsigned long long)meter.total, (unsigned)ok->message_count);
+    }
     amqp_maybe_release_buffers(connection);
   }
 }
@@ -219,6 +224,7 @@ static void run_rpc(const char *queue, size_t octets) {
   if (latencies == NULL) fail("out of memory");
   consume_from(queue, 0);
   meter_make(octets);
+  meter_each();
   while (meter_phase()) {
     while (meter_tick()) {
       double asked = now();
@@ -232,7 +238,7 @@ static void run_rpc(const char *queue, size_t octets) {
 
 static void run_connections(void) {
   meter_make(0);
-  meter.stride = 1;
+  meter_each();
   while (meter_phase()) {
     while (meter_tick()) close_connection(open_connection());
   }
@@ -241,6 +247,7 @@ static void run_connections(void) {
 static void run_channels(void) {
   connection = open_connection();
   meter_make(0);
+  meter_each();
   while (meter_phase()) {
     while (meter_tick()) {
       open_channel();

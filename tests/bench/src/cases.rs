@@ -73,13 +73,17 @@ pub struct Consume {
 }
 
 impl Consume {
-    /// The sink's queue that floods what is asked for.
+    /// The sink's queue that floods what is asked for, once all consumers are there.
     #[must_use]
     pub fn queue(&self) -> String {
-        match self.headers {
-            0 => format!("flood.{}", self.body),
-            headers => format!("flood.{}.h{headers}", self.body),
+        let mut queue = format!("flood.{}", self.body);
+        if self.headers > 0 {
+            queue += &format!(".h{}", self.headers);
         }
+        if self.consumers > 1 {
+            queue += &format!(".after{}", self.consumers);
+        }
+        queue
     }
 }
 

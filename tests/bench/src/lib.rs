@@ -7,7 +7,9 @@
 pub mod cases;
 pub mod clients;
 pub mod context;
+pub mod frames;
 pub mod histogram;
+pub mod idle;
 pub mod meter;
 pub mod report;
 pub mod sink;

@@ -26,9 +26,6 @@ pub struct Meter {
     current: Counter,
     /// What was counted in the current phase by counters that have been added.
     added: u64,
-    /// What the phases before counted.
-    before: u64,
-    at_most: Option<u64>,
     started: (Instant, Usage),
     latencies: Histogram,
     measured: Measured,
@@ -65,6 +62,8 @@ pub struct Counter {
     check: u64,
     stride: u64,
     end: Instant,
+    /// The count at which it ends whatever the clock says.
+    most: u64,
 }
 
 impl Counter {
@@ -72,10 +71,10 @@ impl Counter {
     #[inline]
     pub fn tick(&mut self) -> bool {
         if self.count == self.check {
-            if Instant::now() >= self.end {
+            if self.count == self.most || Instant::now() >= self.end {
                 return false;
             }
-            self.check += self.stride;
+            self.check = (self.check + self.stride).min(self.most);
         }
         self.count += 1;
         true
@@ -101,10 +100,8 @@ impl Meter {
         Self {
             phases: [warm_up, measured],
             next: 0,
-            current: Counter { count: 0, check: 0, stride, end: now },
+            current: Counter { count: 0, check: 0, stride, end: now, most: u64::MAX },
             added: 0,
-            before: 0,
-            at_most: None,
             started: (now, Usage::now()),
             latencies,
             measured: Measured { rss_start_kib: usage::resident_kib(), ..Measured::default() },
@@ -114,7 +111,15 @@ impl Meter {
     /// Ends the measuring when this many messages have been counted, warm-up included.
     #[must_use]
     pub fn at_most(mut self, messages: u64) -> Self {
-        self.at_most = Some(messages);
+        self.current.most = messages;
+        self
+    }
+
+    /// Looks at the clock more often, since so many tasks share the messages of a phase: one that gets few
+    /// must not keep the others waiting at its end.
+    #[must_use]
+    pub fn shared_by(mut self, tasks: usize) -> Self {
+        self.current.stride = (self.current.stride / tasks.max(1) as u64).clamp(1, 8);
         self
     }
 
@@ -135,10 +140,10 @@ impl Meter {
             return false;
         };
         self.next += 1;
-        self.before += self.count();
+        let most = self.current.most.saturating_sub(self.count());
+        self.current = Counter { count: 0, check: 0, end: now + *duration, most, ..self.current };
         self.added = 0;
         self.latencies.clear();
-        self.current = Counter { count: 0, check: 0, end: now + *duration, ..self.current };
         self.started = (now, usage);
         true
     }
@@ -157,13 +162,10 @@ impl Meter {
     /// Whether there is time in this phase for one more message, which is then counted.
     #[inline]
     pub fn tick(&mut self) -> bool {
-        if self.at_most.is_some_and(|most| self.before + self.count() >= most) {
-            return false;
-        }
         self.current.tick()
     }
 
-    /// A counter of the current phase, for a task of its own.
+    /// A counter of the current phase, for a task of its own. [`at_most`](Self::at_most) bounds each.
     #[must_use]
     pub fn counter(&self) -> Counter {
         Counter { count: 0, check: 0, ..self.current }

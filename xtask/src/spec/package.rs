@@ -65,7 +65,8 @@ pub(crate) fn may_install() -> bool {
     is_root && Command::new("apt-get").arg("--version").output().is_ok()
 }
 
-fn apt_get(line: &str) -> Result<bool> {
+/// Runs a line that begins with `apt-get`. False if it fails.
+pub(crate) fn apt_get(line: &str) -> Result<bool> {
     let mut words = line.split(' ');
     let mut command = Command::new(words.next().unwrap_or_default());
     command.args(words).env("DEBIAN_FRONTEND", "noninteractive").stdout(std::io::stderr());

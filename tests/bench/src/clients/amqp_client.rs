@@ -21,7 +21,12 @@ use super::library::{self, Declare, Library};
 use super::{Client, locked};
 use crate::cases::{self, Case, HeaderValue};
 use crate::context::Context;
+use crate::frames;
 use crate::meter::Measured;
+
+/// The time after which a call has failed. It waits for the answer only after it has sent the request, and
+/// with two threads may miss it.
+const CALL: Duration = Duration::from_secs(10);
 
 /// The client `amqp-client`.
 #[derive(Clone, Copy, Debug)]
@@ -77,6 +82,7 @@ impl Library for AmqpClient {
             username: ctx.peer.user.clone(),
             password: ctx.peer.password.clone(),
             vhost: ctx.peer.vhost.clone(),
+            rpc_timeout: CALL,
             ..Config::default()
         };
         Ok(Connection::connect_with_config(config).await?)
@@ -92,10 +98,10 @@ impl Library for AmqpClient {
 
     async fn close(channel: Arc<Channel>) -> Result<()> {
         let channel = Arc::into_inner(channel).context("the channel is still in use")?;
-        Ok(channel.close().await?)
+        channel.close().await.context("channel.close: no answer, or it was missed")
     }
 
-    async fn declare(channel: &Arc<Channel>, queue: &str, how: Declare) -> Result<()> {
+    async fn declare(channel: &Arc<Channel>, queue: &str, how: Declare) -> Result<u32> {
         let options = match how {
             Declare::Passive => QueueDeclareOpts { passive: true, ..QueueDeclareOpts::default() },
             Declare::Exclusive { max_length } => {
@@ -109,8 +115,7 @@ impl Library for AmqpClient {
                 QueueDeclareOpts { auto_delete: true, ..exclusive }
             }
         };
-        channel.queue_declare(queue, options).await?;
-        Ok(())
+        Ok(channel.queue_declare(queue, options).await?.message_count)
     }
 
     fn message(key: &str, body: usize, headers: usize) -> Result<Message> {
@@ -126,7 +131,7 @@ impl Library for AmqpClient {
             }
             properties.headers = Some(table);
         }
-        Ok(Message { key: key.to_owned(), body: vec![b'x'; body].into(), properties })
+        Ok(Message { key: key.to_owned(), body: frames::body(body).into(), properties })
     }
 
     async fn publish(channel: &Arc<Channel>, message: &Message) -> Result<()> {

@@ -23,6 +23,7 @@ use super::library::{self, Declare, Library};
 use super::{Client, locked};
 use crate::cases::{self, Case, HeaderValue};
 use crate::context::Context;
+use crate::frames;
 use crate::meter::Measured;
 
 /// The client `amqprs`.
@@ -99,7 +100,7 @@ impl Library for Amqprs {
         Ok(channel.close().await?)
     }
 
-    async fn declare(channel: &Channel, queue: &str, how: Declare) -> Result<()> {
+    async fn declare(channel: &Channel, queue: &str, how: Declare) -> Result<u32> {
         let mut arguments = QueueDeclareArguments::new(queue);
         match how {
             Declare::Passive => {
@@ -113,8 +114,8 @@ impl Library for Amqprs {
                 arguments.exclusive(true).auto_delete(true).arguments(table);
             }
         }
-        channel.queue_declare(arguments).await?;
-        Ok(())
+        let declared = channel.queue_declare(arguments).await?;
+        Ok(declared.map_or(0, |(_, messages, _)| messages))
     }
 
     fn message(key: &str, body: usize, headers: usize) -> Result<Message> {
@@ -131,7 +132,7 @@ impl Library for Amqprs {
             properties.with_headers(table);
         }
         let arguments = BasicPublishArguments::new("", key);
-        Ok(Message { arguments, body: vec![b'x'; body], properties })
+        Ok(Message { arguments, body: frames::body(body), properties })
     }
 
     async fn publish(channel: &Channel, message: &Message) -> Result<()> {

@@ -25,6 +25,7 @@ use super::library::{self, Declare, Library};
 use super::{Client, locked};
 use crate::cases::{self, Case, HeaderValue};
 use crate::context::Context;
+use crate::frames;
 use crate::meter::{Measured, Meter};
 
 /// Acknowledgements in flight.
@@ -94,7 +95,7 @@ impl Library for Lapin {
         Ok(channel.close(200, "OK".into()).await?)
     }
 
-    async fn declare(channel: &Arc<Channel>, queue: &str, how: Declare) -> Result<()> {
+    async fn declare(channel: &Arc<Channel>, queue: &str, how: Declare) -> Result<u32> {
         let mut options = QueueDeclareOptions::default();
         let mut arguments = FieldTable::default();
         match how {
@@ -106,8 +107,8 @@ impl Library for Lapin {
                 }
             }
         }
-        channel.queue_declare(queue.into(), options, arguments).await?;
-        Ok(())
+        let declared = channel.queue_declare(queue.into(), options, arguments).await?;
+        Ok(declared.message_count())
     }
 
     fn message(key: &str, body: usize, headers: usize) -> Result<Arc<Message>> {
@@ -123,7 +124,7 @@ impl Library for Lapin {
             }
             properties = properties.with_headers(table);
         }
-        Ok(Arc::new(Message { key: key.into(), body: vec![b'x'; body], properties }))
+        Ok(Arc::new(Message { key: key.into(), body: frames::body(body), properties }))
     }
 
     async fn publish(channel: &Arc<Channel>, message: &Arc<Message>) -> Result<()> {
@@ -137,16 +138,17 @@ impl Library for Lapin {
         message: &Arc<Message>,
         calls: usize,
         meter: &mut Meter,
-    ) -> Result<()> {
-        let mut pending = FuturesUnordered::new();
+    ) -> Result<u64> {
+        let (mut pending, mut total) = (FuturesUnordered::new(), 0);
         while meter.tick() {
             if pending.len() >= calls {
                 pending.next().await.transpose()?;
             }
             pending.push(Self::publish(channel, message));
+            total += 1;
         }
         while pending.next().await.transpose()?.is_some() {}
-        Ok(())
+        Ok(total)
     }
 
     async fn confirms(channel: &Arc<Channel>) -> Result<Confirms> {

@@ -1,1 +1,62 @@
-//! The peer that a client is measured against: see `bin/sink.rs`.
+//! The peer that a client is measured against: it does the handshake, and then discards or floods as cheaply
+//! as possible, so that the client is the limit.
+//!
+//! A thread for each connection, which blocks. It answers every method that a server answers. Publishes are
+//! counted and discarded, and confirmed once for each batch read (in virtual host `/each`: one by one). What
+//! is published to queue `echo` of the default exchange comes back to the connection's consumer of that
+//! queue. The message count that `queue.declare` answers is the number of contents received on the
+//! connection. What makes no sense ends the connection, and is told on stderr.
+//!
+//! A consumer of a queue `flood.<body octets>` gets deliveries without end; with acks, as many as its
+//! prefetch allows. Behind that may stand `.h<headers>`, `.x<batch>` (so many in turn with the connection's
+//! other consumers), `.limit<count>`, `.after<consumers>` (none before the connection has so many flooded
+//! consumers). A consumer of any other queue gets nothing.
+
+mod channel;
+mod connection;
+mod flood;
+pub mod scanner;
+mod session;
+
+use std::io;
+use std::net::{TcpListener, TcpStream};
+
+use amqp_types::FieldTable;
+
+use crate::frames::short;
+
+/// Serves whoever comes, for ever.
+///
+/// # Errors
+///
+/// If no connections can be accepted any more.
+pub fn serve(listener: &TcpListener) -> io::Result<()> {
+    loop {
+        let (socket, _) = listener.accept()?;
+        let thread = std::thread::Builder::new().stack_size(256 << 10);
+        thread.spawn(move || serve_one(&socket))?;
+    }
+}
+
+fn serve_one(socket: &TcpStream) {
+    if let Err(error) = connection::serve(socket) {
+        eprintln!("sink: {error:#}");
+    }
+}
+
+/// What a client may look for before it uses confirms or nacks.
+fn server_properties() -> FieldTable {
+    let capabilities = [
+        "publisher_confirms",
+        "exchange_exchange_bindings",
+        "basic.nack",
+        "consumer_cancel_notify",
+        "per_consumer_qos",
+    ];
+    let capabilities: FieldTable =
+        capabilities.into_iter().map(|name| (short(name), true)).collect();
+    FieldTable::default()
+        .with(short("product"), "sink")
+        .with(short("version"), env!("CARGO_PKG_VERSION"))
+        .with(short("capabilities"), capabilities)
+}

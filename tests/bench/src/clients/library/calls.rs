@@ -9,8 +9,8 @@ use anyhow::{Context as _, Result};
 use super::{Declare, Library, expect_body};
 use crate::cases::{Case, DISCARD, ECHO, IDLE, PER_CHANNEL};
 use crate::context::Context;
-use crate::meter::Meter;
-use crate::usage;
+use crate::idle::Idle;
+use crate::meter::{Measured, Meter};
 
 pub(super) async fn rpc<L: Library>(
     case: &Case,
@@ -35,7 +35,7 @@ pub(super) async fn rpc<L: Library>(
     }
     let message = L::message(&queue, body, 0)?;
     let mut replies = L::consume(&channel, &queue, "replies", None).await?;
-    let mut meter = ctx.meter(body);
+    let mut meter = ctx.meter(body).each();
     while meter.phase() {
         while meter.tick() {
             let asked = Instant::now();
@@ -51,7 +51,7 @@ pub(super) async fn latency<L: Library>(body: usize, ctx: &Context) -> Result<Me
     let connection = L::connect(ctx).await?;
     let (publishing, calling) = (L::open(&connection).await?, L::open(&connection).await?);
     let message = L::message(DISCARD, body, 0)?;
-    let mut meter = ctx.meter(body);
+    let mut meter = ctx.meter(0).each();
     if L::ACCEPTS_WITHOUT_BOUND {
         meter.extra("publisher", "waits for confirms: its library would take up all memory");
     }
@@ -79,6 +79,8 @@ pub(super) async fn latency<L: Library>(body: usize, ctx: &Context) -> Result<Me
     }
     stop.store(true, Ordering::Relaxed);
     publisher.await??;
+    let received = L::declare(&calling, DISCARD, Declare::Passive).await?;
+    meter.extra("bodies_received", received);
     Ok(meter)
 }
 
@@ -92,24 +94,19 @@ pub(super) async fn connections<L: Library>(ctx: &Context) -> Result<Meter> {
     Ok(meter)
 }
 
-pub(super) async fn idle_connections<L: Library>(count: usize, ctx: &Context) -> Result<Meter> {
-    // What the first connection alone needs is not the connection's.
-    L::disconnect(L::connect(ctx).await?).await?;
-    let before = usage::resident_kib();
-    let mut open = Vec::with_capacity(count);
+pub(super) async fn idle_connections<L: Library>(count: usize, ctx: &Context) -> Result<Measured> {
+    let _first = L::connect(ctx).await?;
+    let idle = Idle::begin();
+    let mut connections = Vec::with_capacity(count);
     for _ in 0..count {
-        open.push(L::connect(ctx).await?);
+        connections.push(L::connect(ctx).await?);
     }
-    let grown = usage::resident_kib().saturating_sub(before);
-    let mut meter = ctx.meter(0);
-    meter.extra("kib_per_connection", grown as f64 / count as f64);
-    meter.extra("connections", open.len());
-    Ok(meter)
+    Ok(idle.measured(connections.len()).await)
 }
 
 pub(super) async fn channels<L: Library>(ctx: &Context) -> Result<Meter> {
     let connection = L::connect(ctx).await?;
-    let mut meter = ctx.meter(0);
+    let mut meter = ctx.meter(0).each();
     while meter.phase() {
         while meter.tick() {
             L::close(L::open(&connection).await?).await?;

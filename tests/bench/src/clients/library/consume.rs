@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context as _, Result};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 
 use super::{Declare, Library, expect_body};
 use crate::cases::{self, Case, PER_CHANNEL};
@@ -63,37 +64,39 @@ async fn receive<L: Library>(
     Ok(meter)
 }
 
-/// What is the tasks' own in [`many`]: a phase each, from 1 on, and the counter of each.
+/// A phase, numbered from 1 on, and the counter that each consumer begins it with.
 type Phase = Option<(usize, Counter)>;
+
+/// What the consumers of [`many`] share.
+#[derive(Clone)]
+struct All {
+    current: Arc<AtomicUsize>,
+    phases: watch::Receiver<Phase>,
+    counted: mpsc::UnboundedSender<Result<Counter>>,
+    work: cases::Consume,
+}
 
 pub(super) async fn many<L: Library>(work: &cases::Consume, ctx: &Context) -> Result<Meter> {
     let connection = L::connect(ctx).await?;
-    let mut meter = ctx.meter(work.body);
+    let mut meter = ctx.meter(work.body).shared_by(work.consumers);
     let current = Arc::new(AtomicUsize::new(0));
     let (begin, phases) = watch::channel(Phase::None);
     let (counted, mut counters) = mpsc::unbounded_channel();
+    let all = All { current, phases, counted, work: work.clone() };
+    let mut starting = JoinSet::new();
+    for first in (0..work.consumers).step_by(PER_CHANNEL) {
+        let channel = L::open(&connection).await?;
+        starting.spawn(start::<L>(channel, first, all.clone()));
+    }
     let mut channels = Vec::new();
-    for n in 0..work.consumers {
-        if n % PER_CHANNEL == 0 {
-            channels.push(L::open(&connection).await?);
-        }
-        let channel = channels.last().context("no channel")?;
-        let deliveries =
-            L::consume(channel, &work.queue(), &format!("consumer-{n}"), work.prefetch).await?;
-        let (current, phases, counted) = (Arc::clone(&current), phases.clone(), counted.clone());
-        let body = work.body;
-        tokio::spawn(async move {
-            let result = follow::<L>(deliveries, body, &current, &phases, &counted).await;
-            if let Err(error) = result {
-                let _ = counted.send(Err(error));
-            }
-        });
+    while let Some(channel) = starting.join_next().await {
+        channels.push(channel??);
     }
     let mut phase = 0;
     while meter.phase() {
         phase += 1;
         begin.send_replace(Some((phase, meter.counter())));
-        current.store(phase, Ordering::Release);
+        all.current.store(phase, Ordering::Release);
         for _ in 0..work.consumers {
             meter.add(&counters.recv().await.context("the consumers ended")??);
         }
@@ -101,28 +104,37 @@ pub(super) async fn many<L: Library>(work: &cases::Consume, ctx: &Context) -> Re
     Ok(meter)
 }
 
+/// The consumers of one channel. Channels start theirs at the same time, since each answer comes behind what
+/// the earlier consumers are flooded with.
+async fn start<L: Library>(channel: L::Channel, first: usize, all: All) -> Result<L::Channel> {
+    for n in (first..all.work.consumers).take(PER_CHANNEL) {
+        let (tag, all) = (format!("consumer-{n}"), all.clone());
+        let deliveries = L::consume(&channel, &all.work.queue(), &tag, all.work.prefetch).await?;
+        tokio::spawn(async move {
+            if let Err(error) = follow::<L>(deliveries, &all).await {
+                let _ = all.counted.send(Err(error));
+            }
+        });
+    }
+    Ok(channel)
+}
+
 /// One consumer: receives without end, since the flood has none, and counts while a phase lasts. A consumer
 /// that stopped between two phases would hold up the others or fill the memory.
-async fn follow<L: Library>(
-    mut deliveries: L::Deliveries,
-    body: usize,
-    current: &AtomicUsize,
-    phases: &watch::Receiver<Phase>,
-    counted: &mpsc::UnboundedSender<Result<Counter>>,
-) -> Result<()> {
+async fn follow<L: Library>(mut deliveries: L::Deliveries, all: &All) -> Result<()> {
     let mut counting = 0;
     loop {
-        while current.load(Ordering::Acquire) == counting {
-            expect_body(L::receive(&mut deliveries).await?, body)?;
+        while all.current.load(Ordering::Acquire) == counting {
+            expect_body(L::receive(&mut deliveries).await?, all.work.body)?;
         }
-        let Some((phase, mut counter)) = phases.borrow().clone() else {
+        let Some((phase, mut counter)) = all.phases.borrow().clone() else {
             continue;
         };
         counting = phase;
         while counter.tick() {
-            expect_body(L::receive(&mut deliveries).await?, body)?;
+            expect_body(L::receive(&mut deliveries).await?, all.work.body)?;
         }
-        if counted.send(Ok(counter)).is_err() {
+        if all.counted.send(Ok(counter)).is_err() {
             return Ok(());
         }
     }

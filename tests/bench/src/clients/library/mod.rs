@@ -11,13 +11,20 @@ mod consume;
 mod publish;
 
 use std::future::Future;
+use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 
-use super::unsupported;
+use super::{Client, unsupported};
 use crate::cases::{Case, Work};
 use crate::context::Context;
 use crate::meter::{Measured, Meter};
+use crate::report::{self, Subject};
+use crate::usage;
+
+/// What a library may take up of the memory of the machine that it is measured on. Some queue without bound
+/// what they are flooded with, or reserve megabytes for each connection.
+const MEMORY_KIB: u64 = 4 << 20;
 
 /// How a queue is declared.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +36,7 @@ pub(super) enum Declare {
 }
 
 /// What a case needs of a client. A method's future is awaited by the task that calls it, one at a time.
-pub(super) trait Library: Sized + 'static {
+pub(super) trait Library: Client + Sized + 'static {
     /// A connection.
     type Connection: Send + Sync + 'static;
     /// A channel; a clone is the same channel.
@@ -53,12 +60,12 @@ pub(super) trait Library: Sized + 'static {
     fn open(connection: &Self::Connection) -> impl Future<Output = Result<Self::Channel>> + Send;
     /// Closes a channel and awaits that.
     fn close(channel: Self::Channel) -> impl Future<Output = Result<()>> + Send;
-    /// Declares a queue.
+    /// Declares a queue; how many messages are said to be in it.
     fn declare(
         channel: &Self::Channel,
         queue: &str,
         how: Declare,
-    ) -> impl Future<Output = Result<()>> + Send;
+    ) -> impl Future<Output = Result<u32>> + Send;
 
     /// A message to exchange `""`: so many octets, and so many entries in the table `headers`.
     fn message(key: &str, body: usize, headers: usize) -> Result<Self::Message>;
@@ -67,13 +74,13 @@ pub(super) trait Library: Sized + 'static {
         channel: &Self::Channel,
         message: &Self::Message,
     ) -> impl Future<Output = Result<()>> + Send;
-    /// Publishes until the meter's phase is over, so many calls at a time.
+    /// Publishes until the meter's phase is over, so many calls at a time; how many that were.
     fn publish_in_flight(
         _channel: &Self::Channel,
         _message: &Self::Message,
         _calls: usize,
         _meter: &mut Meter,
-    ) -> impl Future<Output = Result<()>> + Send {
+    ) -> impl Future<Output = Result<u64>> + Send {
         async { Err(unsupported("its publish does not await the write")) }
     }
 
@@ -105,22 +112,40 @@ pub(super) trait Library: Sized + 'static {
 
 /// Runs a case.
 pub(super) async fn run<L: Library>(case: Case, ctx: Context) -> Result<Measured> {
-    let meter = match &case.work {
-        Work::Publish(work) => publish::publish::<L>(work, &ctx).await?,
+    give_up_beyond::<L>(MEMORY_KIB, case.clone(), ctx.workers);
+    let measured = match &case.work {
+        Work::Publish(work) => publish::publish::<L>(work, &ctx).await?.measured(),
         Work::PublishConfirm { body, window } => {
-            publish::confirm::<L>(&case, *body, *window, &ctx).await?
+            publish::confirm::<L>(&case, *body, *window, &ctx).await?.measured()
         }
-        Work::Lone { body } => publish::lone::<L>(*body, &ctx).await?,
-        Work::Consume(work) if case.broker => consume::from_broker::<L>(&case, work, &ctx).await?,
-        Work::Consume(work) if work.consumers > 1 => consume::many::<L>(work, &ctx).await?,
-        Work::Consume(work) => consume::one::<L>(work, &ctx).await?,
-        Work::Rpc { body, idle } => calls::rpc::<L>(&case, *body, *idle, &ctx).await?,
-        Work::CallLatency { body } => calls::latency::<L>(*body, &ctx).await?,
-        Work::Connections => calls::connections::<L>(&ctx).await?,
+        Work::Lone { body } => publish::lone::<L>(*body, &ctx).await?.measured(),
+        Work::Consume(work) if case.broker => {
+            consume::from_broker::<L>(&case, work, &ctx).await?.measured()
+        }
+        Work::Consume(work) if work.consumers > 1 => {
+            consume::many::<L>(work, &ctx).await?.measured()
+        }
+        Work::Consume(work) => consume::one::<L>(work, &ctx).await?.measured(),
+        Work::Rpc { body, idle } => calls::rpc::<L>(&case, *body, *idle, &ctx).await?.measured(),
+        Work::CallLatency { body } => calls::latency::<L>(*body, &ctx).await?.measured(),
+        Work::Connections => calls::connections::<L>(&ctx).await?.measured(),
         Work::IdleConnections { count } => calls::idle_connections::<L>(*count, &ctx).await?,
-        Work::Channels => calls::channels::<L>(&ctx).await?,
+        Work::Channels => calls::channels::<L>(&ctx).await?.measured(),
     };
-    Ok(meter.measured())
+    Ok(measured)
+}
+
+/// A thread of its own, since the runtime's may have no time for it. Ends the process, as the deadline does.
+fn give_up_beyond<L: Library>(limit_kib: u64, case: Case, workers: usize) {
+    std::thread::spawn(move || {
+        while usage::resident_kib() <= limit_kib {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let error = anyhow!("took up more than {} MiB of memory", limit_kib >> 10);
+        let subject = Subject { client: L::NAME, version: L::version(), workers };
+        println!("{}", report::line(subject, &case, &Err(error)));
+        std::process::exit(0);
+    });
 }
 
 fn expect_body(received: usize, expected: usize) -> Result<()> {

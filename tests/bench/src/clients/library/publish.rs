@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::sleep;
 
 use super::{Declare, Library};
 use crate::cases::{self, Case, DISCARD};
@@ -26,19 +26,24 @@ pub(super) async fn publish<L: Library>(work: &cases::Publish, ctx: &Context) ->
     }
     let channel = channels.first().context("no channel")?;
     let message = L::message(DISCARD, work.body, work.headers)?;
-    let mut meter = ctx.meter(work.body);
+    let (mut meter, mut total) = (ctx.meter(work.body), 0);
     while meter.phase() {
         if work.tasks > 1 {
-            tasks::<L>(work, &channels, &mut meter).await?;
+            total += tasks::<L>(work, &channels, &mut meter).await?;
         } else if work.in_flight > 1 {
-            L::publish_in_flight(channel, &message, work.in_flight, &mut meter).await?;
+            total += L::publish_in_flight(channel, &message, work.in_flight, &mut meter).await?;
         } else {
             while meter.tick() {
                 L::publish(channel, &message).await?;
+                total += 1;
             }
         }
-        // The answer comes after all that was published has been written.
-        L::declare(channel, DISCARD, Declare::Passive).await?;
+        // The sink answers how many messages it has received, after all that was written before.
+        let received = L::declare(channel, DISCARD, Declare::Passive).await?;
+        ensure!(
+            u64::from(received) == total & u64::from(u32::MAX),
+            "{total} messages were published, the sink has received {received}"
+        );
     }
     Ok(meter)
 }
@@ -47,8 +52,8 @@ async fn tasks<L: Library>(
     work: &cases::Publish,
     channels: &[L::Channel],
     meter: &mut Meter,
-) -> Result<()> {
-    let mut tasks = JoinSet::new();
+) -> Result<u64> {
+    let (mut tasks, mut total) = (JoinSet::new(), 0);
     for channel in channels.iter().cycle().take(work.tasks) {
         let (channel, mut counter) = (channel.clone(), meter.counter());
         let message = L::message(DISCARD, work.body, work.headers)?;
@@ -60,9 +65,11 @@ async fn tasks<L: Library>(
         });
     }
     while let Some(counter) = tasks.join_next().await {
-        meter.add(&counter??);
+        let counter = counter??;
+        total += counter.count();
+        meter.add(&counter);
     }
-    Ok(())
+    Ok(total)
 }
 
 pub(super) async fn confirm<L: Library>(
@@ -95,12 +102,10 @@ pub(super) async fn lone<L: Library>(body: usize, ctx: &Context) -> Result<Meter
     let channel = L::open(&connection).await?;
     let message = L::message(DISCARD, body, 0)?;
     let mut confirms = L::confirms(&channel).await?;
-    let mut ticks = interval(Duration::from_millis(2));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut meter = ctx.meter(body).each();
     while meter.phase() {
         while meter.tick() {
-            ticks.tick().await;
+            sleep(Duration::from_millis(2)).await;
             let published = Instant::now();
             L::publish_confirmed(&mut confirms, &message, 1).await?;
             L::settle(&mut confirms).await?;

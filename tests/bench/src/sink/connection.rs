@@ -1,0 +1,109 @@
+//! One connection of the sink: a thread, a socket, and as few system calls as there can be.
+//!
+//! Reads block when there is nothing to write. Otherwise neither blocks and `poll` waits for both, so that
+//! a client that writes before it reads cannot make the two wait for each other.
+
+use std::io;
+use std::net::TcpStream;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+
+use super::scanner::Scanner;
+use super::session::Session;
+
+const BUFFER: usize = 256 << 10;
+/// A method or header that does not fit what is free is moved to the buffer's front; the rest of a body's
+/// frame need not fit.
+const LEAST_FREE: usize = 128 << 10;
+
+/// Serves one client until it goes.
+///
+/// # Errors
+///
+/// Of the socket, or what the client sent wrongly.
+pub(crate) fn serve(socket: &TcpStream) -> anyhow::Result<()> {
+    socket.set_nodelay(true)?;
+    let (mut session, mut scanner) = (Session::new(), Scanner::default());
+    let mut buffer = vec![0; BUFFER];
+    let (mut from, mut to) = (0, 0);
+    loop {
+        let pending = write(socket, &mut session)?;
+        if session.is_over() && pending == Pending::Nothing {
+            return Ok(());
+        }
+        let mut flags = RecvFlags::empty();
+        if pending != Pending::Nothing {
+            flags = RecvFlags::DONTWAIT;
+        }
+        if pending == Pending::NoRoom {
+            wait(socket)?;
+        }
+        if buffer.len() - to < LEAST_FREE {
+            buffer.copy_within(from..to, 0);
+            (from, to) = (0, to - from);
+        }
+        let Some(free) = buffer.get_mut(to..).filter(|free| !free.is_empty()) else {
+            anyhow::bail!("a method or header is larger than {BUFFER} octets");
+        };
+        match recv(socket, free, flags) {
+            Ok((_, 0)) => return Ok(()),
+            Ok((_, count)) => to += count,
+            Err(Errno::AGAIN | Errno::INTR) => continue,
+            Err(Errno::CONNRESET) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+        let mut read = buffer.get(from..to).unwrap_or_default();
+        from += session.greet(read)?;
+        if session.is_greeted() {
+            read = buffer.get(from..to).unwrap_or_default();
+            from += scanner.scan(read, &mut session)?;
+            session.end_of_batch()?;
+        }
+        if from == to {
+            (from, to) = (0, 0);
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pending {
+    /// Everything is written.
+    Nothing,
+    /// A flood goes on, and the socket may have room for it.
+    More,
+    /// The socket has no room.
+    NoRoom,
+}
+
+/// Writes what there is to write; of a flood, one part.
+fn write(socket: &TcpStream, session: &mut Session) -> anyhow::Result<Pending> {
+    let mut written = 0;
+    loop {
+        let octets = session.next()?;
+        if octets.is_empty() {
+            return Ok(Pending::Nothing);
+        }
+        if written >= BUFFER {
+            return Ok(Pending::More);
+        }
+        match send(socket, octets, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+            Ok(count) => {
+                session.wrote(count);
+                written += count;
+            }
+            Err(Errno::AGAIN) => return Ok(Pending::NoRoom),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(io::Error::from(error).into()),
+        }
+    }
+}
+
+fn wait(socket: &TcpStream) -> anyhow::Result<()> {
+    let mut sockets = [PollFd::new(socket, PollFlags::IN | PollFlags::OUT)];
+    match poll(&mut sockets, None) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
