@@ -165,6 +165,12 @@ impl Meter {
         self.current.tick()
     }
 
+    /// Counts messages that were done together, and tells whether there is time for more.
+    pub fn done(&mut self, messages: u64) -> bool {
+        self.current.count += messages;
+        self.current.count < self.current.most && Instant::now() < self.current.end
+    }
+
     /// A counter of the current phase, for a task of its own. [`at_most`](Self::at_most) bounds each.
     #[must_use]
     pub fn counter(&self) -> Counter {

@@ -52,6 +52,12 @@ impl Machine {
             load: first_line("/proc/loadavg").split(' ').next().unwrap_or_default().to_owned(),
         }
     }
+
+    /// Whether others take more than a quarter of the processors.
+    pub(crate) fn is_busy(&self) -> bool {
+        let cores = u32::try_from(self.cores).map_or(f64::INFINITY, f64::from);
+        self.load.parse::<f64>().is_ok_and(|load| load > cores / 4.0)
+    }
 }
 
 impl std::fmt::Display for Machine {
@@ -144,6 +150,12 @@ mod tests {
             "2026-11-22",
         ];
         assert_eq!(told, dates);
+    }
+
+    #[test]
+    fn machine_is_busy_from_a_quarter_of_its_processors() {
+        let of = |load: &str| Machine { cores: 2, load: load.to_owned(), ..Machine::default() };
+        assert_eq!(["0.50", "0.51", ""].map(|load| of(load).is_busy()), [false, true, false]);
     }
 
     #[test]

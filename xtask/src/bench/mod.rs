@@ -94,6 +94,9 @@ pub(crate) fn run(args: Args) -> Result<()> {
         ..Results::default()
     };
     println!("{}", results.machine);
+    if results.machine.is_busy() {
+        println!("something else runs here (load {}): figures will be off", results.machine.load);
+    }
     let mut problems = Vec::new();
     let connected = Plan {
         cases: plan.cases.iter().copied().filter(|case| case.place != Place::Alone).collect(),

@@ -10,6 +10,7 @@ pub mod lapin;
 mod library;
 pub mod ours;
 pub mod raw;
+mod wire;
 
 use std::future::Future;
 

@@ -1,13 +1,19 @@
-//! The machine's ceiling: pre-encoded frames in large writes, reads that count frames.
+//! The machine's ceiling: pre-encoded frames in large writes, and reads of which only the frames are counted.
+//!
+//! No client can be faster with this peer; cases that wait for answers have no such ceiling, see
+//! [`floor`](super::floor).
 
 use anyhow::Result;
 
-use super::{Client, locked, unsupported};
-use crate::cases::Case;
+use super::{Client, floor, locked, unsupported};
+use crate::cases::{Case, Work};
 use crate::context::Context;
 use crate::meter::Measured;
 
-/// The machine's ceiling: pre-encoded frames in large writes, reads that count frames.
+/// Octets of a write, unless one message has more.
+const WRITE: usize = 256 << 10;
+
+/// The ceiling.
 #[derive(Clone, Copy, Debug)]
 pub struct Raw;
 
@@ -19,7 +25,13 @@ impl Client for Raw {
         locked("amqp-bench")
     }
 
-    async fn run(_case: Case, _ctx: Context) -> Result<Measured> {
-        Err(unsupported("not written yet"))
+    async fn run(case: Case, ctx: Context) -> Result<Measured> {
+        match &case.work {
+            Work::Publish(publish) => floor::without_confirms(publish, &ctx, WRITE),
+            Work::Consume(consume) if consume.prefetch.is_none() => {
+                floor::consume(&case, &ctx, consume)
+            }
+            _ => Err(unsupported("it has no answers to wait for")),
+        }
     }
 }
