@@ -125,7 +125,7 @@ impl Drop for Consumer {
             session.drop_consumer(key, *id);
             if give_back {
                 for queued in batch.iter() {
-                    session.give_back(key, queued.deliver.delivery_tag);
+                    session.give_back(key, queued.delivery_tag);
                 }
             }
         });

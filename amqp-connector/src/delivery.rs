@@ -45,15 +45,9 @@ impl Delivery {
         queued: Queued,
         no_ack: bool,
     ) -> Self {
-        let Queued { deliver, properties, body } = queued;
-        Self {
-            exchange: deliver.exchange,
-            routing_key: deliver.routing_key,
-            redelivered: deliver.redelivered,
-            properties,
-            body,
-            acker: Acker { shared, channel, delivery_tag: deliver.delivery_tag, settled: no_ack },
-        }
+        let Queued { delivery_tag, redelivered, exchange, routing_key, properties, body } = queued;
+        let acker = Acker { shared, channel, delivery_tag, settled: no_ack };
+        Self { exchange, routing_key, redelivered, properties, body, acker }
     }
 
     /// The delivery's number on its channel.

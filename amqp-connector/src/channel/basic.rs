@@ -232,14 +232,14 @@ impl Channel {
             let reply = call.await?;
             match (GetReply::from_any(reply.method), reply.content) {
                 (Ok(GetReply::Ok(got)), Some((protocol::Properties::Basic(properties), body))) => {
-                    let deliver = basic::Deliver {
+                    let queued = Queued {
                         delivery_tag: got.delivery_tag,
                         redelivered: got.redelivered,
                         exchange: got.exchange,
                         routing_key: got.routing_key,
-                        ..Default::default()
+                        properties,
+                        body,
                     };
-                    let queued = Queued { deliver, properties, body };
                     let shared = handle.shared().clone();
                     Ok(Some(Delivery::new(shared, handle.key(), queued, no_ack)))
                 }

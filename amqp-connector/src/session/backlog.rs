@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use amqp_types::protocol::basic;
-use amqp_types::{Body, FieldTable, FieldValue};
+use amqp_types::{Body, FieldTable, FieldValue, ShortStr};
 
 /// Deliveries of one batch.
 const BATCH: usize = 128;
@@ -23,7 +23,10 @@ const SHORT_PAUSE: Duration = Duration::from_millis(2);
 
 /// A delivery as it came, not yet seen by the user.
 pub(crate) struct Queued {
-    pub(crate) deliver: basic::Deliver,
+    pub(crate) delivery_tag: u64,
+    pub(crate) redelivered: bool,
+    pub(crate) exchange: ShortStr,
+    pub(crate) routing_key: ShortStr,
     pub(crate) properties: basic::Properties,
     pub(crate) body: Body,
 }
@@ -161,7 +164,10 @@ mod tests {
 
     fn delivery(tag: u64, size: usize) -> Queued {
         Queued {
-            deliver: basic::Deliver { delivery_tag: tag, ..Default::default() },
+            delivery_tag: tag,
+            redelivered: false,
+            exchange: ShortStr::EMPTY,
+            routing_key: ShortStr::EMPTY,
             properties: basic::Properties::default(),
             body: Body::from(vec![0; size]),
         }
@@ -179,7 +185,7 @@ mod tests {
             backlog.take(&mut batch);
             assert!(batch.len() <= BATCH);
             for queued in batch.drain(..) {
-                assert_eq!(queued.deliver.delivery_tag, next);
+                assert_eq!(queued.delivery_tag, next);
                 next += 1;
             }
         }

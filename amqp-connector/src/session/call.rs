@@ -121,7 +121,8 @@ impl Session {
         let noted = self.note_request(key, method);
         match (method, noted) {
             (Method::Basic(basic::Method::Consume(_)), Some(id)) => {
-                if let Some(consumer) = self.channels.get(key).and_then(|it| it.consumer(id)) {
+                if let Some(consumer) = self.channels.get(key).and_then(|it| it.consumers.by_id(id))
+                {
                     consumer.phase = Phase::Active;
                 }
             }
@@ -196,7 +197,7 @@ impl Session {
             }
             Method::Basic(basic::Method::Cancel(cancel)) => {
                 let channel = self.channels.get(key)?;
-                channel.consumer_to_cancel(cancel.consumer_tag.as_bytes())
+                channel.consumers.to_cancel(cancel.consumer_tag.as_bytes())
             }
             method => {
                 self.note_select(key, method);
@@ -310,7 +311,7 @@ impl Session {
     ) -> Option<(u64, ShortStr)> {
         let Method::Basic(basic::Method::ConsumeOk(ok)) = method else { return None };
         let id = call.consumer?;
-        let consumer = self.channels.get(key)?.consumer(id)?;
+        let consumer = self.channels.get(key)?.consumers.by_id(id)?;
         consumer.tag = ok.consumer_tag.clone();
         consumer.phase = Phase::Active;
         // It may have gone over its budget before it had a name to cancel.

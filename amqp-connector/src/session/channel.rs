@@ -14,20 +14,16 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use amqp_types::ShortStr;
 use amqp_types::content::Assembler;
 use amqp_types::protocol::Spec;
 
 use super::calls::PendingCall;
 use super::confirm::Confirms;
-use super::consumer::{ConsumerState, Phase};
+use super::consumer::Consumers;
 use super::outbox::LargeItem;
 use super::wait::WaitList;
 use crate::error::CloseReason;
 use crate::outcome::Returned;
-
-/// So many consumers are looked through faster than a map is asked.
-const FEW: usize = 8;
 
 /// One incarnation of a channel: its number may be reused, its epoch never is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,9 +48,7 @@ pub(crate) struct ChannelState {
     pub(crate) released: bool,
     pub(crate) assembler: Assembler<Spec>,
     pub(crate) calls: VecDeque<PendingCall>,
-    pub(crate) consumers: Vec<ConsumerState>,
-    /// Where in `consumers` the active one of a tag was found last. To be checked: it may have moved.
-    places: HashMap<ShortStr, usize>,
+    pub(crate) consumers: Consumers,
     /// The prefetch that the next consumer gets, as sent last; zero is unlimited.
     pub(crate) prefetch: u16,
     /// Deliveries up to this tag are settled by a multiple ack or nack.
@@ -82,8 +76,7 @@ impl ChannelState {
             released: false,
             assembler: Assembler::new().with_max_body(body_max),
             calls: VecDeque::new(),
-            consumers: Vec::new(),
-            places: HashMap::new(),
+            consumers: Consumers::default(),
             prefetch: 0,
             settled_to: 0,
             confirms: None,
@@ -107,43 +100,6 @@ impl ChannelState {
 
     pub(crate) fn is_closed(&self) -> bool {
         matches!(self.phase, ChannelPhase::Closed(_))
-    }
-
-    pub(crate) fn consumer(&mut self, id: u64) -> Option<&mut ConsumerState> {
-        // They are in the order in which they were started, which is that of their numbers.
-        let at = self.consumers.binary_search_by_key(&id, |consumer| consumer.id).ok()?;
-        self.consumers.get_mut(at)
-    }
-
-    /// The consumer that the peer knows by `tag` now: the active one, or one that is being cancelled while
-    /// the next of its tag is not confirmed.
-    pub(crate) fn consumer_by_tag(&mut self, tag: &ShortStr) -> Option<&mut ConsumerState> {
-        let is = |consumer: &ConsumerState, phase| consumer.phase == phase && consumer.tag == *tag;
-        let active = |at: &usize| {
-            self.consumers.get(*at).is_some_and(|consumer| is(consumer, Phase::Active))
-        };
-        let few = self.consumers.len() <= FEW;
-        let known = if few { None } else { self.places.get(tag).copied().filter(active) };
-        let at = known.or_else(|| {
-            [Phase::Active, Phase::Cancelling, Phase::Requested]
-                .into_iter()
-                .find_map(|phase| self.consumers.iter().position(|consumer| is(consumer, phase)))
-        })?;
-        if !few && known.is_none() {
-            if self.places.len() > 2 * self.consumers.len() {
-                self.places.clear();
-            }
-            self.places.insert(tag.clone(), at);
-        }
-        self.consumers.get_mut(at)
-    }
-
-    /// The consumer that a cancel of `tag` is meant for: the youngest that the peer may still know.
-    pub(crate) fn consumer_to_cancel(&self, tag: &[u8]) -> Option<u64> {
-        let known = |consumer: &&ConsumerState| {
-            consumer.phase != Phase::Cancelled && consumer.tag.as_bytes() == tag
-        };
-        self.consumers.iter().rev().find(known).map(|consumer| consumer.id)
     }
 }
 

@@ -141,7 +141,7 @@ impl Session {
             false => ChannelPhase::Closing(reason.clone()),
         };
         let calls = std::mem::take(&mut channel.calls);
-        for consumer in &mut channel.consumers {
+        for consumer in channel.consumers.iter_mut() {
             consumer.end.get_or_insert(ConsumerEnd::Closed(reason.clone()));
             self.effects.wake(consumer.waker.take());
             if !consumer.no_ack {

@@ -5,15 +5,16 @@
 
 use std::collections::VecDeque;
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use amqp_types::protocol::basic;
-use amqp_types::{Method as _, ShortStr};
+use amqp_types::{Body, Method as _, ShortStr};
 use tokio::time::Instant;
 
 use super::backlog::Queued;
-use super::channel::{ChannelKey, ChannelPhase, ChannelState};
-use super::consumer::Phase;
-use super::{Garbage, Session};
+use super::channel::{ChannelKey, ChannelPhase};
+use super::consumer::{Consumers, Phase};
+use super::{Effects, Garbage, Session};
 use crate::error::{Error, Result};
 use crate::outcome::ConsumerEnd;
 
@@ -26,34 +27,13 @@ pub(crate) enum Settle {
 }
 
 impl Session {
-    /// A delivery came for a consumer of `key`.
-    pub(super) fn handle_delivery(&mut self, key: ChannelKey, delivery: Queued, now: Instant) {
-        let budget = self.options.consumer_budget;
-        let Some(channel) = self.channels.get(key) else { return };
-        let tag = delivery.deliver.delivery_tag;
-        let consumer = match channel.consumer_by_tag(&delivery.deliver.consumer_tag) {
-            Some(consumer) => Some(consumer),
-            None => adopt(channel, &delivery.deliver.consumer_tag),
-        };
-        let Some(consumer) = consumer else {
-            tracing::debug!(tag, "a delivery for a consumer that is gone is requeued");
-            return self.requeue(key, tag);
-        };
-        if consumer.end.is_some() {
-            let no_ack = consumer.no_ack;
-            if !no_ack {
-                self.requeue(key, tag);
-            }
-            return;
-        }
-        let pause = consumer.backlog.push(delivery);
-        self.effects.wake(consumer.waker.take());
-        if consumer.backlog.is_over(budget) {
-            let id = consumer.id;
-            return self.overflow(key, id);
-        }
-        if let Some(pause) = pause {
-            self.begin_pause(now + pause);
+    /// What follows from a delivery besides its place in its consumer's queue.
+    pub(super) fn handle_delivered(&mut self, key: ChannelKey, delivered: Delivered, now: Instant) {
+        match delivered {
+            Delivered::Kept => {}
+            Delivered::Pause(pause) => self.begin_pause(now + pause),
+            Delivered::Overflow(id) => self.overflow(key, id),
+            Delivered::Unwanted(tag) => self.requeue(key, tag),
         }
     }
 
@@ -71,7 +51,8 @@ impl Session {
         batch: &mut VecDeque<Queued>,
         waker: &Waker,
     ) -> Poll<Option<ConsumerEnd>> {
-        let Some(consumer) = self.channels.get(key).and_then(|channel| channel.consumer(id)) else {
+        let Some(consumer) = self.channels.get(key).and_then(|channel| channel.consumers.by_id(id))
+        else {
             return Poll::Ready(Some(ConsumerEnd::Dropped));
         };
         if !consumer.backlog.is_empty() {
@@ -94,7 +75,7 @@ impl Session {
     pub(crate) fn drop_consumer(&mut self, key: ChannelKey, id: u64) {
         self.finish_consumer(key, id, ConsumerEnd::Dropped, true);
         if let Some(channel) = self.channels.get(key) {
-            if let Some(consumer) = channel.consumer(id) {
+            if let Some(consumer) = channel.consumers.by_id(id) {
                 consumer.owned = false;
             }
             channel.consumers.retain(|it| it.owned || it.phase == Phase::Cancelling);
@@ -105,7 +86,7 @@ impl Session {
     fn finish_consumer(&mut self, key: ChannelKey, id: u64, end: ConsumerEnd, cancel: bool) {
         let Some(channel) = self.channels.get(key) else { return };
         let open = matches!(channel.phase, ChannelPhase::Open);
-        let Some(consumer) = channel.consumer(id) else { return };
+        let Some(consumer) = channel.consumers.by_id(id) else { return };
         let give_back = end != ConsumerEnd::Cancelled;
         consumer.backlog.unpace();
         if consumer.end.is_none() {
@@ -126,7 +107,7 @@ impl Session {
         }
         if open && !no_ack {
             for delivery in unseen.iter().flatten() {
-                self.requeue(key, delivery.deliver.delivery_tag);
+                self.requeue(key, delivery.delivery_tag);
             }
         }
         self.effects.discard(Garbage::Deliveries(unseen));
@@ -142,7 +123,7 @@ impl Session {
     /// The peer confirmed our cancel, so nothing more comes for this consumer.
     pub(super) fn consumer_cancelled(&mut self, key: ChannelKey, id: u64) {
         let Some(channel) = self.channels.get(key) else { return };
-        let Some(consumer) = channel.consumer(id) else { return };
+        let Some(consumer) = channel.consumers.by_id(id) else { return };
         consumer.phase = Phase::Cancelled;
         consumer.end.get_or_insert(ConsumerEnd::Cancelled);
         self.effects.wake(consumer.waker.take());
@@ -153,7 +134,7 @@ impl Session {
     /// The peer cancelled the consumer itself, for instance because its queue was deleted.
     pub(super) fn handle_cancel(&mut self, key: ChannelKey, cancel: &basic::Cancel) -> Result<()> {
         let Some(channel) = self.channels.get(key) else { return Ok(()) };
-        if let Some(consumer) = channel.consumer_by_tag(&cancel.consumer_tag) {
+        if let Some(consumer) = channel.consumers.by_tag(&cancel.consumer_tag) {
             consumer.end.get_or_insert(ConsumerEnd::CancelledByPeer);
             // Our own cancel, if it is on its way, is answered all the same.
             if consumer.phase != Phase::Cancelling {
@@ -188,7 +169,7 @@ impl Session {
         key: ChannelKey,
         tag: &ShortStr,
     ) -> Option<(u64, bool)> {
-        let consumer = self.channels.get(key)?.consumer_by_tag(tag)?;
+        let consumer = self.channels.get(key)?.consumers.by_tag(tag)?;
         let claimable = consumer.phase == Phase::Active && !consumer.claimed;
         consumer.claimed |= claimable;
         claimable.then_some((consumer.id, consumer.no_ack))
@@ -196,7 +177,9 @@ impl Session {
 
     /// The handle of a consumer is given out.
     pub(crate) fn mark_claimed(&mut self, key: ChannelKey, id: u64) {
-        if let Some(consumer) = self.channels.get(key).and_then(|channel| channel.consumer(id)) {
+        if let Some(consumer) =
+            self.channels.get(key).and_then(|channel| channel.consumers.by_id(id))
+        {
             consumer.claimed = true;
         }
     }
@@ -248,16 +231,49 @@ impl Session {
     }
 }
 
-/// The consumer whose consume-ok has not come yet and whose name the server chooses: a delivery that
-/// comes before the consume-ok can only be its own.
-fn adopt<'a>(
-    channel: &'a mut ChannelState,
-    tag: &ShortStr,
-) -> Option<&'a mut super::consumer::ConsumerState> {
-    let consumer = channel
-        .consumers
-        .iter_mut()
-        .find(|consumer| consumer.phase == Phase::Requested && consumer.tag.is_empty())?;
-    consumer.tag = tag.clone();
-    Some(consumer)
+/// Moves a delivery from where it was put together to the queue of the consumer it is for.
+#[inline]
+pub(super) fn deliver(
+    consumers: &mut Consumers,
+    deliver: &mut basic::Deliver,
+    content: (basic::Properties, Body),
+    budget: usize,
+    effects: &mut Effects,
+) -> Delivered {
+    let delivery_tag = deliver.delivery_tag;
+    let Some(consumer) = consumers.receiver(&deliver.consumer_tag) else {
+        tracing::debug!(delivery_tag, "a delivery for a consumer that is gone is requeued");
+        return Delivered::Unwanted(delivery_tag);
+    };
+    if consumer.end.is_some() {
+        return match consumer.no_ack {
+            true => Delivered::Kept,
+            false => Delivered::Unwanted(delivery_tag),
+        };
+    }
+    let (properties, body) = content;
+    let pause = consumer.backlog.push(Queued {
+        delivery_tag,
+        redelivered: deliver.redelivered,
+        exchange: std::mem::take(&mut deliver.exchange),
+        routing_key: std::mem::take(&mut deliver.routing_key),
+        properties,
+        body,
+    });
+    effects.wake(consumer.waker.take());
+    if consumer.backlog.is_over(budget) {
+        return Delivered::Overflow(consumer.id);
+    }
+    pause.map_or(Delivered::Kept, Delivered::Pause)
+}
+
+/// What follows from a delivery.
+pub(super) enum Delivered {
+    Kept,
+    /// Reading should pause for so long.
+    Pause(Duration),
+    /// This consumer has let more pile up than its budget.
+    Overflow(u64),
+    /// It is for nobody and goes back.
+    Unwanted(u64),
 }

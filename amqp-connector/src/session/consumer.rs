@@ -3,12 +3,17 @@
 //! Deliveries are plain data here; the [`Consumer`](crate::Consumer) handle takes a batch of them under
 //! one lock and builds [`Delivery`](crate::Delivery) values from it outside. Nothing here sends anything.
 
+use std::collections::HashMap;
+use std::ops::{Deref, DerefMut};
 use std::task::Waker;
 
 use amqp_types::ShortStr;
 
 use super::backlog::Backlog;
 use crate::outcome::ConsumerEnd;
+
+/// So many consumers are looked through faster than a map is asked.
+const FEW: usize = 8;
 
 /// Whether the peer has confirmed the consumer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,5 +55,86 @@ impl ConsumerState {
             waker: None,
             end: None,
         }
+    }
+}
+
+/// The consumers of a channel, in the order in which they were started, which is that of their numbers.
+#[derive(Default)]
+pub(crate) struct Consumers {
+    list: Vec<ConsumerState>,
+    /// Where in `list` the active one of a tag was found last. To be checked: it may have moved.
+    places: HashMap<ShortStr, usize>,
+}
+
+impl Consumers {
+    pub(crate) fn by_id(&mut self, id: u64) -> Option<&mut ConsumerState> {
+        let at = self.list.binary_search_by_key(&id, |consumer| consumer.id).ok()?;
+        self.list.get_mut(at)
+    }
+
+    /// The consumer that the peer knows by `tag` now: the active one, or one that is being cancelled while
+    /// the next of its tag is not confirmed.
+    pub(crate) fn by_tag(&mut self, tag: &ShortStr) -> Option<&mut ConsumerState> {
+        let at = self.place(tag)?;
+        self.list.get_mut(at)
+    }
+
+    /// As [`by_tag`](Self::by_tag), for a delivery, which may also be for the consumer whose consume-ok has
+    /// not come yet and whose tag the server chooses.
+    #[inline]
+    pub(crate) fn receiver(&mut self, tag: &ShortStr) -> Option<&mut ConsumerState> {
+        let at = match self.place(tag) {
+            Some(at) => at,
+            None => self.adopt(tag)?,
+        };
+        self.list.get_mut(at)
+    }
+
+    fn adopt(&mut self, tag: &ShortStr) -> Option<usize> {
+        let nameless = |it: &ConsumerState| it.phase == Phase::Requested && it.tag.is_empty();
+        let at = self.list.iter().position(nameless)?;
+        self.list.get_mut(at)?.tag = tag.clone();
+        Some(at)
+    }
+
+    fn place(&mut self, tag: &ShortStr) -> Option<usize> {
+        let Self { list, places } = self;
+        let few = list.len() <= FEW;
+        if !few
+            && let Some(at) = places.get(tag)
+            && list.get(*at).is_some_and(|it| it.phase == Phase::Active && it.tag == *tag)
+        {
+            return Some(*at);
+        }
+        let at = [Phase::Active, Phase::Cancelling, Phase::Requested]
+            .into_iter()
+            .find_map(|phase| list.iter().position(|it| it.phase == phase && it.tag == *tag))?;
+        if !few {
+            if places.len() > 2 * list.len() {
+                places.clear();
+            }
+            places.insert(tag.clone(), at);
+        }
+        Some(at)
+    }
+
+    /// The consumer that a cancel of `tag` is meant for: the youngest that the peer may still know.
+    pub(crate) fn to_cancel(&self, tag: &[u8]) -> Option<u64> {
+        let known = |it: &&ConsumerState| it.phase != Phase::Cancelled && it.tag.as_bytes() == tag;
+        self.list.iter().rev().find(known).map(|consumer| consumer.id)
+    }
+}
+
+impl Deref for Consumers {
+    type Target = Vec<ConsumerState>;
+
+    fn deref(&self) -> &Vec<ConsumerState> {
+        &self.list
+    }
+}
+
+impl DerefMut for Consumers {
+    fn deref_mut(&mut self) -> &mut Vec<ConsumerState> {
+        &mut self.list
     }
 }

@@ -3,15 +3,16 @@
 //! Called by the driver, one frame at a time, in order. Replies and closes are handled where they come, so
 //! they overtake deliveries that wait in consumers' queues. Nothing in a frame can panic.
 
-use amqp_types::content::{AssembleError, Incoming};
+use amqp_types::content::{AssembleError, Complete, Content, Incoming};
 use amqp_types::frame::{FrameKind, FrameRef};
 use amqp_types::protocol::{self, Method, ReplyCode, Spec, basic, channel, connection};
 use amqp_types::{AnyMethod, Body};
 use tokio::time::Instant;
 
 use super::call::CONTROL;
-use super::channel::{ChannelKey, ChannelPhase};
-use super::{Phase, Queued, Session};
+use super::channel::{ChannelKey, ChannelPhase, ChannelState};
+use super::consume::deliver;
+use super::{Phase, Session};
 use crate::error::{CloseReason, Initiator, Scope};
 use crate::outcome::Returned;
 
@@ -32,11 +33,30 @@ impl Session {
         match &channel.phase {
             ChannelPhase::Closed(_) => {}
             ChannelPhase::Closing(_) => self.handle_frame_while_closing(key, frame),
-            ChannelPhase::Opening | ChannelPhase::Open => match channel.assembler.push_ref(frame) {
-                Ok(None) => {}
-                Ok(Some(incoming)) => self.handle_incoming(key, incoming, now),
-                Err(error) => self.handle_assemble_error(key, &error),
-            },
+            ChannelPhase::Opening | ChannelPhase::Open => {
+                let ChannelState { assembler, consumers, .. } = channel;
+                let complete = match assembler.push_in_place(frame) {
+                    Ok(None) => return,
+                    Ok(Some(complete)) => complete,
+                    Err(error) => return self.handle_assemble_error(key, &error),
+                };
+                if let Complete {
+                    method: Some(Method::Basic(basic::Method::Deliver(method))),
+                    content: Some(Content { properties, body }),
+                } = complete
+                {
+                    let Some(protocol::Properties::Basic(properties)) = properties.take() else {
+                        return;
+                    };
+                    let content = (properties, std::mem::take(body));
+                    let budget = self.options.consumer_budget;
+                    let delivered = deliver(consumers, method, content, budget, &mut self.effects);
+                    return self.handle_delivered(key, delivered, now);
+                }
+                if let Some(incoming) = complete.take() {
+                    self.handle_incoming(key, incoming);
+                }
+            }
         }
     }
 
@@ -94,11 +114,11 @@ impl Session {
         self.handle_reply(CONTROL, method, None);
     }
 
-    fn handle_incoming(&mut self, key: ChannelKey, incoming: Incoming<Spec>, now: Instant) {
+    fn handle_incoming(&mut self, key: ChannelKey, incoming: Incoming<Spec>) {
         match incoming {
             Incoming::Method(method) => self.handle_method(key, method),
             Incoming::Content { method, properties, body } => {
-                self.handle_content(key, method, properties, body, now);
+                self.handle_content(key, method, properties, body);
             }
         }
     }
@@ -149,13 +169,8 @@ impl Session {
         method: Method,
         properties: protocol::Properties,
         body: Body,
-        now: Instant,
     ) {
         match (method, properties) {
-            (
-                Method::Basic(basic::Method::Deliver(deliver)),
-                protocol::Properties::Basic(properties),
-            ) => self.handle_delivery(key, Queued { deliver, properties, body }, now),
             (
                 Method::Basic(basic::Method::Return(returned)),
                 protocol::Properties::Basic(properties),

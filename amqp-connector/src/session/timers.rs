@@ -159,7 +159,7 @@ impl Session {
     fn end_pause(&mut self) {
         self.pause = None;
         for channel in self.channels.iter_mut() {
-            for consumer in &mut channel.consumers {
+            for consumer in channel.consumers.iter_mut() {
                 consumer.backlog.end_pause();
             }
         }
