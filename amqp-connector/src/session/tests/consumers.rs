@@ -13,7 +13,7 @@ pub(super) fn drain(
     let mut batch = VecDeque::new();
     loop {
         let poll = bench.run(|session| session.poll_deliveries(key, id, &mut batch, Waker::noop()));
-        tags.extend(batch.drain(..).map(|queued| queued.deliver.delivery_tag));
+        tags.extend(batch.drain(..).map(|queued| queued.delivery_tag));
         match poll {
             Poll::Ready(None) => {}
             Poll::Ready(Some(end)) => return (tags, Some(end)),
