@@ -59,6 +59,7 @@ impl Consumer {
     /// # Cancel safety
     ///
     /// Dropped before it resolves, no delivery is lost.
+    #[inline]
     pub async fn recv(&mut self) -> Option<Delivery> {
         poll_fn(|cx| self.poll_recv(cx)).await
     }
@@ -85,27 +86,31 @@ impl Consumer {
         Ok(())
     }
 
+    #[inline]
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
         ready!(poll_turn(cx));
         if self.batch.is_empty() && self.end.is_none() {
-            let Self { channel, id, batch, .. } = self;
-            let key = channel.key();
-            self.end = ready!(channel.shared().with(|session| session.poll_deliveries(
-                key,
-                *id,
-                batch,
-                cx.waker()
-            )));
+            ready!(self.poll_batch(cx));
         }
         self.uncharged += 1;
         if self.uncharged >= CHARGED_UNIT {
             self.uncharged = 0;
             spend(cx);
         }
-        Poll::Ready(self.batch.pop_front().map(|queued| {
-            let shared = self.channel.shared().clone();
-            Delivery::new(shared, self.channel.key(), queued, self.no_ack)
-        }))
+        let Some(queued) = self.batch.pop_front() else { return Poll::Ready(None) };
+        let shared = self.channel.shared().clone();
+        Poll::Ready(Some(Delivery::new(shared, self.channel.key(), queued, self.no_ack)))
+    }
+
+    /// Takes what has come since, or finds out that it was all.
+    #[cold]
+    fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Self { channel, id, batch, .. } = self;
+        let key = channel.key();
+        let end =
+            channel.shared().with(|session| session.poll_deliveries(key, *id, batch, cx.waker()));
+        self.end = ready!(end);
+        Poll::Ready(())
     }
 }
 

@@ -39,6 +39,7 @@ pub struct Acker {
 }
 
 impl Delivery {
+    #[inline]
     pub(crate) fn new(
         shared: Arc<Shared>,
         channel: ChannelKey,

@@ -34,6 +34,7 @@ pub(crate) struct Queued {
 impl Queued {
     /// What the delivery costs in memory, in octets: its own size counts, or a flood of empty messages
     /// would be free.
+    #[inline]
     fn cost(&self) -> usize {
         let headers = self.properties.headers.as_ref().map_or(0, table_cost);
         size_of::<Self>() + self.body.len() + headers
@@ -100,23 +101,34 @@ impl Backlog {
     }
 
     /// Adds a delivery; gives for how long reading should pause now.
+    #[inline]
     pub(crate) fn push(&mut self, delivery: Queued) -> Option<Duration> {
         let cost = delivery.cost();
         self.octets += cost;
         self.tail.octets += cost;
         self.tail.deliveries.push_back(delivery);
         if self.tail.deliveries.len() >= BATCH {
-            let deliveries = std::mem::take(&mut self.spare);
-            self.full.push_back(std::mem::replace(&mut self.tail, Batch { deliveries, octets: 0 }));
+            self.begin_batch();
         }
         if !self.paced || self.octets <= self.pause_at {
             return None;
         }
+        Some(self.pause())
+    }
+
+    #[cold]
+    fn begin_batch(&mut self) {
+        let deliveries = std::mem::take(&mut self.spare);
+        self.full.push_back(std::mem::replace(&mut self.tail, Batch { deliveries, octets: 0 }));
+    }
+
+    #[cold]
+    fn pause(&mut self) -> Duration {
         self.pause_at = self.octets.saturating_add(PRESSURE);
         self.pausing = true;
         match std::mem::take(&mut self.progressed) {
-            true => Some(PAUSE),
-            false => Some(SHORT_PAUSE),
+            true => PAUSE,
+            false => SHORT_PAUSE,
         }
     }
 
