@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::future::poll_fn;
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -14,7 +14,7 @@ use amqp_types::protocol::basic;
 use futures_core::Stream;
 
 use crate::call::Call;
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Origin};
 use crate::error::Result;
 use crate::handle::ChannelHandle;
 use crate::outcome::ConsumerEnd;
@@ -34,6 +34,8 @@ const CHARGED_UNIT: u8 = 4;
 #[must_use = "dropping a consumer cancels it"]
 pub struct Consumer {
     channel: Arc<ChannelHandle>,
+    /// What its deliveries are settled through.
+    origin: Arc<Origin>,
     id: u64,
     tag: ShortStr,
     no_ack: bool,
@@ -45,7 +47,8 @@ pub struct Consumer {
 
 impl Consumer {
     pub(crate) fn new(channel: Arc<ChannelHandle>, id: u64, tag: ShortStr, no_ack: bool) -> Self {
-        Self { channel, id, tag, no_ack, batch: VecDeque::new(), end: None, uncharged: 0 }
+        let origin = Origin::of(&channel);
+        Self { channel, origin, id, tag, no_ack, batch: VecDeque::new(), end: None, uncharged: 0 }
     }
 
     /// The consumer's tag: the one that was asked for, or the server's choice.
@@ -60,8 +63,8 @@ impl Consumer {
     ///
     /// Dropped before it resolves, no delivery is lost.
     #[inline]
-    pub async fn recv(&mut self) -> Option<Delivery> {
-        poll_fn(|cx| self.poll_recv(cx)).await
+    pub fn recv(&mut self) -> Recv<'_> {
+        Recv { consumer: self }
     }
 
     /// Why the consumer is over; `None` while it is not, or its last deliveries were not read.
@@ -98,8 +101,7 @@ impl Consumer {
             spend(cx);
         }
         let Some(queued) = self.batch.pop_front() else { return Poll::Ready(None) };
-        let shared = self.channel.shared().clone();
-        Poll::Ready(Some(Delivery::new(shared, self.channel.key(), queued, self.no_ack)))
+        Poll::Ready(Some(Delivery::new(self.origin.clone(), queued, self.no_ack)))
     }
 
     /// Takes what has come since, or finds out that it was all.
@@ -111,6 +113,22 @@ impl Consumer {
             channel.shared().with(|session| session.poll_deliveries(key, *id, batch, cx.waker()));
         self.end = ready!(end);
         Poll::Ready(())
+    }
+}
+
+/// The future of [`Consumer::recv`].
+#[must_use = "nothing is received until this future is awaited"]
+#[derive(Debug)]
+pub struct Recv<'a> {
+    consumer: &'a mut Consumer,
+}
+
+impl Future for Recv<'_> {
+    type Output = Option<Delivery>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
+        self.consumer.poll_recv(cx)
     }
 }
 

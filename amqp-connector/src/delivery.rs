@@ -7,6 +7,7 @@ use amqp_types::protocol::basic;
 use amqp_types::{Body, ShortStr};
 
 use crate::error::{Error, Result};
+use crate::handle::ChannelHandle;
 use crate::session::{ChannelKey, Queued, Settle};
 use crate::shared::Shared;
 
@@ -31,23 +32,30 @@ pub struct Delivery {
 
 /// The right to settle one delivery.
 pub struct Acker {
-    shared: Arc<Shared>,
-    channel: ChannelKey,
+    origin: Arc<Origin>,
     delivery_tag: u64,
     /// The broker considers it settled since it was sent.
     settled: bool,
 }
 
+/// The channel that deliveries came on, which they do not keep open. Each counts a reference to it, on
+/// another cache line than the one where the connection's lock is.
+pub(crate) struct Origin {
+    shared: Arc<Shared>,
+    channel: ChannelKey,
+}
+
+impl Origin {
+    pub(crate) fn of(channel: &ChannelHandle) -> Arc<Self> {
+        Arc::new(Self { shared: channel.shared().clone(), channel: channel.key() })
+    }
+}
+
 impl Delivery {
     #[inline]
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        channel: ChannelKey,
-        queued: Queued,
-        no_ack: bool,
-    ) -> Self {
+    pub(crate) fn new(origin: Arc<Origin>, queued: Queued, no_ack: bool) -> Self {
         let Queued { delivery_tag, redelivered, exchange, routing_key, properties, body } = queued;
-        let acker = Acker { shared, channel, delivery_tag, settled: no_ack };
+        let acker = Acker { origin, delivery_tag, settled: no_ack };
         Self { exchange, routing_key, redelivered, properties, body, acker }
     }
 
@@ -159,8 +167,8 @@ impl Acker {
         if self.settled {
             return Err(Error::invalid("a delivery of a no-ack consumer is settled already"));
         }
-        let (channel, tag) = (self.channel, self.delivery_tag);
-        self.shared.with(|session| session.settle(channel, tag, settle))
+        let Origin { shared, channel } = &*self.origin;
+        shared.with(|session| session.settle(*channel, self.delivery_tag, settle))
     }
 }
 

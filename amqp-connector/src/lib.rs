@@ -88,7 +88,7 @@ pub use channel::{
 pub use connect_error::{ConnectError, Step};
 pub use connection::Connection;
 pub use connector::{Connector, Greeted};
-pub use consumer::Consumer;
+pub use consumer::{Consumer, Recv};
 pub use delivery::{Acker, Delivery};
 pub use driver::Driver;
 pub use error::{CloseReason, Error, ErrorKind, Initiator, Result, Scope};

@@ -12,9 +12,13 @@ use amqp_types::FieldTable;
 use crate::options::{Options, Tuning};
 use crate::session::{Line, Session};
 
+/// Apart from the counts of references, which other threads change without the lock.
+#[repr(align(128))]
+struct Apart(Mutex<Session>);
+
 /// What all handles of one connection and its driver share.
 pub(crate) struct Shared {
-    session: Mutex<Session>,
+    session: Apart,
     pub(crate) options: Options,
     pub(crate) tuning: Tuning,
     pub(crate) server_properties: FieldTable,
@@ -27,14 +31,14 @@ impl Shared {
         tuning: Tuning,
         server_properties: FieldTable,
     ) -> Self {
-        Self { session: Mutex::new(session), options, tuning, server_properties }
+        Self { session: Apart(Mutex::new(session)), options, tuning, server_properties }
     }
 
     /// Runs one operation on the session, then what it left to be done outside the lock.
     #[inline]
     pub(crate) fn with<R>(&self, operation: impl FnOnce(&mut Session) -> R) -> R {
         // No operation leaves the session half changed, so a panic elsewhere does not spoil it.
-        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut session = self.session.0.lock().unwrap_or_else(PoisonError::into_inner);
         let result = operation(&mut session);
         let effects = session.take_effects();
         drop(session);

@@ -10,7 +10,7 @@ use amqp_types::{FieldTable, InvalidShortStr, Reply, ShortStr};
 use super::Channel;
 use crate::call::{Call, RawCall};
 use crate::consumer::Consumer;
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Origin};
 use crate::error::{Error, Result};
 use crate::name::short_str;
 use crate::publish::{BasicPublish, Confirmation, Publish};
@@ -240,8 +240,7 @@ impl Channel {
                         properties,
                         body,
                     };
-                    let shared = handle.shared().clone();
-                    Ok(Some(Delivery::new(shared, handle.key(), queued, no_ack)))
+                    Ok(Some(Delivery::new(Origin::of(&handle), queued, no_ack)))
                 }
                 _ => Ok(None),
             }

@@ -12,7 +12,9 @@ use amqp_types::protocol::basic;
 use amqp_types::{Body, FieldTable, FieldValue, ShortStr};
 
 /// Deliveries of one batch.
-const BATCH: usize = 128;
+const BATCH: usize = 64;
+/// Emptied batches kept for the next deliveries.
+const SPARE: usize = 4;
 /// Octets by which a backlog grows until reading pauses: once at first, and again after each further step,
 /// so that a flood needs many moments in which the consumer does nothing before it is over its budget.
 const PRESSURE: usize = 1 << 20;
@@ -66,7 +68,7 @@ struct Batch {
 pub(crate) struct Backlog {
     full: VecDeque<Batch>,
     tail: Batch,
-    spare: VecDeque<Queued>,
+    spare: Vec<VecDeque<Queued>>,
     octets: usize,
     /// Reading may pause for this consumer.
     pub(crate) paced: bool,
@@ -82,7 +84,7 @@ impl Backlog {
         Self {
             full: VecDeque::new(),
             tail: Batch::default(),
-            spare: VecDeque::new(),
+            spare: Vec::new(),
             octets: 0,
             paced: false,
             pausing: false,
@@ -118,7 +120,7 @@ impl Backlog {
 
     #[cold]
     fn begin_batch(&mut self) {
-        let deliveries = std::mem::take(&mut self.spare);
+        let deliveries = self.spare.pop().unwrap_or_else(|| VecDeque::with_capacity(BATCH));
         self.full.push_back(std::mem::replace(&mut self.tail, Batch { deliveries, octets: 0 }));
     }
 
@@ -136,10 +138,16 @@ impl Backlog {
     pub(crate) fn take(&mut self, batch: &mut VecDeque<Queued>) -> bool {
         let taken = match self.full.pop_front() {
             Some(full) => full,
-            None => std::mem::take(&mut self.tail),
+            None => {
+                let deliveries = self.spare.pop().unwrap_or_default();
+                std::mem::replace(&mut self.tail, Batch { deliveries, octets: 0 })
+            }
         };
         self.octets = self.octets.saturating_sub(taken.octets);
-        self.spare = std::mem::replace(batch, taken.deliveries);
+        let emptied = std::mem::replace(batch, taken.deliveries);
+        if emptied.capacity() > 0 && self.spare.len() < SPARE {
+            self.spare.push(emptied);
+        }
         self.progressed = true;
         self.pause_at = self.pause_at.min(self.octets.saturating_add(PRESSURE));
         self.octets <= PRESSURE / 2 && std::mem::take(&mut self.pausing)

@@ -7,8 +7,9 @@ use std::collections::VecDeque;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use amqp_types::protocol::basic;
-use amqp_types::{Body, Method as _, ShortStr};
+use amqp_types::content::Content;
+use amqp_types::protocol::{self, Spec, basic};
+use amqp_types::{Method as _, ShortStr};
 use tokio::time::Instant;
 
 use super::backlog::Queued;
@@ -236,7 +237,7 @@ impl Session {
 pub(super) fn deliver(
     consumers: &mut Consumers,
     deliver: &mut basic::Deliver,
-    content: (basic::Properties, Body),
+    content: Content<'_, Spec>,
     budget: usize,
     effects: &mut Effects,
 ) -> Delivered {
@@ -251,14 +252,17 @@ pub(super) fn deliver(
             false => Delivered::Unwanted(delivery_tag),
         };
     }
-    let (properties, body) = content;
+    // It is of the method's class.
+    let Some(protocol::Properties::Basic(properties)) = content.properties.take() else {
+        return Delivered::Kept;
+    };
     let pause = consumer.backlog.push(Queued {
         delivery_tag,
         redelivered: deliver.redelivered,
         exchange: std::mem::take(&mut deliver.exchange),
         routing_key: std::mem::take(&mut deliver.routing_key),
         properties,
-        body,
+        body: std::mem::take(content.body),
     });
     effects.wake(consumer.waker.take());
     if consumer.backlog.is_over(budget) {

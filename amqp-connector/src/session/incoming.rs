@@ -3,7 +3,7 @@
 //! Called by the driver, one frame at a time, in order. Replies and closes are handled where they come, so
 //! they overtake deliveries that wait in consumers' queues. Nothing in a frame can panic.
 
-use amqp_types::content::{AssembleError, Complete, Content, Incoming};
+use amqp_types::content::{AssembleError, Complete, Incoming};
 use amqp_types::frame::{FrameKind, FrameRef};
 use amqp_types::protocol::{self, Method, ReplyCode, Spec, basic, channel, connection};
 use amqp_types::{AnyMethod, Body};
@@ -42,13 +42,9 @@ impl Session {
                 };
                 if let Complete {
                     method: Some(Method::Basic(basic::Method::Deliver(method))),
-                    content: Some(Content { properties, body }),
+                    content: Some(content),
                 } = complete
                 {
-                    let Some(protocol::Properties::Basic(properties)) = properties.take() else {
-                        return;
-                    };
-                    let content = (properties, std::mem::take(body));
                     let budget = self.options.consumer_budget;
                     let delivered = deliver(consumers, method, content, budget, &mut self.effects);
                     return self.handle_delivered(key, delivered, now);
