@@ -1,7 +1,8 @@
 //! Which of the goals a run meets.
 //!
 //! A missed goal counts as explained if the floor, which makes the same system calls and does nothing
-//! else, is no more than a quarter better than we are. Ratios are of medians.
+//! else, is no more than a quarter better than we are, and no peer is better than it. Ratios are of
+//! medians.
 
 use super::super::catalogue::{self, Role};
 use super::super::results::{Measure, Results};
@@ -140,11 +141,16 @@ impl Goal {
         }
     }
 
-    /// How many times as good the floor is as we are.
+    /// How many times as good the floor is as we are; none where a peer is better than the floor, which
+    /// then is no limit.
     fn above_floor(&self, results: &Results) -> Option<f64> {
         let (case, workers, measure) = (&*self.case, self.workers, self.measure);
         let ours = results.ours(case, workers, measure)?;
         let (_, floor) = results.best(case, workers, measure, |role| role == Role::Floor)?;
+        let best = results.best(case, workers, measure, Role::is_peer);
+        if best.is_some_and(|(_, best)| measure.is_better(best, floor)) {
+            return None;
+        }
         if measure == Measure::Throughput { ratio(floor, ours) } else { ratio(ours, floor) }
     }
 
@@ -253,6 +259,7 @@ mod tests {
         };
         assert_eq!(of(1.2e5), Verdict::Explained(1.2));
         assert_eq!(of(1.3e5), Verdict::Missed);
+        assert_eq!(of(1.05e5), Verdict::Missed, "a peer goes below this floor");
     }
 
     #[test]

@@ -103,7 +103,8 @@ fn goals_table(judged: &[Judged], goals: &Goals) -> String {
     if known.is_empty() {
         return text + "None of them was measured.\n";
     }
-    text += "A goal that is not met counts as explained if the floor is no more than 1.25 times as good.\n\n\
+    text += "A goal that is not met counts as explained if the floor is no more than 1.25 times as good, and no peer better \
+             than it.\n\n\
              | case | workers | goal | found | |\n|---|---|---|---|---|\n";
     for it in known {
         let workers = it.workers.map_or_else(|| "any".to_owned(), |workers| workers.to_string());
