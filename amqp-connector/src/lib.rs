@@ -77,7 +77,7 @@ mod uri;
 
 pub use amqp_types;
 pub use amqp_types::protocol::{self, basic};
-pub use amqp_types::{Body, FieldTable, FieldValue, ShortStr};
+pub use amqp_types::{Body, FieldTable, FieldValue, LongStr, ShortStr};
 pub use bytes::Bytes;
 
 pub use call::{Call, Content};

@@ -46,7 +46,7 @@ fn amqplain(user: &str, password: &str) -> Result<Bytes, EncodeError> {
         .into_iter()
         .filter_map(|(key, text)| {
             let key = key.try_into().ok()?;
-            Some((key, FieldValue::LongString(Bytes::copy_from_slice(text.as_bytes()))))
+            Some((key, FieldValue::from(text)))
         })
         .collect();
     let mut encoded = BytesMut::new();

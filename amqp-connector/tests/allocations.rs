@@ -91,7 +91,7 @@ fn cost_of_consuming(no_ack: bool, body: usize, per_lap: usize) -> Cost {
 
 #[test]
 fn a_publish_allocates_nothing() {
-    for size in [0, 16, 1024] {
+    for size in [0, 16, 1024, 16 << 10] {
         let stage = Stage::new();
         let body = Bytes::from(vec![b'x'; size]);
         let cost = stage.cost(10_000, async || {
@@ -106,7 +106,7 @@ fn a_publish_allocates_nothing() {
 
 #[test]
 fn a_large_body_is_written_from_where_it_lies() {
-    for size in [128 << 10, 1 << 20] {
+    for size in [16 << 10, 64 << 10, 1 << 20] {
         let stage = Stage::new();
         let body = Bytes::from(vec![b'x'; size]);
         stage.control.watch(&body);
@@ -118,7 +118,7 @@ fn a_large_body_is_written_from_where_it_lies() {
         });
         println!("publish of {size} octets: {cost:?}");
         assert_eq!(stage.control.seen(), 200 * size);
-        assert!(cost.octets <= 1024.0, "{size} octets: {cost:?}");
+        assert!(cost.allocations <= 6.0 && cost.octets <= 1024.0, "{size} octets: {cost:?}");
     }
 }
 
@@ -127,17 +127,17 @@ fn a_small_delivery_costs_one_allocation_at_most() {
     for size in [0, 16, 1024] {
         let cost = cost_of_consuming(true, size, 500);
         println!("delivery of {size} octets: {cost:?}");
-        assert!(cost.allocations <= 2.2, "{size} octets: {cost:?}");
+        assert!(cost.allocations <= 1.05, "{size} octets: {cost:?}");
     }
 }
 
 #[test]
-fn a_large_delivery_costs_few_allocations_and_little_more_memory_than_it_has() {
-    for (size, per_lap, allocations) in [(64 << 10, 8, 5.0), (1 << 20, 1, 32.0)] {
+fn a_large_delivery_costs_few_allocations_and_no_new_buffer() {
+    for (size, per_lap, allocations) in [(64 << 10, 8, 1.0), (1 << 20, 1, 8.0)] {
         let cost = cost_of_consuming(true, size, per_lap);
         println!("delivery of {size} octets: {cost:?}");
         assert!(cost.allocations <= allocations, "{size} octets: {cost:?}");
-        assert!(cost.octets <= size as f64 * 1.75, "{size} octets: {cost:?}");
+        assert!(cost.octets <= 4096.0, "{size} octets: {cost:?}");
     }
 }
 

@@ -96,6 +96,7 @@ pub mod content;
 mod decimal;
 mod error;
 pub mod frame;
+mod long_str;
 mod method;
 mod octets;
 pub mod protocol;
@@ -119,6 +120,7 @@ pub use content::Body;
 pub use decimal::Decimal;
 pub use error::{DecodeError, DecodeErrorKind, EncodeError};
 pub use frame::FrameError;
+pub use long_str::LongStr;
 pub use method::{
     AnyMethod, AnyProperties, ClientMethod, ContentMethod, Method, Properties, Protocol, Reply,
     Request, ServerMethod,

@@ -8,12 +8,11 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use bytes::Bytes;
 use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::ShortStr;
+use crate::{LongStr, ShortStr};
 
 impl Serialize for ShortStr {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -23,24 +22,27 @@ impl Serialize for ShortStr {
 
 impl<'de> Deserialize<'de> for ShortStr {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::try_from(octets::deserialize(deserializer)?).map_err(D::Error::custom)
+        Self::try_from(deserialize_octets(deserializer)?.as_bytes()).map_err(D::Error::custom)
     }
 }
 
-/// For fields of type `Bytes`.
-pub(crate) mod octets {
-    use super::{Bytes, Deserializer, Octets, Serializer, serialize_octets};
-
-    pub(crate) fn serialize<S: Serializer>(octets: &Bytes, to: S) -> Result<S::Ok, S::Error> {
-        serialize_octets(octets, to)
+impl Serialize for LongStr {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serialize_octets(self, serializer)
     }
+}
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Bytes, D::Error> {
-        if from.is_human_readable() {
-            from.deserialize_any(Octets)
-        } else {
-            from.deserialize_byte_buf(Octets)
-        }
+impl<'de> Deserialize<'de> for LongStr {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserialize_octets(deserializer)
+    }
+}
+
+fn deserialize_octets<'de, D: Deserializer<'de>>(from: D) -> Result<LongStr, D::Error> {
+    if from.is_human_readable() {
+        from.deserialize_any(Octets)
+    } else {
+        from.deserialize_byte_buf(Octets)
     }
 }
 
@@ -63,29 +65,29 @@ fn serialize_octets<S: Serializer>(octets: &[u8], serializer: S) -> Result<S::Ok
 struct Octets;
 
 impl<'de> Visitor<'de> for Octets {
-    type Value = Bytes;
+    type Value = LongStr;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("text, or octets as {\"hex\": \"...\"}")
     }
 
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Bytes, E> {
-        Ok(Bytes::copy_from_slice(text.as_bytes()))
-    }
-
-    fn visit_string<E: serde::de::Error>(self, text: String) -> Result<Bytes, E> {
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<LongStr, E> {
         Ok(text.into())
     }
 
-    fn visit_bytes<E: serde::de::Error>(self, octets: &[u8]) -> Result<Bytes, E> {
-        Ok(Bytes::copy_from_slice(octets))
+    fn visit_string<E: serde::de::Error>(self, text: String) -> Result<LongStr, E> {
+        Ok(text.into())
     }
 
-    fn visit_byte_buf<E: serde::de::Error>(self, octets: Vec<u8>) -> Result<Bytes, E> {
+    fn visit_bytes<E: serde::de::Error>(self, octets: &[u8]) -> Result<LongStr, E> {
         Ok(octets.into())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Bytes, A::Error> {
+    fn visit_byte_buf<E: serde::de::Error>(self, octets: Vec<u8>) -> Result<LongStr, E> {
+        Ok(octets.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<LongStr, A::Error> {
         let mut octets = Vec::new();
         while let Some(octet) = seq.next_element::<u8>()? {
             octets.push(octet);
@@ -93,7 +95,7 @@ impl<'de> Visitor<'de> for Octets {
         Ok(octets.into())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Bytes, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<LongStr, A::Error> {
         let Some((key, hex)) = map.next_entry::<Cow<'_, str>, Cow<'_, str>>()? else {
             return Err(A::Error::missing_field("hex"));
         };

@@ -14,7 +14,7 @@ use std::str::Utf8Error;
 
 use bytes::Bytes;
 
-use crate::octets::{INLINE, InlineLen, Octets};
+use crate::octets::{Block, Octets};
 
 /// A string of at most 255 octets: AMQP's `shortstr`.
 ///
@@ -99,16 +99,28 @@ impl ShortStr {
     /// The octets as `Bytes`; copied unless they are a long literal's.
     #[must_use]
     pub fn into_bytes(self) -> Bytes {
-        match self.0 {
-            Octets::Static(octets) => Bytes::from_static(octets),
-            octets => Bytes::copy_from_slice(octets.as_slice()),
-        }
+        self.0.into_bytes()
     }
 
-    /// The first `len` of these octets.
+    /// Puts the octets of the block in place of these, if its length is one of a block.
     #[inline]
-    pub(crate) const fn from_block(len: InlineLen, octets: &[u8; INLINE]) -> Self {
-        Self(Octets::from_block(len, octets))
+    pub(crate) fn set_block(&mut self, block: &Block) -> bool {
+        self.0.set_block(block)
+    }
+
+    pub(crate) fn into_octets(self) -> Octets {
+        self.0
+    }
+
+    /// Puts a copy of these octets in place of those. The caller vouches for at most 255.
+    pub(crate) fn set(&mut self, octets: &[u8]) {
+        debug_assert!(octets.len() <= Self::MAX_LEN);
+        self.0.set(octets);
+    }
+
+    #[inline]
+    pub(crate) const fn octets(&self) -> &Octets {
+        &self.0
     }
 
     /// A copy of these octets. The caller vouches for at most 255.
@@ -247,10 +259,7 @@ impl fmt::Display for ShortStr {
 /// Text quoted like a string, other octets like a byte string.
 impl fmt::Debug for ShortStr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.as_str() {
-            Ok(text) => fmt::Debug::fmt(text, f),
-            Err(_) => write!(f, "b\"{}\"", self.as_bytes().escape_ascii()),
-        }
+        self.0.fmt_debug(f)
     }
 }
 

@@ -167,7 +167,7 @@ impl FieldTable {
 
     /// The octets under this key, if it is a long string or a byte array.
     #[must_use]
-    pub fn get_bytes(&self, key: impl AsRef<[u8]>) -> Option<&bytes::Bytes> {
+    pub fn get_bytes(&self, key: impl AsRef<[u8]>) -> Option<&[u8]> {
         self.get(key)?.as_bytes()
     }
 

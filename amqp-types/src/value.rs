@@ -7,7 +7,7 @@ use std::num::TryFromIntError;
 
 use bytes::Bytes;
 
-use crate::{Decimal, FieldArray, FieldTable, ShortStr, Timestamp};
+use crate::{Decimal, FieldArray, FieldTable, LongStr, ShortStr, Timestamp};
 
 /// A value in a [`FieldTable`] or [`FieldArray`]; which types there are is what brokers speak, and
 /// the same in every version of the protocol.
@@ -56,9 +56,9 @@ pub enum FieldValue {
     /// `D`: a decimal number.
     Decimal(Decimal),
     /// `S`: octets, mostly text.
-    LongString(#[cfg_attr(feature = "serde", serde(with = "crate::serde_impls::octets"))] Bytes),
+    LongString(LongStr),
     /// `x`: octets, never text.
-    ByteArray(#[cfg_attr(feature = "serde", serde(with = "crate::serde_impls::octets"))] Bytes),
+    ByteArray(LongStr),
     /// `A`: a list of values.
     Array(FieldArray),
     /// `T`: a point in time.
@@ -140,14 +140,14 @@ impl FieldValue {
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         match self {
-            Self::LongString(octets) => std::str::from_utf8(octets).ok(),
+            Self::LongString(octets) => octets.as_str().ok(),
             _ => None,
         }
     }
 
     /// The octets, if it is a long string or a byte array.
     #[must_use]
-    pub const fn as_bytes(&self) -> Option<&Bytes> {
+    pub fn as_bytes(&self) -> Option<&[u8]> {
         match self {
             Self::LongString(octets) | Self::ByteArray(octets) => Some(octets),
             _ => None,
@@ -225,24 +225,10 @@ value_from! {
     String => LongString,
     Vec<u8> => LongString,
     Bytes => LongString,
-}
-
-impl From<&str> for FieldValue {
-    fn from(text: &str) -> Self {
-        Self::LongString(Bytes::copy_from_slice(text.as_bytes()))
-    }
-}
-
-impl From<&[u8]> for FieldValue {
-    fn from(octets: &[u8]) -> Self {
-        Self::LongString(Bytes::copy_from_slice(octets))
-    }
-}
-
-impl From<ShortStr> for FieldValue {
-    fn from(text: ShortStr) -> Self {
-        Self::LongString(text.into_bytes())
-    }
+    LongStr => LongString,
+    ShortStr => LongString,
+    &str => LongString,
+    &[u8] => LongString,
 }
 
 impl From<()> for FieldValue {
@@ -307,8 +293,8 @@ mod tests {
     fn text_and_octets() {
         assert_eq!(FieldValue::from("ä").as_str(), Some("ä"));
         assert_eq!(FieldValue::from(vec![0xff]).as_str(), None);
-        assert_eq!(FieldValue::ByteArray(Bytes::from_static(b"x")).as_str(), None);
-        assert!(FieldValue::ByteArray(Bytes::from_static(b"x")).as_bytes().is_some());
+        assert_eq!(FieldValue::ByteArray(b"x".into()).as_str(), None);
+        assert!(FieldValue::ByteArray(b"x".into()).as_bytes().is_some());
         assert!(FieldValue::from(()).is_void());
     }
 }

@@ -2,7 +2,7 @@
 
 #![cfg(test)]
 
-use amqp_types::{FieldArray, FieldTable, FieldValue, ShortStr};
+use amqp_types::{FieldArray, FieldTable, FieldValue, LongStr, ShortStr};
 
 mod rabbit {
     amqp_types::protocol! { "specs/amqp0-9-1-rabbitmq.xml" }
@@ -19,7 +19,8 @@ fn values_are_of_these_sizes_and_optional_for_free() {
     assert_eq!(with_option::<ShortStr>(), (24, 24));
     assert_eq!(with_option::<FieldTable>(), (24, 24));
     assert_eq!(with_option::<FieldArray>(), (24, 24));
-    assert_eq!(with_option::<FieldValue>(), (40, 40));
+    assert_eq!(with_option::<LongStr>(), (24, 24));
+    assert_eq!(with_option::<FieldValue>(), (32, 32));
     assert_eq!(size_of::<rabbit::basic::Properties>(), 288);
     assert_eq!(size_of::<rabbit::basic::Deliver>(), 88);
     assert_eq!(with_option::<rabbit::Method>(), (112, 112));

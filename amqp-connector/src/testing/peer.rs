@@ -61,7 +61,7 @@ impl<T> Peer<T> {
     /// A peer over any transport, such as an accepted TCP connection.
     #[must_use]
     pub fn over(io: T) -> Self {
-        let product = FieldValue::LongString(Bytes::from_static(b"scripted peer"));
+        let product = FieldValue::from("scripted peer");
         Self {
             io,
             observer: Observer::new(),

@@ -13,6 +13,7 @@
 //! ```
 
 mod fields;
+mod fill;
 mod limits;
 mod payload;
 mod reader;

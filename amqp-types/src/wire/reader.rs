@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use super::{ContentDomain, FLAGS_PER_WORD, Limits, Payload};
-use crate::octets::{self, INLINE, InlineLen};
-use crate::{DecodeError, DecodeErrorKind, ShortStr, Timestamp};
+use crate::octets::{self, Block};
+use crate::{DecodeError, DecodeErrorKind, LongStr, ShortStr, Timestamp};
 
 /// Takes values out of a payload, in order.
 ///
@@ -146,14 +146,14 @@ impl<'a> Reader<'a> {
     /// `Truncated`, or `InvalidUtf8`.
     #[inline]
     pub fn short_str_into(&mut self, place: &mut ShortStr) -> Result<(), DecodeError> {
-        match self.short_block() {
-            Some((len, block, rest)) if octets::is_ascii(len, block) => {
-                self.rest = rest;
-                *place = ShortStr::from_block(len, block);
-                Ok(())
-            }
-            _ => self.any_short_string(place, true),
+        if let Some((block, rest)) = self.short_block()
+            && octets::is_ascii(block)
+            && place.set_block(block)
+        {
+            self.rest = rest;
+            return Ok(());
         }
+        self.any_short_string(place, true)
     }
 
     /// A short string of any octets, as in properties and in the keys of tables.
@@ -175,25 +175,23 @@ impl<'a> Reader<'a> {
     /// `Truncated` if it is longer than what is left.
     #[inline]
     pub fn short_octets_into(&mut self, place: &mut ShortStr) -> Result<(), DecodeError> {
-        match self.short_block() {
-            Some((len, block, rest)) => {
-                self.rest = rest;
-                *place = ShortStr::from_block(len, block);
-                Ok(())
-            }
-            None => self.any_short_string(place, false),
+        if let Some((block, rest)) = self.short_block()
+            && place.set_block(block)
+        {
+            self.rest = rest;
+            return Ok(());
         }
+        self.any_short_string(place, false)
     }
 
-    /// The common case of a short string: one that is stored inline, with octets after it, no matter
-    /// whose. A block of fixed size is copied much faster than a few octets; what of it is behind the
-    /// string is never looked at.
+    /// The common case of a short string: one that may be stored inline, with octets after it, no
+    /// matter whose; what of the block is behind the string is never looked at. And what is left then.
     #[inline(always)]
-    fn short_block(&self) -> Option<(InlineLen, &'a [u8; INLINE], &'a [u8])> {
+    fn short_block(&self) -> Option<(&'a Block, &'a [u8])> {
         let (&len, after) = self.rest.split_first()?;
         let rest = after.get(usize::from(len)..)?;
-        let block = self.owner.get(self.end - after.len()..)?.first_chunk()?;
-        Some((InlineLen::new(len)?, block, rest))
+        let block = self.owner.get(self.end - self.rest.len()..)?.first_chunk()?;
+        Some((block, rest))
     }
 
     /// Any short string.
@@ -209,7 +207,7 @@ impl<'a> Reader<'a> {
             return Err(self.error(DecodeErrorKind::InvalidUtf8));
         }
         self.rest = rest;
-        *place = ShortStr::copy_from(octets);
+        place.set(octets);
         Ok(())
     }
 
@@ -223,6 +221,29 @@ impl<'a> Reader<'a> {
         let at = self.position();
         let octets = self.counted(at)?;
         Ok(if octets.is_empty() { Bytes::new() } else { self.owner.slice_ref(octets) })
+    }
+
+    /// A long string among the values of a table.
+    #[inline]
+    pub(super) fn table_string(&mut self, place: &mut LongStr) -> Result<(), DecodeError> {
+        // The last octet of the length and what follows is what a short string is.
+        if let Some((&[0, 0, 0, len], after)) = self.rest.split_first_chunk()
+            && let Some(rest) = after.get(usize::from(len)..)
+            && let Some(block) = self.owner.get(self.end - after.len() - 1..)
+            && let Some(block) = block.first_chunk()
+            && place.set_block(block)
+        {
+            self.rest = rest;
+            return Ok(());
+        }
+        self.any_table_string(place)
+    }
+
+    #[inline(never)]
+    fn any_table_string(&mut self, place: &mut LongStr) -> Result<(), DecodeError> {
+        let at = self.position();
+        place.set(self.counted(at)?);
+        Ok(())
     }
 
     /// The `content` domain of AMQP 0-9.

@@ -172,7 +172,7 @@ fn every_type() -> (FieldTable, Vec<u8>) {
         (FieldValue::F64(1.0), b"d\x3f\xf0\0\0\0\0\0\0"),
         (FieldValue::Decimal(Decimal::new(314, 2)), b"D\x02\0\0\x01\x3a"),
         (FieldValue::from("text"), b"S\0\0\0\x04text"),
-        (FieldValue::ByteArray(Bytes::from_static(b"\xff")), b"x\0\0\0\x01\xff"),
+        (FieldValue::ByteArray(b"\xff".into()), b"x\0\0\0\x01\xff"),
         (FieldValue::Array([1_u8, 2].into_iter().collect()), b"A\0\0\0\x04B\x01B\x02"),
         (FieldValue::Timestamp(Timestamp(7)), b"T\0\0\0\0\0\0\0\x07"),
         (FieldValue::Table(field_table! { "k" => () }), b"F\0\0\0\x03\x01kV"),

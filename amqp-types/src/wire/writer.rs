@@ -1,8 +1,9 @@
-//! [`Writer`], which appends values to a buffer. Tables are written in `fields`.
+//! [`Writer`], which appends values to a buffer. Tables are written in `fill`.
 
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 
 use super::{ContentDomain, FLAGS_PER_WORD};
+use crate::octets::Block;
 use crate::{EncodeError, ShortStr, Timestamp};
 
 /// Appends values to a buffer, in order.
@@ -26,8 +27,6 @@ use crate::{EncodeError, ShortStr, Timestamp};
 pub struct Writer<'a> {
     pub(super) buf: &'a mut BytesMut,
     pub(super) strict: bool,
-    /// How many tables and arrays are being written around the current item.
-    pub(super) depth: u8,
 }
 
 impl<'a> Writer<'a> {
@@ -35,38 +34,38 @@ impl<'a> Writer<'a> {
     #[inline]
     #[must_use]
     pub const fn new(buf: &'a mut BytesMut) -> Self {
-        Self { buf, strict: true, depth: 0 }
+        Self { buf, strict: true }
     }
 
     /// A writer that sends any value as it was read.
     #[inline]
     #[must_use]
     pub const fn verbatim(buf: &'a mut BytesMut) -> Self {
-        Self { buf, strict: false, depth: 0 }
+        Self { buf, strict: false }
     }
 
     /// An octet.
     #[inline]
     pub fn octet(&mut self, value: u8) {
-        self.buf.put_u8(value);
+        self.octets(&[value]);
     }
 
     /// Two octets.
     #[inline]
     pub fn short(&mut self, value: u16) {
-        self.buf.put_u16(value);
+        self.octets(&value.to_be_bytes());
     }
 
     /// Four octets.
     #[inline]
     pub fn long(&mut self, value: u32) {
-        self.buf.put_u32(value);
+        self.octets(&value.to_be_bytes());
     }
 
     /// Eight octets.
     #[inline]
     pub fn longlong(&mut self, value: u64) {
-        self.buf.put_u64(value);
+        self.octets(&value.to_be_bytes());
     }
 
     /// A point in time.
@@ -78,11 +77,26 @@ impl<'a> Writer<'a> {
     /// A short string, which is never too long.
     #[inline]
     pub fn short_str(&mut self, text: &ShortStr) {
-        let octets = text.as_bytes();
+        match text.octets().as_block() {
+            Some((block, len)) => self.block(block, len),
+            None => self.long_short_str(text.as_bytes()),
+        }
+    }
+
+    #[cold]
+    fn long_short_str(&mut self, octets: &[u8]) {
         // At most 255 octets: `ShortStr` holds no more.
         #[allow(clippy::cast_possible_truncation)]
         self.octet(octets.len() as u8);
         self.octets(octets);
+    }
+
+    /// A length in one octet and as many octets: written as a block of fixed size, and then cut.
+    #[inline]
+    fn block(&mut self, block: &Block, len: usize) {
+        let end = self.buf.len() + 1 + len;
+        self.octets(block);
+        self.buf.truncate(end);
     }
 
     /// A long string.
@@ -132,10 +146,9 @@ impl<'a> Writer<'a> {
         let mut words = present.chunks(FLAGS_PER_WORD);
         let mut next = words.next().unwrap_or(&[]);
         loop {
-            let mut word = 0;
-            for (at, _) in next.iter().enumerate().filter(|(_, present)| **present) {
-                word |= 0x8000 >> at;
-            }
+            // Without a jump for each property.
+            let bits = next.iter().enumerate();
+            let word = bits.fold(0, |word, (at, present)| word | u16::from(*present) << (15 - at));
             match words.next() {
                 Some(following) => {
                     self.short(word | 1);

@@ -41,8 +41,8 @@ fn scalar() -> impl Strategy<Value = FieldValue> {
         any::<f64>().prop_filter("equals itself", |it| !it.is_nan()).prop_map(FieldValue::F64),
         (any::<u8>(), any::<u32>())
             .prop_map(|(scale, value)| FieldValue::Decimal(Decimal { scale, value })),
-        octets().prop_map(FieldValue::LongString),
-        octets().prop_map(FieldValue::ByteArray),
+        octets().prop_map(|octets| FieldValue::LongString(octets.into())),
+        octets().prop_map(|octets| FieldValue::ByteArray(octets.into())),
         any::<u64>().prop_map(|seconds| FieldValue::Timestamp(Timestamp(seconds))),
         Just(FieldValue::Void),
     ]

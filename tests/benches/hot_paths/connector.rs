@@ -1,7 +1,8 @@
 //! The paths through the connector: a user's task and the driver on one thread, over a [`Replay`].
 //!
 //! The tasks run on tokio's current-thread runtime with its budgets, its wakers and a clock that stands still.
-//! One that waited for what never comes would see its call or its connection end at once.
+//! One that waited for what never comes would see its call or its connection end at once. The transport's work
+//! counts, too, above all that it copies what is read, as the kernel does for a socket.
 
 use std::future::Future;
 

@@ -255,7 +255,7 @@ fn a_request_that_has_a_reply_is_not_sent_without_waiting_for_it() {
 fn what_does_not_fit_a_frame_is_refused_with_nothing_sent() {
     let mut bench = Bench::new();
     let key = bench.open();
-    let value = amqp_types::FieldValue::LongString(Bytes::from(vec![0; 5000]));
+    let value = amqp_types::FieldValue::from(vec![0; 5000]);
     let arguments = amqp_types::FieldTable::new().with(short("x"), value);
     let large = queue::Declare { arguments: arguments.clone(), ..Default::default() };
     let options = bench.options::<queue::Declare>();

@@ -12,11 +12,14 @@
 //! other consumers), `.limit<count>`, `.after<consumers>` (none before the connection has so many flooded
 //! consumers). A consumer of any other queue gets nothing.
 
+mod answers;
 mod channel;
 mod connection;
 mod flood;
 pub mod scanner;
 mod session;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::net::{TcpListener, TcpStream};

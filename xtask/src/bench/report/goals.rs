@@ -27,10 +27,11 @@ pub(super) struct Memory {
     pub(super) except: BTreeMap<String, String>,
 }
 
-/// A bound for every operation of the codec, as a part of what amq-protocol takes.
+/// A bound for some operations of the codec, as a part of what amq-protocol takes.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct CodecGoal {
+    pub(super) operations: Vec<String>,
     pub(super) at_most: f64,
 }
 

@@ -1,8 +1,8 @@
-//! The cases for the other asynchronous clients, written once over what each of their libraries offers, so
-//! that all of them do the very same.
+//! The cases for the asynchronous clients, ours among them, written once over what each of their libraries
+//! offers, so that all of them do the very same.
 //!
-//! [`Library`] is what a case needs of a client; [`lapin`](super::lapin), [`amqprs`](super::amqprs) and
-//! [`amqp_client`](super::amqp_client) implement it, each in the fastest correct way its documentation
+//! [`Library`] is what a case needs of a client; [`ours`](super::ours), [`lapin`](super::lapin),
+//! [`amqprs`](super::amqprs) and [`amqp_client`](super::amqp_client) implement it, each in the fastest correct way its documentation
 //! shows, and [`run`] is their whole `Client::run`. The calls are statically dispatched and add nothing to a
 //! message. Nothing here may know which library it drives.
 

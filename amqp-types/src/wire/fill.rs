@@ -1,0 +1,216 @@
+//! Tables and arrays written: the recursive part of the wire. They are read in `fields`.
+//!
+//! Called by `Writer::table` alone. A table is many small items, and to look for each whether the
+//! buffer has room costs more than to write it. So room is made for the whole table first, a bound
+//! of its size, and then filled: what is left of the room is handed from item to item. Recursion
+//! goes at most 255 deep.
+
+use super::Writer;
+use super::writer::length;
+use crate::octets::{INLINE, Octets};
+use crate::{EncodeError, FieldArray, FieldTable, FieldValue, LongStr, ShortStr};
+
+/// A type and the octets of any value of fixed size take no more.
+const SCALAR: usize = 1 + 8;
+
+/// A length of four octets.
+const LENGTH: usize = 4;
+
+impl Writer<'_> {
+    /// A table, entry by entry.
+    ///
+    /// # Errors
+    ///
+    /// `TooLong` if anything has more than 2³²−1 octets, `NestingTooDeep` beyond 255 levels; from
+    /// a strict writer also `NonFinite` and `DecimalRange`.
+    #[inline]
+    pub fn table(&mut self, table: &FieldTable) -> Result<(), EncodeError> {
+        if table.is_empty() {
+            self.long(0);
+            return Ok(());
+        }
+        self.full_table(table)
+    }
+
+    fn full_table(&mut self, table: &FieldTable) -> Result<(), EncodeError> {
+        let mut filler = Filler { strict: self.strict, error: NO_ROOM };
+        let at = self.buf.len();
+        let Some(size) = filler.room_for_table(table, u8::MAX) else { return Err(filler.error) };
+        self.buf.resize(at.saturating_add(size), 0);
+        let room = self.buf.get_mut(at..).unwrap_or_default();
+        let unused = filler.table(room, table).map(|unused| unused.len());
+        self.buf.truncate(at + unused.map_or(0, |unused| size - unused));
+        if unused.is_some() { Ok(()) } else { Err(filler.error) }
+    }
+}
+
+/// What items are filled in by. Each function returns the room that is left after an item, in two
+/// registers, or nothing, and then `error` says why.
+struct Filler {
+    strict: bool,
+    error: EncodeError,
+}
+
+/// There is room for every item: `room_for_table` and those below see to it.
+const NO_ROOM: EncodeError = EncodeError::TooLong { what: "table", len: 0, max: 0 };
+
+impl Filler {
+    #[cold]
+    fn fail<T>(&mut self, error: EncodeError) -> Option<T> {
+        self.error = error;
+        None
+    }
+
+    /// No fewer octets than the table takes, written as blocks. `depth` levels are allowed.
+    fn room_for_table(&mut self, table: &FieldTable, depth: u8) -> Option<usize> {
+        if depth == 0 && !table.is_empty() {
+            return self.fail(EncodeError::NestingTooDeep);
+        }
+        let mut size = LENGTH;
+        for (key, value) in table {
+            size += 1
+                + room_for_octets(key.octets())
+                + self.room_for(value, depth.saturating_sub(1))?;
+        }
+        Some(size)
+    }
+
+    fn room_for_array(&mut self, array: &FieldArray, depth: u8) -> Option<usize> {
+        if depth == 0 {
+            return self.fail(EncodeError::NestingTooDeep);
+        }
+        let mut size = LENGTH;
+        for value in array {
+            size += self.room_for(value, depth - 1)?;
+        }
+        Some(size)
+    }
+
+    #[inline(always)]
+    fn room_for(&mut self, value: &FieldValue, depth: u8) -> Option<usize> {
+        Some(match value {
+            FieldValue::LongString(octets) | FieldValue::ByteArray(octets) => {
+                1 + LENGTH + room_for_octets(octets.octets())
+            }
+            FieldValue::Array(array) => 1 + self.room_for_array(array, depth)?,
+            FieldValue::Table(table) => 1 + self.room_for_table(table, depth)?,
+            _ => SCALAR,
+        })
+    }
+
+    fn table<'r>(&mut self, room: &'r mut [u8], table: &FieldTable) -> Option<&'r mut [u8]> {
+        let (place, mut room) = room.split_first_chunk_mut()?;
+        let before = room.len();
+        for (key, value) in table {
+            room = short_str(room, key)?;
+            room = self.value(room, value)?;
+        }
+        self.length("table", place, before - room.len())?;
+        Some(room)
+    }
+
+    fn array<'r>(&mut self, room: &'r mut [u8], array: &FieldArray) -> Option<&'r mut [u8]> {
+        let (place, mut room) = room.split_first_chunk_mut()?;
+        let before = room.len();
+        for value in array {
+            room = self.value(room, value)?;
+        }
+        self.length("array", place, before - room.len())?;
+        Some(room)
+    }
+
+    #[inline]
+    fn length(&mut self, what: &'static str, place: &mut [u8; LENGTH], len: usize) -> Option<()> {
+        match length(what, len) {
+            Ok(len) => *place = len.to_be_bytes(),
+            Err(error) => return self.fail(error),
+        }
+        Some(())
+    }
+
+    /// The type of a value, and the value.
+    #[inline(always)]
+    fn value<'r>(&mut self, room: &'r mut [u8], value: &FieldValue) -> Option<&'r mut [u8]> {
+        let (tag, room) = room.split_first_mut()?;
+        *tag = value.tag();
+        match value {
+            FieldValue::Bool(it) => put(room, [u8::from(*it)]),
+            FieldValue::I8(it) => put(room, it.to_be_bytes()),
+            FieldValue::U8(it) => put(room, [*it]),
+            FieldValue::I16(it) => put(room, it.to_be_bytes()),
+            FieldValue::U16(it) => put(room, it.to_be_bytes()),
+            FieldValue::I32(it) => put(room, it.to_be_bytes()),
+            FieldValue::U32(it) => put(room, it.to_be_bytes()),
+            FieldValue::I64(it) => put(room, it.to_be_bytes()),
+            FieldValue::I64Alt(it) => {
+                if self.strict {
+                    // Everybody reads `l`, few read `L`; they mean the same.
+                    *tag = FieldValue::I64(*it).tag();
+                }
+                put(room, it.to_be_bytes())
+            }
+            FieldValue::F32(it) if self.strict && !it.is_finite() => {
+                self.fail(EncodeError::NonFinite)
+            }
+            FieldValue::F32(it) => put(room, it.to_be_bytes()),
+            FieldValue::F64(it) if self.strict && !it.is_finite() => {
+                self.fail(EncodeError::NonFinite)
+            }
+            FieldValue::F64(it) => put(room, it.to_be_bytes()),
+            FieldValue::Decimal(it) if self.strict && i32::try_from(it.value).is_err() => {
+                self.fail(EncodeError::DecimalRange { value: it.value })
+            }
+            FieldValue::Decimal(it) => put(put(room, [it.scale])?, it.value.to_be_bytes()),
+            FieldValue::Timestamp(it) => put(room, it.0.to_be_bytes()),
+            FieldValue::LongString(it) | FieldValue::ByteArray(it) => self.long_str(room, it),
+            FieldValue::Array(array) => self.array(room, array),
+            FieldValue::Table(table) => self.table(room, table),
+            FieldValue::Void => Some(room),
+        }
+    }
+
+    #[inline(always)]
+    fn long_str<'r>(&mut self, room: &'r mut [u8], octets: &LongStr) -> Option<&'r mut [u8]> {
+        if let Some((block, len)) = octets.octets().as_block() {
+            // The last octet of the length is that of the block.
+            let room = put(room, [0; LENGTH - 1])?;
+            *room.first_chunk_mut()? = *block;
+            return room.get_mut(1 + len..);
+        }
+        let (place, room) = room.split_first_chunk_mut()?;
+        self.length("long string", place, octets.len())?;
+        copy(room, octets)
+    }
+}
+
+#[inline(always)]
+fn room_for_octets(octets: &Octets) -> usize {
+    match octets.as_block() {
+        Some(_) => INLINE,
+        None => octets.as_slice().len(),
+    }
+}
+
+#[inline(always)]
+fn put<const N: usize>(room: &mut [u8], octets: [u8; N]) -> Option<&mut [u8]> {
+    let (place, room) = room.split_first_chunk_mut()?;
+    *place = octets;
+    Some(room)
+}
+
+#[inline(always)]
+fn short_str<'r>(room: &'r mut [u8], text: &ShortStr) -> Option<&'r mut [u8]> {
+    if let Some((block, len)) = text.octets().as_block() {
+        *room.first_chunk_mut()? = *block;
+        return room.get_mut(1 + len..);
+    }
+    // At most 255 octets: `ShortStr` holds no more.
+    #[allow(clippy::cast_possible_truncation)]
+    copy(put(room, [text.len() as u8])?, text.as_bytes())
+}
+
+fn copy<'r>(room: &'r mut [u8], octets: &[u8]) -> Option<&'r mut [u8]> {
+    let (place, room) = room.split_at_mut_checked(octets.len())?;
+    place.copy_from_slice(octets);
+    Some(room)
+}
