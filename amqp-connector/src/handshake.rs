@@ -16,8 +16,7 @@ use futures_core::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_util::codec::Framed;
 
-use crate::buffers::READ_MIN;
-use crate::codec::{CodecError, FrameCodec};
+use crate::codec::{CodecError, FrameCodec, READ_MIN};
 use crate::connect_error::{ConnectError, Step};
 use crate::error::{CloseReason, Initiator, Scope};
 use crate::options::{Options, Tuning};

@@ -50,7 +50,6 @@ amqp_types::if_spec! { basic.consume_ok => {} else {
     );
 } }
 
-mod buffers;
 mod call;
 mod channel;
 mod codec;

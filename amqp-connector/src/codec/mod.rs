@@ -3,6 +3,8 @@
 //! Used by the handshake and the driver through `Framed`. Output does not pass here: the session encodes
 //! it, and the driver writes it with vectored writes. Looks into no payload.
 
+mod buffers;
+
 use amqp_types::FrameError;
 use amqp_types::frame::Frames;
 use amqp_types::protocol::FRAMING;
@@ -10,7 +12,8 @@ use bytes::BytesMut;
 use std::io;
 use tokio_util::codec::{Decoder, Encoder};
 
-use crate::buffers::ReadBuffers;
+pub(crate) use self::buffers::READ_MIN;
+use self::buffers::ReadBuffers;
 
 /// Cuts the inbound stream into frames of at most the negotiated size.
 #[derive(Debug)]
