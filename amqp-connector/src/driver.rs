@@ -6,7 +6,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -351,8 +351,17 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Future for Driver<T> {
                 Poll::Ready(false) | Poll::Pending => return Poll::Pending,
             }
         }
-        cx.waker().wake_by_ref();
+        yield_turn(cx);
         Poll::Pending
+    }
+}
+
+/// Asks to be polled again, behind the tasks that have given up their turn for us: a driver that woke itself
+/// at once would always be found ready before them.
+fn yield_turn(cx: &mut Context<'_>) {
+    let turn = pin!(tokio::task::yield_now());
+    if turn.poll(cx).is_ready() {
+        cx.waker().wake_by_ref();
     }
 }
 

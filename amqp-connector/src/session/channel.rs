@@ -17,6 +17,7 @@ use std::sync::Arc;
 use amqp_types::content::Assembler;
 use amqp_types::protocol::Spec;
 
+use super::admission::Admission;
 use super::calls::PendingCall;
 use super::confirm::Confirms;
 use super::consumer::Consumers;
@@ -57,7 +58,7 @@ pub(crate) struct ChannelState {
     /// False while the peer has paused this channel by `channel.flow`.
     pub(crate) flow: bool,
     /// Publishers that wait for flow, or for the limit of unconfirmed publishes.
-    pub(crate) gate: WaitList,
+    pub(crate) gate: Admission,
     pub(crate) large: VecDeque<LargeItem>,
     /// The driver's last turn that took something of `large`.
     pub(crate) large_round: u64,
@@ -81,7 +82,7 @@ impl ChannelState {
             settled_to: 0,
             confirms: None,
             flow: true,
-            gate: WaitList::default(),
+            gate: Admission::default(),
             large: VecDeque::new(),
             large_round: 0,
             returns: VecDeque::new(),
@@ -96,6 +97,18 @@ impl ChannelState {
             ChannelPhase::Opening | ChannelPhase::Open => None,
             ChannelPhase::Closing(reason) | ChannelPhase::Closed(reason) => Some(reason),
         }
+    }
+
+    /// How many publishes flow, the limit of unconfirmed ones and the budget for retained ones allow now,
+    /// besides those that were admitted already.
+    #[inline]
+    pub(crate) fn gate_room(&self, max: usize, budget: usize) -> usize {
+        let room = match &self.confirms {
+            _ if !self.flow => 0,
+            None => usize::MAX,
+            Some(confirms) => confirms.room(max, budget),
+        };
+        room.saturating_sub(self.gate.reserved())
     }
 
     pub(crate) fn is_closed(&self) -> bool {

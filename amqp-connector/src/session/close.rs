@@ -389,8 +389,10 @@ impl Session {
     pub(super) fn handle_flow(&mut self, key: ChannelKey, active: bool) -> Result<()> {
         if let Some(channel) = self.channels.get(key) {
             channel.flow = active;
-            let front = if active { channel.gate.take_front() } else { None };
-            self.effects.wake(front);
+            match active {
+                true => self.wake_gate(key),
+                false => channel.gate.revoke(),
+            }
         }
         self.send_answer(key, &channel::FlowOk { active }.into_any())
     }

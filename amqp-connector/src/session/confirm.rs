@@ -129,10 +129,16 @@ impl Confirms {
         });
     }
 
-    /// Whether the next publish has to wait: for the number of those before it, or for the octets that are
-    /// kept of messages that may still come back.
+    /// How many more publishes there may be: `max` less those before, but none while the octets that are
+    /// kept of messages which may still come back are over their budget.
+    #[inline]
+    pub(crate) fn room(&self, max: usize, budget: usize) -> usize {
+        if self.retained >= budget { 0 } else { max.saturating_sub(self.held()) }
+    }
+
+    /// Whether there may be no more.
     pub(crate) fn is_full(&self, max: usize, budget: usize) -> bool {
-        self.held() >= max || self.retained >= budget
+        self.room(max, budget) == 0
     }
 
     /// Pairs a return with its publish. Returns come in publish order and before the ack that covers

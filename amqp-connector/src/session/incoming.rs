@@ -98,6 +98,7 @@ impl Session {
                 Method::Connection(connection::Method::Blocked(blocked)) => {
                     tracing::warn!(reason = %blocked.reason, "the broker blocks publishing");
                     self.blocked.get_or_insert(now);
+                    self.room.revoke();
                     return;
                 }
                 Method::Connection(connection::Method::Unblocked(_)) => {

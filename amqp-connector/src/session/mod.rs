@@ -8,6 +8,7 @@
 //! The first reason that ends a channel or the connection wins, and every waiter gets it.
 
 mod abandon;
+mod admission;
 mod backlog;
 mod call;
 mod calls;
@@ -48,6 +49,7 @@ pub use leftovers::Leftovers;
 pub(crate) use publish::{Accepted, Message, Place};
 pub(crate) use timers::after;
 
+use self::admission::Admission;
 use self::calls::{CallSlot, PendingCall};
 use self::channel::{ChannelPhase, ChannelState, ChannelTable};
 use self::outbox::Outbox;
@@ -80,7 +82,7 @@ pub(crate) struct Session {
     next_id: u64,
     outbox: Outbox,
     /// Publishers that wait for the outbound budget, or for the broker to unblock.
-    room: WaitList,
+    room: Admission,
     /// Since when the broker has told us to stop publishing: it answers nothing either.
     blocked: Option<Instant>,
     heartbeat: Heartbeat,
@@ -133,7 +135,7 @@ impl Session {
             deadlines: BTreeMap::new(),
             next_id: 0,
             outbox: Outbox::default(),
-            room: WaitList::default(),
+            room: Admission::default(),
             blocked: None,
             pause: None,
             close_deadline: None,

@@ -56,8 +56,13 @@ impl Outbox {
         &mut self.tail
     }
 
+    /// An empty chunk.
+    pub(crate) fn fresh(&mut self) -> Chunk {
+        self.spare.pop().unwrap_or_else(Chunk::with_room)
+    }
+
     fn begin_chunk(&mut self) {
-        let fresh = self.spare.pop().unwrap_or_else(Chunk::with_room);
+        let fresh = self.fresh();
         let full = std::mem::replace(&mut self.tail, fresh);
         if !full.is_empty() {
             self.ready.push_back(full);

@@ -95,14 +95,12 @@ impl Session {
     /// Whether nothing and nobody stands in the way of a publish that does not wait yet.
     #[inline]
     fn may_pass_at_once(&mut self, key: ChannelKey, size: usize, place: &Place) -> bool {
-        let room = matches!(place, Place::None) && self.has_room(size) && self.room.may_pass(None);
+        let room = matches!(place, Place::None) && self.has_room(size) && self.room.admits(None);
         let (max, budget) = (self.options.unconfirmed_max, self.options.retained_budget);
         room && self.channels.get(key).is_some_and(|channel| {
-            let full = |confirms: &Confirms| confirms.is_full(max, budget);
             matches!(channel.phase, ChannelPhase::Open)
-                && channel.flow
-                && channel.gate.may_pass(None)
-                && !channel.confirms.as_ref().is_some_and(full)
+                && channel.gate.admits(None)
+                && channel.gate_room(max, budget) > 0
         })
     }
 
@@ -158,7 +156,8 @@ impl Session {
             Place::Room(ticket) => Some(ticket),
             _ => None,
         };
-        if self.has_room(size) && self.room.may_pass(ticket) {
+        // Those who were admitted have their room.
+        if self.room.admits(ticket) && (ticket.is_some() || self.has_room(size)) {
             return Poll::Ready(Ok(()));
         }
         let Some(waker) = waker else {
@@ -167,7 +166,7 @@ impl Session {
                 false => "the outbound budget is used up",
             })));
         };
-        let (ticket, old) = self.room.wait(ticket, waker);
+        let (ticket, old) = self.room.wait(ticket, size, waker);
         self.effects.discard_waker(old);
         if let Place::Gate(_) = place {
             self.leave(key, place);
@@ -200,8 +199,15 @@ impl Session {
             _ => None,
         };
         let full = channel.confirms.as_ref().is_some_and(|confirms| confirms.is_full(max, budget));
-        if channel.flow && !full && channel.gate.may_pass(ticket) {
+        let admitted = match ticket {
+            Some(_) => channel.flow && !full,
+            None => channel.gate_room(max, budget) > 0,
+        };
+        if admitted && channel.gate.admits(ticket) {
             return Poll::Ready(Ok(()));
+        }
+        if ticket.is_some() && !admitted {
+            channel.gate.revoke();
         }
         let nothing_to_come =
             full && !channel.confirms.as_ref().is_some_and(|confirms| confirms.unconfirmed() > 0);
@@ -218,30 +224,30 @@ impl Session {
                 true => "the limit of unconfirmed publishes is reached",
             })));
         };
-        let (ticket, old) = channel.gate.wait(ticket, waker);
+        let (ticket, old) = channel.gate.wait(ticket, 1, waker);
         self.effects.discard_waker(old);
         *place = Place::Gate(ticket);
         Poll::Pending
     }
 
     /// A message larger than the whole budget is let in alone.
+    #[inline]
     fn has_room(&self, size: usize) -> bool {
-        let outstanding = self.outbox.outstanding();
+        let taken = self.outbox.outstanding().saturating_add(self.room.reserved());
         self.blocked.is_none()
-            && (outstanding == 0
-                || outstanding.saturating_add(size) <= self.options.outbound_budget)
+            && (taken == 0 || taken.saturating_add(size) <= self.options.outbound_budget)
     }
 
-    /// Leaves the line and lets the next one try.
+    /// Leaves the line and lets the next ones try.
+    #[inline]
     pub(crate) fn leave(&mut self, key: ChannelKey, place: &mut Place) {
         match std::mem::take(place) {
             Place::None | Place::Gone => {}
             Place::Gate(ticket) => {
                 if let Some(channel) = self.channels.get(key) {
                     let mine = channel.gate.leave(ticket);
-                    let next = channel.gate.take_front();
                     self.effects.discard_waker(mine);
-                    self.effects.wake(next);
+                    self.wake_gate(key);
                 }
             }
             Place::Room(ticket) => {
@@ -252,18 +258,28 @@ impl Session {
         }
     }
 
-    /// Wakes the publisher at the front, if there may be room for it.
+    /// Admits publishers once half of the budget is free again, so that each wake-up is worth it.
     pub(super) fn wake_room(&mut self) {
-        if self.has_room(0) {
-            let front = self.room.take_front();
-            self.effects.wake(front);
+        let taken = self.outbox.outstanding().saturating_add(self.room.reserved());
+        let budget = self.options.outbound_budget;
+        if self.blocked.is_none() && taken <= budget / 2 {
+            self.room.admit(budget - taken, taken == 0, &mut self.effects);
         }
     }
 
-    fn wake_gate(&mut self, key: ChannelKey) {
+    /// Admits publishers of a channel as far as its limits allow.
+    pub(super) fn wake_gate(&mut self, key: ChannelKey) {
+        let (max, budget) = (self.options.unconfirmed_max, self.options.retained_budget);
         if let Some(channel) = self.channels.get(key) {
-            let front = channel.gate.take_front();
-            self.effects.wake(front);
+            let room = channel.gate_room(max, budget);
+            channel.gate.admit(room, false, &mut self.effects);
+            let answered = |confirms: &Confirms| confirms.unconfirmed() == 0;
+            if room == 0 && channel.flow && channel.confirms.as_ref().is_some_and(answered) {
+                // No answer is to come that could make room: they are to be told.
+                for waker in channel.gate.take_wakers() {
+                    self.effects.wake(Some(waker));
+                }
+            }
         }
     }
 

@@ -112,8 +112,11 @@ fn append(
         outbox.appended_large(chunk.len() - before);
         return Ok(());
     }
-    let mut chunk = Chunk::default();
-    encode(&mut chunk)?;
+    let mut chunk = outbox.fresh();
+    if let Err(error) = encode(&mut chunk) {
+        outbox.recycle(chunk);
+        return Err(error);
+    }
     outbox.appended_large(chunk.len());
     large.push_back(LargeItem::Frames(chunk));
     Ok(())
@@ -136,8 +139,12 @@ pub(super) fn put_content<M: Method, P: Properties>(
             put_body(chunk, id, frame_max, body)
         });
     }
-    let mut start = Chunk::default();
-    put_content_start(start.frames(), id, frame_max, method, properties, size)?;
+    let mut start = outbox.fresh();
+    let put = put_content_start(start.frames(), id, frame_max, method, properties, size);
+    if put.is_err() {
+        outbox.recycle(start);
+        return put;
+    }
     let frames = size.div_ceil(body_room(frame_max));
     let octets = start.len() + size + frames * OVERHEAD;
     let was_empty = channel.large.is_empty();
