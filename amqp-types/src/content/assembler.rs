@@ -104,15 +104,16 @@ impl<P: Protocol> Complete<'_, P> {
     #[inline]
     #[must_use]
     pub fn take(self) -> Option<Incoming<P>> {
-        let method = self.method.take()?;
-        Some(match self.content {
-            None => Incoming::Method(method),
-            Some(content) => Incoming::Content {
-                method,
-                properties: content.properties.take()?,
-                body: std::mem::take(content.body),
+        match self.content {
+            None => self.method.take().map(Incoming::Method),
+            Some(content) => match (self.method.take(), content.properties.take()) {
+                (Some(method), Some(properties)) => {
+                    let body = std::mem::take(content.body);
+                    Some(Incoming::Content { method, properties, body })
+                }
+                _ => None,
             },
-        })
+        }
     }
 }
 
