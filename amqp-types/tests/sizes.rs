@@ -2,7 +2,8 @@
 
 #![cfg(test)]
 
-use amqp_types::{FieldArray, FieldTable, FieldValue, LongStr, ShortStr};
+use amqp_types::content::Incoming;
+use amqp_types::{Body, FieldArray, FieldTable, FieldValue, LongStr, ShortStr};
 
 mod rabbit {
     amqp_types::protocol! { "specs/amqp0-9-1-rabbitmq.xml" }
@@ -24,4 +25,6 @@ fn values_are_of_these_sizes_and_optional_for_free() {
     assert_eq!(size_of::<rabbit::basic::Properties>(), 288);
     assert_eq!(size_of::<rabbit::basic::Deliver>(), 88);
     assert_eq!(with_option::<rabbit::Method>(), (112, 112));
+    assert_eq!(size_of::<Body>(), 32);
+    assert_eq!(with_option::<Incoming<rabbit::Spec>>(), (432, 432));
 }

@@ -3,14 +3,10 @@
 //! Called by receivers with the frames of one channel in order. It holds what has come of one
 //! content and never makes room for a body that is only announced.
 
-use std::error::Error;
-use std::fmt;
-
 use bytes::Bytes;
 
-use super::Body;
 use super::header::decode_into;
-use crate::DecodeError;
+use super::{AssembleError, Body, Complete, Content, Incoming};
 use crate::frame::{Frame, FrameKind, FrameRef};
 use crate::method::{AnyMethod, Protocol};
 use crate::wire::{Limits, Payload, Reader};
@@ -61,73 +57,6 @@ pub struct Assembler<P: Protocol> {
     max_body: u64,
     copy_max: usize,
     limits: Limits,
-}
-
-/// What an [`Assembler`] gives out.
-#[derive(Clone, Debug)]
-#[allow(clippy::large_enum_variant)] // Short-lived: a receiver takes it apart at once.
-pub enum Incoming<P: Protocol> {
-    /// A method without content.
-    Method(P::Method),
-    /// A method with its content.
-    Content {
-        /// The method.
-        method: P::Method,
-        /// The properties, of the method's class.
-        properties: P::Properties,
-        /// The body, as long as its header said.
-        body: Body,
-    },
-}
-
-/// What a frame completed, still where it was put together. The receiver takes what it needs; the
-/// rest is dropped when the channel's next method comes.
-#[derive(Debug)]
-pub struct Complete<'a, P: Protocol> {
-    /// The method; it is there.
-    pub method: &'a mut Option<P::Method>,
-    /// The content that came with it, if the method is one with content.
-    pub content: Option<Content<'a, P>>,
-}
-
-/// Properties and body of a [`Complete`] content.
-#[derive(Debug)]
-pub struct Content<'a, P: Protocol> {
-    /// The properties, of the method's class; they are there.
-    pub properties: &'a mut Option<P::Properties>,
-    /// The body, as long as its header said.
-    pub body: &'a mut Body,
-}
-
-impl<P: Protocol> Complete<'_, P> {
-    /// All of it, moved out. `None` only if the method or the properties were taken already.
-    #[inline]
-    #[must_use]
-    pub fn take(self) -> Option<Incoming<P>> {
-        let method = self.method.take()?;
-        Some(match self.content {
-            None => Incoming::Method(method),
-            Some(content) => Incoming::Content {
-                method,
-                properties: content.properties.take()?,
-                body: std::mem::take(content.body),
-            },
-        })
-    }
-}
-
-// Not derived: that would ask it of `P`, which is but a name.
-impl<P: Protocol> PartialEq for Incoming<P> {
-    fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Method(one), Self::Method(other)) => one == other,
-            (
-                Self::Content { method, properties, body },
-                Self::Content { method: other_method, properties: others, body: other_body },
-            ) => method == other_method && properties == others && body == other_body,
-            _ => false,
-        }
-    }
 }
 
 impl<P: Protocol> Default for Assembler<P> {
@@ -351,88 +280,5 @@ impl<P: Protocol> Assembler<P> {
             self.flush_tail();
         }
         Ok(complete)
-    }
-}
-
-/// A frame that cannot follow on those before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum AssembleError {
-    /// A frame of another kind belongs here.
-    UnexpectedFrame {
-        /// The kind that belongs here.
-        expected: FrameKind,
-        /// The kind that came.
-        found: FrameKind,
-    },
-    /// A connection's method on another channel than 0, or another class's on channel 0.
-    WrongChannel {
-        /// The id of the method's class.
-        class_id: u16,
-        /// The id of the method.
-        method_id: u16,
-        /// The channel it came on.
-        channel: u16,
-    },
-    /// The header is of another class than the method before it.
-    WrongClass {
-        /// The id of the method's class.
-        expected: u16,
-        /// The id of the header's class.
-        found: u16,
-    },
-    /// More body came than the header said.
-    BodyOverrun {
-        /// The length that the header said, in octets.
-        size: u64,
-        /// The octets that came.
-        received: u64,
-    },
-    /// The header says more than the receiver takes.
-    BodyTooLarge {
-        /// The length that the header said, in octets.
-        size: u64,
-        /// The most that the receiver takes, in octets.
-        max: u64,
-    },
-    /// The payload is malformed.
-    Decode(DecodeError),
-}
-
-impl From<DecodeError> for AssembleError {
-    fn from(error: DecodeError) -> Self {
-        Self::Decode(error)
-    }
-}
-
-impl fmt::Display for AssembleError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::UnexpectedFrame { expected, found } => {
-                write!(f, "{found:?} frame where a {expected:?} frame belongs")
-            }
-            Self::WrongChannel { class_id, method_id, channel } => {
-                write!(f, "method {class_id}.{method_id} on channel {channel}")
-            }
-            Self::WrongClass { expected, found } => {
-                write!(f, "content header of class {found} after a method of class {expected}")
-            }
-            Self::BodyOverrun { size, received } => {
-                write!(f, "{received} octets of a body of {size}")
-            }
-            Self::BodyTooLarge { size, max } => {
-                write!(f, "body of {size} octets, at most {max} are taken")
-            }
-            Self::Decode(error) => error.fmt(f),
-        }
-    }
-}
-
-impl Error for AssembleError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Decode(error) => Some(error),
-            _ => None,
-        }
     }
 }

@@ -21,11 +21,15 @@ pub struct Body(Repr);
 #[derive(Clone, Debug)]
 enum Repr {
     One(Bytes),
-    /// Invariant: `len` is the sum of the pieces' lengths.
-    Many {
-        chunks: Vec<Bytes>,
-        len: usize,
-    },
+    /// Boxed: rare, and it would make every body bigger.
+    Many(Box<Chunks>),
+}
+
+/// Invariant: `len` is the sum of the pieces' lengths.
+#[derive(Clone, Debug)]
+struct Chunks {
+    list: Vec<Bytes>,
+    len: usize,
 }
 
 impl Body {
@@ -38,17 +42,17 @@ impl Body {
     /// The length in octets.
     #[inline]
     #[must_use]
-    pub const fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         match &self.0 {
             Repr::One(bytes) => bytes.len(),
-            Repr::Many { len, .. } => *len,
+            Repr::Many(chunks) => chunks.len,
         }
     }
 
     /// Whether it has no octets.
     #[inline]
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
@@ -58,7 +62,7 @@ impl Body {
     pub fn chunks(&self) -> &[Bytes] {
         match &self.0 {
             Repr::One(bytes) => std::slice::from_ref(bytes),
-            Repr::Many { chunks, .. } => chunks,
+            Repr::Many(chunks) => &chunks.list,
         }
     }
 
@@ -67,9 +71,9 @@ impl Body {
     pub fn into_bytes(self) -> Bytes {
         match self.0 {
             Repr::One(bytes) => bytes,
-            Repr::Many { chunks, len } => {
-                let mut whole = BytesMut::with_capacity(len);
-                chunks.iter().for_each(|chunk| whole.extend_from_slice(chunk));
+            Repr::Many(chunks) => {
+                let mut whole = BytesMut::with_capacity(chunks.len);
+                chunks.list.iter().for_each(|chunk| whole.extend_from_slice(chunk));
                 whole.freeze()
             }
         }
@@ -90,11 +94,12 @@ impl Body {
             Repr::One(first) if first.is_empty() => *first = chunk,
             Repr::One(first) => {
                 let len = first.len() + chunk.len();
-                self.0 = Repr::Many { chunks: vec![std::mem::take(first), chunk], len };
+                let list = vec![std::mem::take(first), chunk];
+                self.0 = Repr::Many(Box::new(Chunks { list, len }));
             }
-            Repr::Many { chunks, len } => {
-                *len += chunk.len();
-                chunks.push(chunk);
+            Repr::Many(chunks) => {
+                chunks.len += chunk.len();
+                chunks.list.push(chunk);
             }
         }
     }

@@ -9,8 +9,12 @@
 
 mod assembler;
 mod body;
+mod error;
 mod header;
+mod incoming;
 
-pub use assembler::{AssembleError, Assembler, Complete, Content, Incoming};
+pub use assembler::Assembler;
 pub use body::Body;
+pub use error::AssembleError;
 pub use header::ContentHeader;
+pub use incoming::{Complete, Content, Incoming};

@@ -51,8 +51,7 @@ pub(crate) fn serve(socket: &TcpStream) -> anyhow::Result<()> {
             Ok((_, 0)) => return Ok(()),
             Ok((_, count)) => to += count,
             Err(Errno::AGAIN | Errno::INTR) => continue,
-            Err(Errno::CONNRESET) => return Ok(()),
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(io::Error::from(error).into()),
         }
         let mut read = buffer.get(from..to).unwrap_or_default();
         from += session.greet(read)?;

@@ -42,7 +42,10 @@ pub fn serve(listener: &TcpListener) -> io::Result<()> {
 }
 
 fn serve_one(socket: &TcpStream) {
-    if let Err(error) = connection::serve(socket) {
+    let Err(error) = connection::serve(socket) else { return };
+    // A client that has measured enough goes without a word.
+    let gone = [io::ErrorKind::ConnectionReset, io::ErrorKind::BrokenPipe];
+    if !error.downcast_ref::<io::Error>().is_some_and(|error| gone.contains(&error.kind())) {
         eprintln!("sink: {error:#}");
     }
 }

@@ -1,7 +1,8 @@
 //! The picture for the README: for each main case a bar, how many times as good as the best peer we are.
 //!
 //! The scale is logarithmic, so that twice as good is as far to the right as half as good is to the left.
-//! The colours change with the viewer's preference for light or dark; the background is the page's.
+//! The background is the page's, and the colours are such as can be read on white and on black: what a
+//! viewer prefers (`prefers-color-scheme`) need not be what the page around the picture shows.
 
 use std::fmt::Write as _;
 
@@ -99,12 +100,11 @@ fn draw(bars: &[Bar], subtitle: &str) -> String {
          height=\"{height}\" role=\"img\">\n\
          <title>Our rate as a multiple of the best peer's</title>\n\
          <style>\n\
-         text {{ font: 12px system-ui, sans-serif; fill: #24292f }}\n\
-         .dim {{ fill: #57606a; font-size: 11px }}\n\
+         text {{ font: 12px system-ui, sans-serif; fill: #768390 }}\n\
+         .dim {{ font-size: 11px }}\n\
          .head {{ font-weight: 600; font-size: 13px }}\n\
          .better {{ fill: #2f81f7 }} .worse {{ fill: #d4762c }}\n\
-         line {{ stroke: #8c959f; stroke-opacity: .35 }} .one {{ stroke-opacity: 1 }}\n\
-         @media (prefers-color-scheme: dark) {{ text {{ fill: #e6edf3 }} .dim {{ fill: #9ba3ad }} }}\n\
+         line {{ stroke: #768390; stroke-opacity: .3 }} .one {{ stroke-opacity: 1 }}\n\
          </style>\n\
          <text class=\"head\" x=\"8\" y=\"16\">Times as fast as the best other client</text>\n\
          <text class=\"dim\" x=\"8\" y=\"32\">{}</text>\n",
