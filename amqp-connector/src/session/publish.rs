@@ -209,8 +209,8 @@ impl Session {
         if ticket.is_some() && !admitted {
             channel.gate.revoke();
         }
-        let nothing_to_come =
-            full && !channel.confirms.as_ref().is_some_and(|confirms| confirms.unconfirmed() > 0);
+        let answered = |confirms: &Confirms| confirms.unconfirmed() == 0;
+        let nothing_to_come = full && channel.confirms.as_ref().is_none_or(answered);
         if nothing_to_come {
             // Waiting would be for the user's own doing, possibly by this very task.
             let text =
