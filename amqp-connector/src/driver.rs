@@ -22,10 +22,11 @@ use crate::shared::Shared;
 
 /// Slices of one vectored write.
 const SLICES: usize = 64;
-/// Rounds of one poll, octets read in them, and frames handed to the session; after that other tasks get
+/// Rounds of one poll, octets read and written in them, and frames handed to the session; after that other tasks get
 /// their turn, above all the consumers of what was read, while it is still in the processor's caches.
 const ROUNDS: usize = 16;
 const READ_OCTETS: usize = 256 << 10;
+const WRITE_OCTETS: usize = 1 << 20;
 const FRAMES: usize = 1024;
 
 /// The future that runs a connection over the transport `T`.
@@ -55,9 +56,14 @@ pub struct Driver<T> {
     sleep: Option<Pin<Box<Sleep>>>,
     /// What the session said last.
     wants_read: bool,
-    /// Octets read, and frames handed over, in this poll.
+    /// Octets read and written, and frames handed over, in this poll.
     read: usize,
+    wrote: usize,
     turn: usize,
+    /// Somebody has woken us, or time is up: the session is to be asked.
+    woken: bool,
+    /// What the session waits for.
+    timeout: Option<Instant>,
     /// Octets of a frame that is not complete yet, and whether any came since the session was told last.
     partial: usize,
     received: bool,
@@ -110,7 +116,10 @@ impl<T> Driver<T> {
             sleep: None,
             wants_read: true,
             read: 0,
+            wrote: 0,
             turn: 0,
+            woken: true,
+            timeout: None,
             partial: 0,
             received: false,
             state: DriverState::Running,
@@ -141,6 +150,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
                 Read::Pending
             }
         }
+    }
+
+    /// Whether the session would learn nothing and, since it was asked in this very poll, has nothing to say.
+    fn has_nothing_to_tell(&mut self) -> bool {
+        let woken = std::mem::take(&mut self.woken);
+        let running = matches!(self.state, DriverState::Running);
+        running && !woken && !self.received && !self.report && self.written == 0
     }
 
     /// One lock: in goes what was read and the time, out comes what is to be written.
@@ -201,6 +217,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(octets)) => {
                     self.written += octets;
+                    self.wrote += octets;
                     let spent = &mut self.spent;
                     self.queue.advance(octets, |segment| {
                         if let Segment::Chunk(mut chunk) = segment {
@@ -250,8 +267,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             true => Read::Paused,
             false => self.poll_read_frames(cx),
         };
+        if matches!(read, Read::Pending) && self.has_nothing_to_tell() {
+            let due = self.poll_timer(cx, self.timeout);
+            self.woken = due;
+            return Poll::Ready(due);
+        }
         let view = self.exchange(cx, &mut read, Instant::now());
         self.wants_read = view.wants_read;
+        self.timeout = view.timeout;
         if view.idle {
             self.tidy();
         }
@@ -337,9 +360,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Future for Driver<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        (this.read, this.turn) = (0, 0);
+        (this.read, this.wrote, this.turn, this.woken) = (0, 0, 0, true);
         for _ in 0..ROUNDS {
-            if this.read >= READ_OCTETS || this.turn >= FRAMES {
+            let enough =
+                this.read >= READ_OCTETS || this.wrote >= WRITE_OCTETS || this.turn >= FRAMES;
+            if enough {
                 break;
             }
             if matches!(this.state, DriverState::Done) {
