@@ -18,6 +18,8 @@ const SPARE: usize = 4;
 /// Octets by which a backlog grows until reading pauses: once at first, and again after each further step,
 /// so that a flood needs many moments in which the consumer does nothing before it is over its budget.
 const PRESSURE: usize = 1 << 20;
+/// The same for all of a connection's consumers together, of which each may be below its own.
+const CROWD: usize = 4 << 20;
 /// A pause for a consumer that makes progress, long enough for a busy one to come round.
 const PAUSE: Duration = Duration::from_millis(25);
 /// A pause for one that made none in the last: it may only have lacked its turn on a busy runtime.
@@ -64,6 +66,54 @@ struct Batch {
     octets: usize,
 }
 
+/// What waits for all consumers of a connection that only their budget bounds.
+pub(crate) struct Crowd {
+    octets: usize,
+    pausing: bool,
+    progressed: bool,
+    pause_at: usize,
+}
+
+impl Default for Crowd {
+    fn default() -> Self {
+        Self { octets: 0, pausing: false, progressed: true, pause_at: CROWD }
+    }
+}
+
+impl Crowd {
+    pub(crate) fn is_pausing(&self) -> bool {
+        self.pausing
+    }
+
+    /// A pause has run out.
+    pub(crate) fn end_pause(&mut self) {
+        self.pausing = false;
+    }
+
+    #[cold]
+    fn pause(&mut self) -> Duration {
+        self.pause_at = self.octets.saturating_add(CROWD);
+        self.pausing = true;
+        pause(&mut self.progressed)
+    }
+
+    /// Gives whether a pause is over by that.
+    fn remove(&mut self, octets: usize) -> bool {
+        self.octets = self.octets.saturating_sub(octets);
+        self.progressed = true;
+        self.pause_at = self.pause_at.min(self.octets.saturating_add(CROWD));
+        self.octets <= CROWD / 2 && std::mem::take(&mut self.pausing)
+    }
+}
+
+/// For how long to pause, by whether there was progress since the last time.
+fn pause(progressed: &mut bool) -> Duration {
+    match std::mem::take(progressed) {
+        true => PAUSE,
+        false => SHORT_PAUSE,
+    }
+}
+
 /// The deliveries of one consumer, oldest first.
 pub(crate) struct Backlog {
     full: VecDeque<Batch>,
@@ -104,7 +154,7 @@ impl Backlog {
 
     /// Adds a delivery; gives for how long reading should pause now.
     #[inline]
-    pub(crate) fn push(&mut self, delivery: Queued) -> Option<Duration> {
+    pub(crate) fn push(&mut self, delivery: Queued, crowd: &mut Crowd) -> Option<Duration> {
         let cost = delivery.cost();
         self.octets += cost;
         self.tail.octets += cost;
@@ -112,10 +162,14 @@ impl Backlog {
         if self.tail.deliveries.len() >= BATCH {
             self.begin_batch();
         }
-        if !self.paced || self.octets <= self.pause_at {
+        if !self.paced {
             return None;
         }
-        Some(self.pause())
+        crowd.octets += cost;
+        if self.octets > self.pause_at {
+            return Some(self.pause());
+        }
+        (crowd.octets > crowd.pause_at).then(|| crowd.pause())
     }
 
     #[cold]
@@ -128,14 +182,11 @@ impl Backlog {
     fn pause(&mut self) -> Duration {
         self.pause_at = self.octets.saturating_add(PRESSURE);
         self.pausing = true;
-        match std::mem::take(&mut self.progressed) {
-            true => PAUSE,
-            false => SHORT_PAUSE,
-        }
+        pause(&mut self.progressed)
     }
 
     /// Moves the oldest batch into `batch`, which is empty; gives whether a pause is over by that.
-    pub(crate) fn take(&mut self, batch: &mut VecDeque<Queued>) -> bool {
+    pub(crate) fn take(&mut self, batch: &mut VecDeque<Queued>, crowd: &mut Crowd) -> bool {
         let taken = match self.full.pop_front() {
             Some(full) => full,
             None => {
@@ -150,7 +201,8 @@ impl Backlog {
         }
         self.progressed = true;
         self.pause_at = self.pause_at.min(self.octets.saturating_add(PRESSURE));
-        self.octets <= PRESSURE / 2 && std::mem::take(&mut self.pausing)
+        let thinned = self.paced && crowd.remove(taken.octets);
+        (self.octets <= PRESSURE / 2 && std::mem::take(&mut self.pausing)) || thinned
     }
 
     /// A pause has run out.
@@ -159,8 +211,10 @@ impl Backlog {
     }
 
     /// Reading does not pause for this consumer any more.
-    pub(crate) fn unpace(&mut self) {
-        self.paced = false;
+    pub(crate) fn unpace(&mut self, crowd: &mut Crowd) {
+        if std::mem::take(&mut self.paced) {
+            crowd.remove(self.octets);
+        }
         self.pausing = false;
     }
 
@@ -169,7 +223,10 @@ impl Backlog {
     }
 
     /// Gives everything up.
-    pub(crate) fn clear(&mut self) -> Vec<VecDeque<Queued>> {
+    pub(crate) fn clear(&mut self, crowd: &mut Crowd) -> Vec<VecDeque<Queued>> {
+        if self.paced {
+            crowd.remove(self.octets);
+        }
         let full = std::mem::take(&mut self.full);
         let tail = std::mem::take(&mut self.tail);
         self.octets = 0;
@@ -195,14 +252,14 @@ mod tests {
 
     #[test]
     fn batches_come_out_in_order_and_octets_are_counted() {
-        let mut backlog = Backlog::new();
+        let (mut backlog, mut crowd) = (Backlog::new(), Crowd::default());
         for tag in 0..1000 {
-            backlog.push(delivery(tag, 10));
+            backlog.push(delivery(tag, 10), &mut crowd);
         }
         let mut batch = VecDeque::new();
         let mut next = 0;
         while !backlog.is_empty() {
-            backlog.take(&mut batch);
+            backlog.take(&mut batch, &mut crowd);
             assert!(batch.len() <= BATCH);
             for queued in batch.drain(..) {
                 assert_eq!(queued.delivery_tag, next);
@@ -214,30 +271,53 @@ mod tests {
 
     #[test]
     fn a_delivery_over_the_budget_is_let_in_alone() {
-        let mut backlog = Backlog::new();
-        backlog.push(delivery(1, 1 << 20));
+        let (mut backlog, mut crowd) = (Backlog::new(), Crowd::default());
+        backlog.push(delivery(1, 1 << 20), &mut crowd);
         assert!(!backlog.is_over(1000));
-        backlog.push(delivery(2, 1));
+        backlog.push(delivery(2, 1), &mut crowd);
         assert!(backlog.is_over(1000));
     }
 
     #[test]
     fn reading_pauses_at_length_only_for_a_consumer_that_makes_progress() {
-        let mut backlog = Backlog::new();
+        let (mut backlog, mut crowd) = (Backlog::new(), Crowd::default());
         backlog.paced = true;
-        assert_eq!(backlog.push(delivery(1, PRESSURE)), Some(PAUSE));
+        assert_eq!(backlog.push(delivery(1, PRESSURE), &mut crowd), Some(PAUSE));
         backlog.end_pause();
-        assert_eq!(backlog.push(delivery(2, PRESSURE)), Some(SHORT_PAUSE));
+        assert_eq!(backlog.push(delivery(2, PRESSURE), &mut crowd), Some(SHORT_PAUSE));
         assert!(backlog.is_pausing());
         let mut batch = VecDeque::new();
-        assert!(backlog.take(&mut batch), "the pause is over when little is left");
+        assert!(backlog.take(&mut batch, &mut crowd), "the pause is over when little is left");
         assert_eq!(batch.len(), 2);
-        assert_eq!(backlog.push(delivery(3, PRESSURE)), Some(PAUSE));
+        assert_eq!(backlog.push(delivery(3, PRESSURE), &mut crowd), Some(PAUSE));
     }
 
     #[test]
     fn a_consumer_with_a_prefetch_never_pauses_reading() {
-        let mut backlog = Backlog::new();
-        assert_eq!(backlog.push(delivery(1, 100 * PRESSURE)), None);
+        let (mut backlog, mut crowd) = (Backlog::new(), Crowd::default());
+        assert_eq!(backlog.push(delivery(1, 100 * PRESSURE), &mut crowd), None);
+    }
+
+    #[test]
+    fn reading_pauses_for_many_consumers_that_each_hold_little() {
+        let mut crowd = Crowd::default();
+        let mut backlogs: Vec<Backlog> = (0..10).map(|_| Backlog::new()).collect();
+        let mut pauses = 0;
+        for backlog in &mut backlogs {
+            backlog.paced = true;
+            pauses += usize::from(backlog.push(delivery(1, PRESSURE / 2), &mut crowd).is_some());
+        }
+        assert_eq!((pauses, crowd.is_pausing()), (1, true), "once for each step");
+        let over: Vec<bool> = backlogs
+            .iter_mut()
+            .map(|backlog| backlog.take(&mut VecDeque::new(), &mut crowd))
+            .collect();
+        assert_eq!(over.iter().filter(|over| **over).count(), 1);
+        assert_eq!((crowd.octets, crowd.is_pausing()), (0, false));
+        backlogs[0].push(delivery(2, 100), &mut crowd);
+        backlogs[0].unpace(&mut crowd);
+        backlogs[1].push(delivery(2, 100), &mut crowd);
+        backlogs[1].clear(&mut crowd);
+        assert_eq!(crowd.octets, 0);
     }
 }

@@ -146,7 +146,7 @@ impl Session {
             self.effects.wake(consumer.waker.take());
             if !consumer.no_ack {
                 // They went back to the queue with the channel.
-                let gone = consumer.backlog.clear();
+                let gone = consumer.backlog.clear(&mut self.crowd);
                 self.effects.discard(Garbage::Deliveries(gone));
             }
         }

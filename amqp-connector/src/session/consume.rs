@@ -12,7 +12,7 @@ use amqp_types::protocol::{self, Spec, basic};
 use amqp_types::{Method as _, ShortStr};
 use tokio::time::Instant;
 
-use super::backlog::Queued;
+use super::backlog::{Crowd, Queued};
 use super::channel::{ChannelKey, ChannelPhase};
 use super::consumer::{Consumers, Phase};
 use super::{Effects, Garbage, Session};
@@ -57,7 +57,7 @@ impl Session {
             return Poll::Ready(Some(ConsumerEnd::Dropped));
         };
         if !consumer.backlog.is_empty() {
-            if consumer.backlog.take(batch) {
+            if consumer.backlog.take(batch, &mut self.crowd) {
                 self.consumer_caught_up();
             }
             return Poll::Ready(None);
@@ -89,14 +89,14 @@ impl Session {
         let open = matches!(channel.phase, ChannelPhase::Open);
         let Some(consumer) = channel.consumers.by_id(id) else { return };
         let give_back = end != ConsumerEnd::Cancelled;
-        consumer.backlog.unpace();
+        consumer.backlog.unpace(&mut self.crowd);
         if consumer.end.is_none() {
             consumer.end = Some(end);
         }
         self.effects.wake(consumer.waker.take());
         let mut unseen = Vec::new();
         if give_back && (!consumer.no_ack || !consumer.owned) {
-            unseen = consumer.backlog.clear();
+            unseen = consumer.backlog.clear(&mut self.crowd);
         }
         let cancel = cancel && open && consumer.phase == Phase::Active;
         if cancel {
@@ -239,6 +239,7 @@ pub(super) fn deliver(
     deliver: &mut basic::Deliver,
     content: Content<'_, Spec>,
     budget: usize,
+    crowd: &mut Crowd,
     effects: &mut Effects,
 ) -> Delivered {
     let delivery_tag = deliver.delivery_tag;
@@ -256,14 +257,15 @@ pub(super) fn deliver(
     let Some(protocol::Properties::Basic(properties)) = content.properties.take() else {
         return Delivered::Kept;
     };
-    let pause = consumer.backlog.push(Queued {
+    let queued = Queued {
         delivery_tag,
         redelivered: deliver.redelivered,
         exchange: std::mem::take(&mut deliver.exchange),
         routing_key: std::mem::take(&mut deliver.routing_key),
         properties,
         body: std::mem::take(content.body),
-    });
+    };
+    let pause = consumer.backlog.push(queued, crowd);
     effects.wake(consumer.waker.take());
     if consumer.backlog.is_over(budget) {
         return Delivered::Overflow(consumer.id);

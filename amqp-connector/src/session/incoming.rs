@@ -45,8 +45,9 @@ impl Session {
                     content: Some(content),
                 } = complete
                 {
-                    let budget = self.options.consumer_budget;
-                    let delivered = deliver(consumers, method, content, budget, &mut self.effects);
+                    let (budget, crowd) = (self.options.consumer_budget, &mut self.crowd);
+                    let delivered =
+                        deliver(consumers, method, content, budget, crowd, &mut self.effects);
                     return self.handle_delivered(key, delivered, now);
                 }
                 if let Some(incoming) = complete.take() {

@@ -50,6 +50,7 @@ pub(crate) use publish::{Accepted, Message, Place};
 pub(crate) use timers::after;
 
 use self::admission::Admission;
+use self::backlog::Crowd;
 use self::calls::{CallSlot, PendingCall};
 use self::channel::{ChannelPhase, ChannelState, ChannelTable};
 use self::outbox::Outbox;
@@ -88,6 +89,7 @@ pub(crate) struct Session {
     heartbeat: Heartbeat,
     /// When reading resumes though a consumer has not caught up.
     pause: Option<Instant>,
+    crowd: Crowd,
     close_deadline: Option<Instant>,
     /// When to look for buffers that nobody needs any more.
     tidy_at: Option<Instant>,
@@ -138,6 +140,7 @@ impl Session {
             room: Admission::default(),
             blocked: None,
             pause: None,
+            crowd: Crowd::default(),
             close_deadline: None,
             tidy_at: None,
             active: false,

@@ -150,7 +150,7 @@ impl Session {
             .channels
             .iter_mut()
             .any(|channel| channel.consumers.iter().any(|consumer| consumer.backlog.is_pausing()));
-        if !waiting && self.pause.take().is_some() {
+        if !waiting && !self.crowd.is_pausing() && self.pause.take().is_some() {
             self.notify_driver();
         }
     }
@@ -158,6 +158,7 @@ impl Session {
     /// The moment is over, whether or not the consumers have caught up.
     fn end_pause(&mut self) {
         self.pause = None;
+        self.crowd.end_pause();
         for channel in self.channels.iter_mut() {
             for consumer in channel.consumers.iter_mut() {
                 consumer.backlog.end_pause();
