@@ -8,7 +8,7 @@ use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use amqp_types::frame::Frames;
 use futures_core::Stream;
@@ -27,7 +27,7 @@ const SLICES: usize = 64;
 const ROUNDS: usize = 16;
 const READ_OCTETS: usize = 256 << 10;
 const WRITE_OCTETS: usize = 1 << 20;
-const FRAMES: usize = 1024;
+const FRAMES: usize = 2048;
 
 /// The future that runs a connection over the transport `T`.
 ///
@@ -53,7 +53,7 @@ pub struct Driver<T> {
     flushed: bool,
     report: bool,
     spent: Vec<Chunk>,
-    sleep: Option<Pin<Box<Sleep>>>,
+    timer: Option<Timer>,
     /// What the session said last.
     wants_read: bool,
     /// Octets read and written, and frames handed over, in this poll.
@@ -62,12 +62,28 @@ pub struct Driver<T> {
     turn: usize,
     /// Somebody has woken us, or time is up: the session is to be asked.
     woken: bool,
+    /// Nothing can be read in this poll any more: a waker is registered.
+    read_pending: bool,
+    /// When this poll began.
+    now: Instant,
     /// What the session waits for.
     timeout: Option<Instant>,
     /// Octets of a frame that is not complete yet, and whether any came since the session was told last.
     partial: usize,
     received: bool,
     state: DriverState,
+}
+
+/// A timer, and whom it wakes.
+struct Timer {
+    sleep: Pin<Box<Sleep>>,
+    waker: Option<Waker>,
+}
+
+impl Timer {
+    fn at(deadline: Instant) -> Self {
+        Self { sleep: Box::pin(tokio::time::sleep_until(deadline)), waker: None }
+    }
 }
 
 enum DriverState {
@@ -113,12 +129,14 @@ impl<T> Driver<T> {
             flushed: true,
             report: false,
             spent: Vec::new(),
-            sleep: None,
+            timer: None,
             wants_read: true,
             read: 0,
             wrote: 0,
             turn: 0,
             woken: true,
+            read_pending: false,
+            now: Instant::now(),
             timeout: None,
             partial: 0,
             received: false,
@@ -132,6 +150,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
     fn poll_read_frames(&mut self, cx: &mut Context<'_>) -> Read {
         if self.frames.is_some() {
             return Read::More;
+        }
+        if self.read_pending {
+            return Read::Pending;
         }
         match Pin::new(&mut self.framed).poll_next(cx) {
             Poll::Ready(Some(Ok(frames))) => {
@@ -147,6 +168,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
                 let partial = self.framed.read_buffer().len();
                 self.received |= partial != self.partial;
                 self.partial = partial;
+                self.read_pending = true;
                 Read::Pending
             }
         }
@@ -242,16 +264,22 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
     /// Arms the timer for `timeout`. True if that is past already.
     fn poll_timer(&mut self, cx: &mut Context<'_>, timeout: Option<Instant>) -> bool {
         let Some(at) = timeout else { return false };
-        match &mut self.sleep {
-            None => self.sleep = Some(Box::pin(tokio::time::sleep_until(at))),
-            // An armed timer that fires too early costs one look; re-arming it on every write, two.
-            Some(sleep) if sleep.deadline() > at || sleep.is_elapsed() => sleep.as_mut().reset(at),
-            Some(_) => {}
-        }
-        let Some(sleep) = &mut self.sleep else { return false };
-        if sleep.as_mut().poll(cx).is_pending() {
+        let Timer { sleep, waker } = match &mut self.timer {
+            Some(timer) => timer,
+            none => none.insert(Timer::at(at)),
+        };
+        // One that fires too early costs one look; re-arming it on every write, two.
+        if sleep.deadline() > at || sleep.is_elapsed() {
+            sleep.as_mut().reset(at);
+        } else if waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            // It is armed, and will wake this very task.
             return false;
         }
+        if sleep.as_mut().poll(cx).is_pending() {
+            *waker = Some(cx.waker().clone());
+            return false;
+        }
+        *waker = None;
         // It was armed for something earlier: arm it for what is due now.
         if at > Instant::now() {
             sleep.as_mut().reset(at);
@@ -272,7 +300,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             self.woken = due;
             return Poll::Ready(due);
         }
-        let view = self.exchange(cx, &mut read, Instant::now());
+        let view = self.exchange(cx, &mut read, self.now);
         self.wants_read = view.wants_read;
         self.timeout = view.timeout;
         if view.idle {
@@ -360,7 +388,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Future for Driver<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        (this.read, this.wrote, this.turn, this.woken) = (0, 0, 0, true);
+        (this.read, this.wrote, this.turn) = (0, 0, 0);
+        (this.woken, this.read_pending, this.now) = (true, false, Instant::now());
         for _ in 0..ROUNDS {
             let enough =
                 this.read >= READ_OCTETS || this.wrote >= WRITE_OCTETS || this.turn >= FRAMES;
