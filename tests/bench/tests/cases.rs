@@ -57,9 +57,10 @@ fn our_client_does_every_case_on_one_thread() {
 }
 
 #[test]
-fn the_floor_does_every_case_that_one_thread_can() {
+fn the_floors_do_every_case_that_one_thread_can() {
     let expected: Vec<_> = IN_FLIGHT.into_iter().chain(["call-latency"]).collect();
     assert_eq!(run_all("floor", 2), expected);
+    assert_eq!(run_all("floor-epoll", 2), expected);
 }
 
 #[test]

@@ -121,8 +121,10 @@ pub(crate) enum Role {
     Peer,
     /// No client: writes or reads what was encoded before, in large pieces.
     Raw,
-    /// No client: makes the exchange's system calls and does nothing else.
+    /// No client: makes the fewest system calls that the exchange can take, blocking, and does nothing else.
     Floor,
+    /// No client: makes the system calls that an event-driven client must, and does nothing else.
+    EpollFloor,
 }
 
 impl Role {
@@ -170,6 +172,7 @@ pub(crate) const CONTENDERS: &[Contender] = &[
     contender(LIBRABBITMQ, Role::Peer),
     contender("raw", Role::Raw),
     contender("floor", Role::Floor),
+    contender("floor-epoll", Role::EpollFloor),
 ];
 
 impl Contender {

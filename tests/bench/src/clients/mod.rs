@@ -5,11 +5,12 @@
 
 pub mod amqp_client;
 pub mod amqprs;
-pub mod floor;
+mod floor;
 pub mod lapin;
 mod library;
 pub mod ours;
 pub mod raw;
+mod transport;
 mod wire;
 
 use std::future::Future;
@@ -63,6 +64,7 @@ pub fn all() -> Vec<Entry> {
         entry::<amqp_client::AmqpClient>(),
         entry::<raw::Raw>(),
         entry::<floor::Floor>(),
+        entry::<floor::FloorEpoll>(),
     ]
 }
 

@@ -5,6 +5,7 @@
 
 use anyhow::Result;
 
+use super::transport::Blocking;
 use super::{Client, floor, locked, unsupported};
 use crate::cases::{Case, Work};
 use crate::context::Context;
@@ -27,9 +28,9 @@ impl Client for Raw {
 
     async fn run(case: Case, ctx: Context) -> Result<Measured> {
         match &case.work {
-            Work::Publish(publish) => floor::without_confirms(publish, &ctx, WRITE),
+            Work::Publish(publish) => floor::without_confirms::<Blocking>(publish, &ctx, WRITE),
             Work::Consume(consume) if consume.prefetch.is_none() => {
-                floor::consume(&case, &ctx, consume)
+                floor::consume::<Blocking>(&case, &ctx, consume)
             }
             _ => Err(unsupported("it has no answers to wait for")),
         }

@@ -1,11 +1,9 @@
-//! A blocking socket that speaks just enough AMQP for [`raw`](super::raw) and [`floor`](super::floor).
+//! A socket that speaks just enough AMQP for [`raw`](super::raw) and [`floor`](super::floor).
 //!
-//! Everything written is encoded beforehand; of what is read only the frames are looked at. Every read and
-//! write has a deadline.
+//! Everything written is encoded beforehand; of what is read only the frames are looked at. Which system
+//! calls that takes is the [`Transport`]'s business.
 
-use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
 
 use amqp_types::protocol::{
     Method, PROTOCOL_HEADER, Spec, basic, channel, confirm, connection, queue,
@@ -14,18 +12,17 @@ use amqp_types::{AnyMethod as _, FieldTable};
 use anyhow::{Context as _, Result, bail, ensure};
 use bytes::{Bytes, BytesMut};
 
+use super::transport::Transport;
 use crate::cases::{DISCARD, PER_CHANNEL};
 use crate::context::Context;
 use crate::frames::{self, short};
 use crate::sink::scanner::{Receiver, Scanner, Wrong};
 
-/// How long the peer may take for anything.
-const PATIENCE: Duration = Duration::from_secs(10);
 const BUFFER: usize = 256 << 10;
 
 /// A connection.
-pub(super) struct Wire {
-    socket: TcpStream,
+pub(super) struct Wire<T> {
+    transport: T,
     scanner: Scanner,
     buffer: Vec<u8>,
     /// Octets at the buffer's front that are a part of a frame.
@@ -112,7 +109,7 @@ const fn id<M: amqp_types::Method>() -> u32 {
     (M::CLASS_ID as u32) << 16 | M::METHOD_ID as u32
 }
 
-impl Wire {
+impl<T: Transport> Wire<T> {
     /// Connects, with a channel 1.
     pub(super) fn open(ctx: &Context) -> Result<Self> {
         let mut wire = Self::connect(ctx)?;
@@ -125,10 +122,8 @@ impl Wire {
         let peer = &ctx.peer;
         let socket = TcpStream::connect((peer.host.as_str(), peer.port))?;
         socket.set_nodelay(true)?;
-        socket.set_read_timeout(Some(PATIENCE))?;
-        socket.set_write_timeout(Some(PATIENCE))?;
         let mut wire = Self {
-            socket,
+            transport: T::new(socket)?,
             scanner: Scanner::default(),
             buffer: vec![0; BUFFER],
             kept: 0,
@@ -192,14 +187,14 @@ impl Wire {
 
     /// Writes it all.
     pub(super) fn write(&mut self, octets: &[u8]) -> Result<()> {
-        self.socket.write_all(octets).context("writing")
+        self.transport.write(octets).context("writing")
     }
 
     /// Waits for octets, reads what is there, and looks at its frames.
     pub(super) fn read(&mut self) -> Result<()> {
         let free = self.buffer.get_mut(self.kept..).unwrap_or_default();
         ensure!(!free.is_empty(), "a method or header is larger than {BUFFER} octets");
-        let count = self.socket.read(free).context("reading")?;
+        let count = self.transport.read(free).context("reading")?;
         ensure!(count > 0, "the peer has gone");
         let end = self.kept + count;
         let read = self.buffer.get(..end).unwrap_or_default();

@@ -1,8 +1,9 @@
 //! Which of the goals a run meets.
 //!
-//! A missed goal counts as explained if the floor, which makes the same system calls and does nothing
-//! else, is no more than a quarter better than we are, and no peer is better than it. Ratios are of
-//! medians.
+//! A missed goal counts as explained if a floor, which makes the same system calls and does nothing else,
+//! is no more than a quarter better than we are, and no peer that makes the same calls is better than it.
+//! The blocking floor is held against all peers, the one with epoll against those in Rust: these run on
+//! the same runtime as we do, while the one in C blocks. Ratios are of medians.
 
 use super::super::catalogue::{self, Role};
 use super::super::results::{Measure, Results};
@@ -31,8 +32,8 @@ pub(crate) struct Judged {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Verdict {
     Met,
-    /// How many times the floor's figure ours is, no more than [`NEAR`].
-    Explained(f64),
+    /// How many times that floor's figure ours is, no more than [`NEAR`].
+    Explained(f64, &'static str),
     Missed,
     /// Something of it was not measured.
     Unknown,
@@ -42,7 +43,7 @@ impl std::fmt::Display for Verdict {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Met => f.write_str("met"),
-            Self::Explained(ratio) => write!(f, "explained: {} x the floor", digits(*ratio)),
+            Self::Explained(ratio, floor) => write!(f, "explained: {} x {floor}", digits(*ratio)),
             Self::Missed => f.write_str("not met"),
             Self::Unknown => f.write_str("not measured"),
         }
@@ -104,10 +105,10 @@ impl Goal {
             return judged(String::new(), Verdict::Unknown);
         };
         let is_met = if self.at_least.is_some() { value >= bound } else { value <= bound };
-        let verdict = match self.above_floor(results) {
+        let verdict = match self.near_floor(results) {
             _ if is_met => Verdict::Met,
-            Some(ratio) if ratio <= NEAR => Verdict::Explained(ratio),
-            _ => Verdict::Missed,
+            Some((ratio, floor)) => Verdict::Explained(ratio, floor),
+            None => Verdict::Missed,
         };
         judged(format!("{}{whose}", self.bound(value)), verdict)
     }
@@ -141,17 +142,34 @@ impl Goal {
         }
     }
 
-    /// How many times as good the floor is as we are; none where a peer is better than the floor, which
-    /// then is no limit.
-    fn above_floor(&self, results: &Results) -> Option<f64> {
+    /// A floor that we are near to, and how many times as good as we are it is.
+    fn near_floor(&self, results: &Results) -> Option<(f64, &'static str)> {
+        let near = |(ratio, _): &(f64, &str)| *ratio <= NEAR;
+        let blocking = self.above_floor(results, Role::Floor, Role::is_peer).filter(near);
+        blocking.or_else(|| {
+            let is_event_driven = |role| role == Role::RustPeer;
+            self.above_floor(results, Role::EpollFloor, is_event_driven).filter(near)
+        })
+    }
+
+    /// How many times as good a floor is as we are, and its name; none where a peer of its kind is better
+    /// than the floor, which then is no limit.
+    fn above_floor(
+        &self,
+        results: &Results,
+        floor: Role,
+        is_of_its_kind: impl Fn(Role) -> bool,
+    ) -> Option<(f64, &'static str)> {
         let (case, workers, measure) = (&*self.case, self.workers, self.measure);
         let ours = results.ours(case, workers, measure)?;
-        let (_, floor) = results.best(case, workers, measure, |role| role == Role::Floor)?;
-        let best = results.best(case, workers, measure, Role::is_peer);
+        let (it, floor) = results.best(case, workers, measure, |role| role == floor)?;
+        let best = results.best(case, workers, measure, is_of_its_kind);
         if best.is_some_and(|(_, best)| measure.is_better(best, floor)) {
             return None;
         }
-        if measure == Measure::Throughput { ratio(floor, ours) } else { ratio(ours, floor) }
+        let is_rate = measure == Measure::Throughput;
+        let ratio = if is_rate { ratio(floor, ours) } else { ratio(ours, floor) };
+        Some((ratio?, it.name))
     }
 
     fn subject(&self) -> String {
@@ -257,9 +275,26 @@ mod tests {
             ]);
             judged(&results, "broker-publish-confirm-1k", "rate : best peer").verdict
         };
-        assert_eq!(of(1.2e5), Verdict::Explained(1.2));
+        assert_eq!(of(1.2e5), Verdict::Explained(1.2, "floor"));
         assert_eq!(of(1.3e5), Verdict::Missed);
         assert_eq!(of(1.05e5), Verdict::Missed, "a peer goes below this floor");
+    }
+
+    #[test]
+    fn epoll_floor_explains_what_only_a_blocking_peer_does_better() {
+        let of = |rust_peer: f64, epoll_floor: f64| {
+            let results = results(&[
+                ("broker-rpc", "ours", 2, &[8e3]),
+                ("broker-rpc", "lapin", 2, &[rust_peer]),
+                ("broker-rpc", "librabbitmq", 1, &[1.1e4]),
+                ("broker-rpc", "floor", 1, &[1.2e4]),
+                ("broker-rpc", "floor-epoll", 1, &[epoll_floor]),
+            ]);
+            judged(&results, "broker-rpc", "p50 : best peer").verdict
+        };
+        assert_eq!(of(7e3, 1e4), Verdict::Explained(1.25, "floor-epoll"));
+        assert_eq!(of(7e3, 1.01e4), Verdict::Missed);
+        assert_eq!(of(1.01e4, 1e4), Verdict::Missed, "a peer on a runtime goes below this floor");
     }
 
     #[test]

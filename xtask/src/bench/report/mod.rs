@@ -37,15 +37,15 @@ pub(crate) fn goals(results: &Results) -> Result<String> {
     for it in &known {
         let workers = it.workers.map_or_else(String::new, |workers| format!(" ({workers})"));
         let mark = if it.verdict == Verdict::Missed { "NOT MET" } else { "met" };
-        let mark = if matches!(it.verdict, Verdict::Explained(_)) { "near floor" } else { mark };
+        let mark = if matches!(it.verdict, Verdict::Explained(..)) { "near floor" } else { mark };
         let case = format!("{}{workers}", it.case);
         text += &format!("{mark:10}  {case:32}  {}: {}\n", it.goal, it.found);
     }
     text += &format!(
-        "{} goals: {} met, {} not met but explained by the floor, {} not met, {} not measured\n",
+        "{} goals: {} met, {} not met but explained by a floor, {} not met, {} not measured\n",
         judged.len(),
         count(|verdict| verdict == Verdict::Met),
-        count(|verdict| matches!(verdict, Verdict::Explained(_))),
+        count(|verdict| matches!(verdict, Verdict::Explained(..))),
         count(|verdict| verdict == Verdict::Missed),
         judged.len() - known.len(),
     );
@@ -89,7 +89,9 @@ pub(crate) fn headline(case: &Case, results: &Results) -> String {
         let times = times.map_or_else(String::new, |times| format!(" ({} x)", digits(times)));
         parts.push(format!("{} {}{times}", it.name, tell(measure, best)));
     }
-    for (role, name) in [(Role::Raw, "raw"), (Role::Floor, "floor")] {
+    for (role, name) in
+        [(Role::Raw, "raw"), (Role::Floor, "floor"), (Role::EpollFloor, "floor-epoll")]
+    {
         let Some((_, other)) = results.best(case.name, workers, measure, |it| it == role) else {
             continue;
         };
@@ -144,7 +146,7 @@ mod tests {
             "{told}"
         );
         assert!(
-            told.contains("goals: 2 met, 0 not met but explained by the floor, 1 not met"),
+            told.contains("goals: 2 met, 0 not met but explained by a floor, 1 not met"),
             "{told}"
         );
     }

@@ -12,7 +12,7 @@ use super::goals::Goals;
 use super::judge::{Judged, Verdict};
 
 /// The columns after those of the contenders.
-const RATIOS: [&str; 3] = ["ours : best peer", "ours : raw", "ours : floor"];
+const RATIOS: [&str; 4] = ["ours : best peer", "ours : raw", "ours : floor", "ours : floor-epoll"];
 
 /// The whole file.
 pub(super) fn markdown(results: &Results, goals: &Goals) -> String {
@@ -87,12 +87,13 @@ fn head(results: &Results) -> String {
         let _ = writeln!(text, "Versions: {}.", versions.join(", "));
     }
     text += "\n\
-        - **workers**: threads of the tokio runtime, 1 being its current-thread kind; librabbitmq, raw and floor have \
+        - **workers**: threads of the tokio runtime, 1 being its current-thread kind; librabbitmq, raw and the floors have \
         one thread of their own and stand in both rows.\n\
         - **sink**, which is meant where no broker is named: a peer that parses and discards as cheaply as it can, or \
         floods pre-encoded deliveries, so that the client is the limit.\n\
         - **raw**: writes pre-encoded frames in large pieces, or counts the frames that it reads; the ceiling.\n\
-        - **floor**: a blocking socket and pre-encoded frames, no client: the same exchange with the same system calls.\n\
+        - **floor**: a blocking socket and pre-encoded frames, no client: the same exchange with the fewest system calls.\n\
+        - **floor-epoll**: the same with the system calls of an event-driven client, which waits by epoll before it reads.\n\
         - **-**: the client has no such thing, or failed (see the notes).\n";
     text
 }
@@ -103,8 +104,8 @@ fn goals_table(judged: &[Judged], goals: &Goals) -> String {
     if known.is_empty() {
         return text + "None of them was measured.\n";
     }
-    text += "A goal that is not met counts as explained if the floor is no more than 1.25 times as good, and no peer better \
-             than it.\n\n\
+    text += "A goal that is not met counts as explained if a floor is no more than 1.25 times as good, and no peer better than \
+             that floor: none at all if it is the blocking one, none in Rust if it is floor-epoll.\n\n\
              | case | workers | goal | found | |\n|---|---|---|---|---|\n";
     for it in known {
         let workers = it.workers.map_or_else(|| "any".to_owned(), |workers| workers.to_string());
@@ -197,10 +198,14 @@ fn ratios(results: &Results, case: &Case, workers: u8, measure: Measure) -> Stri
         let (_, other) = results.best(case.name, workers, measure, is_meant)?;
         ratio(ours?, other).map(|times| format!("{} x", digits(times)))
     };
-    let [peer, raw, floor] =
-        [times(Role::is_peer), times(|role| role == Role::Raw), times(|role| role == Role::Floor)]
-            .map(|times| times.unwrap_or_else(|| "-".to_owned()));
-    format!(" {peer} | {raw} | {floor} |")
+    let meant: [fn(Role) -> bool; RATIOS.len()] = [
+        Role::is_peer,
+        |role| role == Role::Raw,
+        |role| role == Role::Floor,
+        |role| role == Role::EpollFloor,
+    ];
+    let told = meant.map(|is_meant| times(is_meant).unwrap_or_else(|| "-".to_owned()));
+    format!(" {} |", told.join(" | "))
 }
 
 fn codec_table(codec: &Codec) -> String {
@@ -319,10 +324,10 @@ mod tests {
             ("publish-16", "raw", 1, &[3.4e7]),
         ]);
         let text = markdown(&results, &Goals::read().unwrap());
-        let header = "| case | workers | ours | lapin | librabbitmq | raw | ours : best peer | ours : raw | ours : floor |";
+        let header = "| case | workers | ours | lapin | librabbitmq | raw | ours : best peer | ours : raw | ours : floor | ours : floor-epoll |";
         assert!(text.contains(header), "{text}");
-        let row = "| publish 16 B | 2 | **8.50 M** (8.00 M - 9.00 M) | 17.0 k | 100 k | 34.0 M | 85.0 x | 0.25 x | - |\n\
-                   | publish 16 B | 1 | **8.00 M** | - | 100 k | 34.0 M | 80.0 x | 0.24 x | - |\n";
+        let row = "| publish 16 B | 2 | **8.50 M** (8.00 M - 9.00 M) | 17.0 k | 100 k | 34.0 M | 85.0 x | 0.25 x | - | - |\n\
+                   | publish 16 B | 1 | **8.00 M** | - | 100 k | 34.0 M | 80.0 x | 0.24 x | - | - |\n";
         assert!(text.contains(row), "{text}");
         assert!(
             text.contains("| publish 16 B | 2 | **3.91** | 3.91 | 3.91 | 3.91 | 0.98 |"),

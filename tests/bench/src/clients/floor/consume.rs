@@ -9,6 +9,7 @@ use bytes::BytesMut;
 
 use super::publish::Publisher;
 use crate::cases::{Case, Consume, ECHO, IDLE};
+use crate::clients::transport::Transport;
 use crate::clients::unsupported;
 use crate::clients::wire::Wire;
 use crate::context::Context;
@@ -19,7 +20,7 @@ use crate::meter::Measured;
 const WINDOW: usize = 1000;
 
 /// One read after the other; with acks, one write for those of what was read.
-pub(in crate::clients) fn consume(
+pub(in crate::clients) fn consume<T: Transport>(
     case: &Case,
     ctx: &Context,
     consume: &Consume,
@@ -27,7 +28,7 @@ pub(in crate::clients) fn consume(
     if consume.prefetch.is_some() && consume.consumers > 1 {
         return Err(unsupported("it acknowledges on one channel only"));
     }
-    let (mut wire, mut queue, mut held) = (Wire::open(ctx)?, consume.queue(), u64::MAX);
+    let (mut wire, mut queue, mut held) = (Wire::<T>::open(ctx)?, consume.queue(), u64::MAX);
     if case.broker {
         (queue, held) = (ctx.queue(case), ctx.fill());
         wire.declare(&queue, FieldTable::default())?;
@@ -77,7 +78,12 @@ impl Acks {
 }
 
 /// Publishes to a queue, and counts deliveries from 0 again.
-fn fill(mut wire: Wire, queue: &str, body: usize, messages: u64) -> Result<Wire> {
+fn fill<T: Transport>(
+    mut wire: Wire<T>,
+    queue: &str,
+    body: usize,
+    messages: u64,
+) -> Result<Wire<T>> {
     wire.confirm_select()?;
     let mut publisher = Publisher::new(wire, queue, body, WINDOW)?;
     let mut published = 0;
@@ -89,8 +95,13 @@ fn fill(mut wire: Wire, queue: &str, body: usize, messages: u64) -> Result<Wire>
 }
 
 /// One message after the other through a queue and back.
-pub(super) fn rpc(case: &Case, ctx: &Context, body: usize, idle: usize) -> Result<Measured> {
-    let mut wire = Wire::open(ctx)?;
+pub(super) fn rpc<T: Transport>(
+    case: &Case,
+    ctx: &Context,
+    body: usize,
+    idle: usize,
+) -> Result<Measured> {
+    let mut wire = Wire::<T>::open(ctx)?;
     let mut queue = ECHO.to_owned();
     if case.broker {
         queue = ctx.queue(case);

@@ -8,6 +8,7 @@ use bytes::BytesMut;
 
 use super::PAUSE;
 use crate::cases::{Case, DISCARD, Publish};
+use crate::clients::transport::Transport;
 use crate::clients::unsupported;
 use crate::clients::wire::Wire;
 use crate::context::Context;
@@ -48,7 +49,7 @@ impl Block {
 }
 
 /// One write after the other, each of about `write` octets.
-pub(in crate::clients) fn without_confirms(
+pub(in crate::clients) fn without_confirms<T: Transport>(
     publish: &Publish,
     ctx: &Context,
     write: usize,
@@ -56,7 +57,7 @@ pub(in crate::clients) fn without_confirms(
     if publish.in_flight > 1 {
         return Err(unsupported("a write is over when it is over"));
     }
-    let mut wire = Wire::open(ctx)?;
+    let mut wire = Wire::<T>::open(ctx)?;
     let channels = if publish.own_channels { publish.tasks } else { 1 };
     wire.open_channels(channels + publish.open)?;
     let (content, channels) = ((publish.headers, publish.body), u16::try_from(channels)?);
@@ -78,13 +79,13 @@ pub(in crate::clients) fn without_confirms(
 }
 
 /// As many as the window has room for in one write, then a read of confirmations.
-pub(super) fn with_confirms(
+pub(super) fn with_confirms<T: Transport>(
     case: &Case,
     ctx: &Context,
     body: usize,
     window: usize,
 ) -> Result<Measured> {
-    let mut wire = Wire::open(ctx)?;
+    let mut wire = Wire::<T>::open(ctx)?;
     let mut queue = DISCARD.to_owned();
     if case.broker {
         queue = ctx.queue(case);
@@ -101,16 +102,16 @@ pub(super) fn with_confirms(
 }
 
 /// Publishes with confirms to one queue.
-pub(super) struct Publisher {
-    pub(super) wire: Wire,
+pub(super) struct Publisher<T> {
+    pub(super) wire: Wire<T>,
     block: Block,
     window: u64,
     sent: u64,
 }
 
-impl Publisher {
+impl<T: Transport> Publisher<T> {
     /// On channel 1, which has confirms.
-    pub(super) fn new(wire: Wire, queue: &str, body: usize, window: usize) -> Result<Self> {
+    pub(super) fn new(wire: Wire<T>, queue: &str, body: usize, window: usize) -> Result<Self> {
         let block = Block::new(queue, (0, body), 1, window, wire.frame_max)?;
         Ok(Self { wire, block, window: window as u64, sent: 0 })
     }
@@ -135,8 +136,8 @@ impl Publisher {
 }
 
 /// A message now and then, and the time to its confirmation.
-pub(super) fn lone(ctx: &Context, body: usize) -> Result<Measured> {
-    let mut wire = Wire::open(ctx)?;
+pub(super) fn lone<T: Transport>(ctx: &Context, body: usize) -> Result<Measured> {
+    let mut wire = Wire::<T>::open(ctx)?;
     wire.confirm_select()?;
     let block = Block::new(DISCARD, (0, body), 1, 1, wire.frame_max)?;
     let (mut meter, mut sent) = (ctx.meter(body), 0);
