@@ -145,7 +145,8 @@ fn a_large_delivery_costs_few_allocations_and_no_new_buffer() {
 fn an_ack_allocates_nothing() {
     let [with, without] = [false, true].map(|no_ack| cost_of_consuming(no_ack, 16, 500));
     println!("delivery with ack: {with:?}, without: {without:?}");
-    assert!(with.allocations <= without.allocations + 0.01, "{with:?}, without acks {without:?}");
+    // Without acks reading pauses for the consumer, and fewer batches of deliveries are under way.
+    assert!(with.allocations <= without.allocations + 0.02, "{with:?}, without acks {without:?}");
 }
 
 amqp_types::if_spec! { confirm.select => {

@@ -13,8 +13,8 @@ use amqp_types::{Body, FieldTable, FieldValue, ShortStr};
 
 /// Deliveries of one batch.
 const BATCH: usize = 64;
-/// Emptied batches kept for the next deliveries.
-const SPARE: usize = 4;
+/// Emptied batches that a connection keeps for the next deliveries of any consumer.
+const SPARE: usize = 32;
 /// Octets by which a backlog grows until reading pauses: once at first, and again after each further step,
 /// so that a flood needs many moments in which the consumer does nothing before it is over its budget.
 const PRESSURE: usize = 1 << 20;
@@ -69,6 +69,7 @@ struct Batch {
 /// What waits for all consumers of a connection that only their budget bounds.
 pub(crate) struct Crowd {
     octets: usize,
+    spare: Vec<VecDeque<Queued>>,
     pausing: bool,
     progressed: bool,
     pause_at: usize,
@@ -76,7 +77,7 @@ pub(crate) struct Crowd {
 
 impl Default for Crowd {
     fn default() -> Self {
-        Self { octets: 0, pausing: false, progressed: true, pause_at: CROWD }
+        Self { octets: 0, spare: Vec::new(), pausing: false, progressed: true, pause_at: CROWD }
     }
 }
 
@@ -88,6 +89,11 @@ impl Crowd {
     /// A pause has run out.
     pub(crate) fn end_pause(&mut self) {
         self.pausing = false;
+    }
+
+    /// Frees what a burst left behind.
+    pub(crate) fn tidy(&mut self) {
+        self.spare = Vec::new();
     }
 
     #[cold]
@@ -118,7 +124,6 @@ fn pause(progressed: &mut bool) -> Duration {
 pub(crate) struct Backlog {
     full: VecDeque<Batch>,
     tail: Batch,
-    spare: Vec<VecDeque<Queued>>,
     octets: usize,
     /// Reading may pause for this consumer.
     pub(crate) paced: bool,
@@ -134,7 +139,6 @@ impl Backlog {
         Self {
             full: VecDeque::new(),
             tail: Batch::default(),
-            spare: Vec::new(),
             octets: 0,
             paced: false,
             pausing: false,
@@ -160,7 +164,7 @@ impl Backlog {
         self.tail.octets += cost;
         self.tail.deliveries.push_back(delivery);
         if self.tail.deliveries.len() >= BATCH {
-            self.begin_batch();
+            self.begin_batch(crowd);
         }
         if !self.paced {
             return None;
@@ -173,8 +177,8 @@ impl Backlog {
     }
 
     #[cold]
-    fn begin_batch(&mut self) {
-        let deliveries = self.spare.pop().unwrap_or_else(|| VecDeque::with_capacity(BATCH));
+    fn begin_batch(&mut self, crowd: &mut Crowd) {
+        let deliveries = crowd.spare.pop().unwrap_or_else(|| VecDeque::with_capacity(BATCH));
         self.full.push_back(std::mem::replace(&mut self.tail, Batch { deliveries, octets: 0 }));
     }
 
@@ -187,21 +191,23 @@ impl Backlog {
 
     /// Moves the oldest batch into `batch`, which is empty; gives whether a pause is over by that.
     pub(crate) fn take(&mut self, batch: &mut VecDeque<Queued>, crowd: &mut Crowd) -> bool {
-        let taken = match self.full.pop_front() {
-            Some(full) => full,
+        let octets = match self.full.pop_front() {
+            Some(full) => {
+                let emptied = std::mem::replace(batch, full.deliveries);
+                if emptied.capacity() >= BATCH && crowd.spare.len() < SPARE {
+                    crowd.spare.push(emptied);
+                }
+                full.octets
+            }
             None => {
-                let deliveries = self.spare.pop().unwrap_or_default();
-                std::mem::replace(&mut self.tail, Batch { deliveries, octets: 0 })
+                std::mem::swap(batch, &mut self.tail.deliveries);
+                std::mem::take(&mut self.tail.octets)
             }
         };
-        self.octets = self.octets.saturating_sub(taken.octets);
-        let emptied = std::mem::replace(batch, taken.deliveries);
-        if emptied.capacity() > 0 && self.spare.len() < SPARE {
-            self.spare.push(emptied);
-        }
+        self.octets = self.octets.saturating_sub(octets);
         self.progressed = true;
         self.pause_at = self.pause_at.min(self.octets.saturating_add(PRESSURE));
-        let thinned = self.paced && crowd.remove(taken.octets);
+        let thinned = self.paced && crowd.remove(octets);
         (self.octets <= PRESSURE / 2 && std::mem::take(&mut self.pausing)) || thinned
     }
 

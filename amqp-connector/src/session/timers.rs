@@ -71,6 +71,7 @@ impl Session {
         } else {
             self.tidy_at = None;
             self.outbox.tidy();
+            self.crowd.tidy();
             self.idle = true;
         }
     }
