@@ -170,8 +170,7 @@ pub trait Method: Sized + Clone + Default + fmt::Debug + PartialEq + Send + Sync
     /// If an argument cannot be written.
     #[inline]
     fn encode(&self, writer: &mut Writer<'_>) -> Result<(), EncodeError> {
-        writer.short(Self::CLASS_ID);
-        writer.short(Self::METHOD_ID);
+        writer.long(u32::from(Self::CLASS_ID) << 16 | u32::from(Self::METHOD_ID));
         self.encode_arguments(writer)
     }
 

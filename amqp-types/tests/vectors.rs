@@ -73,7 +73,8 @@ fn a_strict_writer_gives_the_same_octets_for_all_that_should_be_sent() {
         let payload = octets(&vector["hex"]);
         let dynamic = DynamicMethod::decode(&rabbit::INFO, &payload).unwrap();
         let mut buf = BytesMut::new();
-        match dynamic.encode(&mut Writer::new(&mut buf)) {
+        let sent = dynamic.encode(&mut Writer::new(&mut buf));
+        match sent {
             // Brokers disagree on its sign.
             Err(EncodeError::DecimalRange { value }) => assert!(value > i32::MAX.unsigned_abs()),
             sent => {

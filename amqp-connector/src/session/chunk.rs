@@ -9,6 +9,7 @@ use std::io::IoSlice;
 
 use amqp_types::frame::FrameKind;
 use amqp_types::protocol::FRAMING;
+use amqp_types::wire::Writer;
 use bytes::{Bytes, BytesMut};
 
 /// A chunk of this many octets of frames is closed, so that none is reallocated at a size that would hold
@@ -25,7 +26,10 @@ static FRAME_END: [u8; 1] = [FRAMING.end];
 /// Encoded frames, and bodies that stand between their octets.
 #[derive(Default)]
 pub(crate) struct Chunk {
+    /// Longer than what it holds, and never cut: memory that is used again need not be filled again.
     frames: BytesMut,
+    /// Octets of the frames.
+    used: usize,
     /// Where in `frames` each body belongs, in order.
     bodies: Vec<(usize, Bytes)>,
     /// Octets of the bodies.
@@ -40,11 +44,11 @@ impl Chunk {
 
     /// All octets, the bodies' included.
     pub(crate) fn len(&self) -> usize {
-        self.frames.len() + self.inserted
+        self.used + self.inserted
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.frames.is_empty()
+        self.used == 0
     }
 
     /// It has no buffer yet.
@@ -53,27 +57,39 @@ impl Chunk {
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.frames.len() >= FULL
-            || self.bodies.len() >= BODIES_FULL
-            || self.inserted >= OCTETS_FULL
+        self.used >= FULL || self.bodies.len() >= BODIES_FULL || self.inserted >= OCTETS_FULL
     }
 
-    /// Where frames are appended.
-    pub(crate) fn frames(&mut self) -> &mut BytesMut {
-        &mut self.frames
+    /// Appends what `write` writes; nothing if that fails.
+    #[inline]
+    pub(crate) fn write<E>(
+        &mut self,
+        write: impl FnOnce(&mut Writer<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut writer = Writer::over(&mut self.frames, self.used);
+        write(&mut writer)?;
+        self.used = writer.position();
+        Ok(())
+    }
+
+    /// Appends octets as they are.
+    pub(crate) fn append(&mut self, octets: &[u8]) {
+        let mut writer = Writer::over(&mut self.frames, self.used);
+        writer.octets(octets);
+        self.used = writer.position();
     }
 
     /// Puts a body after what was appended so far, without a copy.
     pub(crate) fn insert(&mut self, body: Bytes) {
         self.inserted += body.len();
-        self.bodies.push((self.frames.len(), body));
+        self.bodies.push((self.used, body));
     }
 
     /// Drops the bodies: not to be called under the lock.
     pub(crate) fn clear(&mut self) {
         self.bodies.clear();
         self.inserted = 0;
-        self.frames.clear();
+        self.used = 0;
     }
 
     /// Whether a burst has made its buffer larger than it should stay.
@@ -91,7 +107,7 @@ impl Chunk {
             Some(before) => self.bodies.get(before)?.0,
             None => 0,
         };
-        let to = body.map_or(self.frames.len(), |(at, _)| *at);
+        let to = body.map_or(self.used, |(at, _)| *at);
         self.frames.get(from..to)
     }
 }
@@ -203,9 +219,9 @@ mod tests {
 
     fn chunk() -> Chunk {
         let mut chunk = Chunk::with_room();
-        chunk.frames().extend_from_slice(b"ab");
+        chunk.append(b"ab");
         chunk.insert(Bytes::from_static(b"CDE"));
-        chunk.frames().extend_from_slice(b"f");
+        chunk.append(b"f");
         chunk.insert(Bytes::from_static(b"GH"));
         chunk
     }
@@ -243,6 +259,27 @@ mod tests {
     }
 
     #[test]
+    fn a_write_that_fails_leaves_nothing_behind() {
+        let mut chunk = chunk();
+        let failed = chunk.write(|writer| {
+            writer.octets(b"gone");
+            Err(())
+        });
+        assert_eq!((failed, chunk.len()), (Err(()), 8));
+        chunk.append(b"i");
+        assert_eq!(Segment::Chunk(chunk).to_vec(), b"abCDEfGHi");
+    }
+
+    #[test]
+    fn a_chunk_that_is_used_again_holds_nothing_of_before() {
+        let mut chunk = chunk();
+        chunk.clear();
+        assert!(chunk.is_empty());
+        chunk.append(b"x");
+        assert_eq!(Segment::Chunk(chunk).to_vec(), b"x");
+    }
+
+    #[test]
     fn a_chunk_is_full_by_octets_and_by_bodies() {
         let mut chunk = Chunk::with_room();
         assert!(chunk.is_empty() && !chunk.is_full());
@@ -252,7 +289,7 @@ mod tests {
         assert!(chunk.is_full());
         chunk.clear();
         assert!(!chunk.is_full());
-        chunk.frames().resize(FULL, 0);
+        chunk.append(&[0; FULL]);
         assert!(chunk.is_full());
     }
 }

@@ -227,7 +227,7 @@ mod tests {
     fn chunks_are_bounded_and_taken_in_order() {
         let mut outbox = Outbox::default();
         for n in 0..5_u8 {
-            outbox.chunk().frames().extend_from_slice(&vec![n; CHUNK]);
+            outbox.chunk().append(&vec![n; CHUNK]);
             outbox.appended(CHUNK);
         }
         assert_eq!(outbox.outstanding(), 5 * CHUNK);
@@ -260,14 +260,15 @@ mod tests {
     fn spare_chunks_are_bounded_and_go_when_it_is_quiet() {
         let mut outbox = Outbox::default();
         let mut grown = Chunk::with_room();
-        grown.frames().reserve(64 * CHUNK);
+        grown.append(&vec![0; 64 * CHUNK]);
+        grown.clear();
         outbox.recycle(grown);
         assert!(outbox.spare.is_empty());
         for _ in 0..2 * SPARE_CHUNKS {
             outbox.recycle(Chunk::with_room());
         }
         assert_eq!(outbox.spare.len(), SPARE_CHUNKS);
-        outbox.chunk().frames().extend_from_slice(b"x");
+        outbox.chunk().append(b"x");
         outbox.tidy();
         assert!(outbox.spare.is_empty());
         let mut out = VecDeque::new();

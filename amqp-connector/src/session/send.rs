@@ -11,7 +11,7 @@ use amqp_types::frame::{FrameKind, OVERHEAD};
 use amqp_types::protocol::FRAMING;
 use amqp_types::wire::Writer;
 use amqp_types::{AnyMethod, EncodeError, Method, Properties};
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::Session;
 use super::channel::ChannelState;
@@ -23,64 +23,81 @@ use crate::error::{Error, Result};
 /// are, by vectored writes.
 const COPY_MAX: usize = 8 << 10;
 
-/// Appends one frame whose payload `encode` writes. On an error the buffer is as it was.
+/// Writes one frame whose payload `encode` writes.
+#[inline]
 fn put_frame(
-    buffer: &mut BytesMut,
+    writer: &mut Writer<'_>,
     kind: FrameKind,
     channel: u16,
     frame_max: u32,
     encode: impl FnOnce(&mut Writer<'_>) -> Result<(), EncodeError>,
 ) -> Result<()> {
-    let before = buffer.len();
-    let start = FRAMING.begin(buffer, kind, channel);
-    let encoded = encode(&mut Writer::new(buffer)).and_then(|()| FRAMING.end(buffer, start));
-    let size = buffer.len() - before;
-    let refused = match encoded {
-        Err(error) => Error::from(error),
-        Ok(()) if size > frame_max as usize => Error::invalid(match kind {
-            FrameKind::Header => "the content's properties do not fit into one frame (frame-max)",
-            _ => "the method's arguments do not fit into one frame (frame-max)",
-        }),
-        Ok(()) => return Ok(()),
-    };
-    buffer.truncate(before);
-    Err(refused)
+    let before = writer.position();
+    FRAMING.write(writer, kind, channel, u32::MAX, encode)?;
+    if writer.position() - before > frame_max as usize {
+        return Err(beyond_frame_max(kind));
+    }
+    Ok(())
 }
 
-/// Appends the frames of a content up to its body.
-fn put_content_start<M: Method, P: Properties>(
-    buffer: &mut BytesMut,
+#[cold]
+fn beyond_frame_max(kind: FrameKind) -> Error {
+    Error::invalid(match kind {
+        FrameKind::Header => "the content's properties do not fit into one frame (frame-max)",
+        _ => "the method's arguments do not fit into one frame (frame-max)",
+    })
+}
+
+/// Appends the frames of a content, up to its body unless that is small.
+fn put_start<M: Method, P: Properties>(
+    chunk: &mut Chunk,
     channel: u16,
     frame_max: u32,
     method: &M,
     properties: &P,
-    body_size: usize,
+    body: &Bytes,
 ) -> Result<()> {
-    let before = buffer.len();
-    put_frame(buffer, FrameKind::Method, channel, frame_max, |w| method.encode(w))?;
-    put_frame(buffer, FrameKind::Header, channel, frame_max, |w| {
-        ContentHeader::write(properties, body_size as u64, w)
+    chunk.write(|writer| {
+        put_frame(writer, FrameKind::Method, channel, frame_max, |w| method.encode(w))?;
+        put_frame(writer, FrameKind::Header, channel, frame_max, |w| {
+            ContentHeader::write(properties, body.len() as u64, w)
+        })?;
+        if body.len() <= COPY_MAX {
+            copy_body(writer, channel, frame_max, body)?;
+        }
+        Ok(())
     })
-    .inspect_err(|_| buffer.truncate(before))
 }
 
-fn put_body(chunk: &mut Chunk, channel: u16, frame_max: u32, body: &Bytes) -> Result<()> {
-    let room = body_room(frame_max);
-    let mut at = 0;
-    while at < body.len() {
-        let end = body.len().min(at.saturating_add(room));
-        let size = u32::try_from(end - at).unwrap_or(u32::MAX);
-        let header = FRAMING.header_octets(FrameKind::Body, channel, size);
-        chunk.frames().extend_from_slice(&header);
-        if body.len() <= COPY_MAX {
-            chunk.frames().extend_from_slice(body.get(at..end).unwrap_or_default());
-        } else {
-            chunk.insert(body.slice(at..end));
-        }
-        chunk.frames().put_u8(FRAMING.end);
-        at = end;
+/// Writes the frames of a small body.
+#[inline]
+fn copy_body(
+    writer: &mut Writer<'_>,
+    channel: u16,
+    frame_max: u32,
+    mut rest: &[u8],
+) -> Result<(), EncodeError> {
+    while !rest.is_empty() {
+        let part;
+        (part, rest) = rest.split_at_checked(body_room(frame_max)).unwrap_or((rest, &[]));
+        FRAMING.write(writer, FrameKind::Body, channel, u32::MAX, |w| {
+            w.octets(part);
+            Ok(())
+        })?;
     }
     Ok(())
+}
+
+/// Puts a body between the octets of its frames.
+fn insert_body(chunk: &mut Chunk, channel: u16, frame_max: u32, body: &Bytes) {
+    let mut rest = body.clone();
+    while !rest.is_empty() {
+        let part = rest.split_to(body_room(frame_max).min(rest.len()));
+        let size = u32::try_from(part.len()).unwrap_or(u32::MAX);
+        chunk.append(&FRAMING.header_octets(FrameKind::Body, channel, size));
+        chunk.insert(part);
+        chunk.append(&[FRAMING.end]);
+    }
 }
 
 /// Octets of a body that one frame takes.
@@ -135,12 +152,15 @@ pub(super) fn put_content<M: Method, P: Properties>(
     let (id, size) = (channel.key.id, body.len());
     if size <= SHARED_MAX {
         return append(outbox, Some(&mut channel.large), |chunk| {
-            put_content_start(chunk.frames(), id, frame_max, method, properties, size)?;
-            put_body(chunk, id, frame_max, body)
+            put_start(chunk, id, frame_max, method, properties, body)?;
+            if size > COPY_MAX {
+                insert_body(chunk, id, frame_max, body);
+            }
+            Ok(())
         });
     }
     let mut start = outbox.fresh();
-    let put = put_content_start(start.frames(), id, frame_max, method, properties, size);
+    let put = put_start(&mut start, id, frame_max, method, properties, body);
     if put.is_err() {
         outbox.recycle(start);
         return put;
@@ -159,7 +179,9 @@ impl Session {
     pub(super) fn send_control<M: AnyMethod>(&mut self, method: &M) -> Result<()> {
         let frame_max = self.tuning.frame_max;
         append(&mut self.outbox, None, |chunk| {
-            put_frame(chunk.frames(), FrameKind::Method, 0, frame_max, |w| method.encode(w))
+            chunk.write(|writer| {
+                put_frame(writer, FrameKind::Method, 0, frame_max, |w| method.encode(w))
+            })
         })?;
         self.notify_driver();
         Ok(())
@@ -185,7 +207,7 @@ impl Session {
         let frame_max = self.tuning.frame_max;
         let Some(channel) = self.channels.by_id(id) else { return Err(Error::stale(None)) };
         append(&mut self.outbox, Some(&mut channel.large), |chunk| {
-            put_frame(chunk.frames(), FrameKind::Method, id, frame_max, encode)
+            chunk.write(|writer| put_frame(writer, FrameKind::Method, id, frame_max, encode))
         })?;
         self.notify_driver();
         Ok(())
@@ -210,7 +232,8 @@ impl Session {
     pub(super) fn send_heartbeat(&mut self) {
         let chunk = self.outbox.chunk();
         let before = chunk.len();
-        FRAMING.put_heartbeat(chunk.frames());
+        chunk.append(&FRAMING.header_octets(FrameKind::Heartbeat, 0, 0));
+        chunk.append(&[FRAMING.end]);
         let octets = chunk.len() - before;
         self.outbox.appended(octets);
     }

@@ -10,6 +10,7 @@ use amqp_types::frame::{Frame, FrameKind, OVERHEAD};
 use amqp_types::protocol::{
     self, FRAMING, Method, PROTOCOL_HEADER, Properties, Spec, channel, connection,
 };
+use amqp_types::wire::Writer;
 use amqp_types::{AnyMethod, Body};
 use bytes::{Buf, BytesMut};
 
@@ -267,9 +268,10 @@ impl Observer {
 
 /// A method frame.
 pub(crate) fn method_frame<M: AnyMethod>(buffer: &mut BytesMut, channel: u16, method: &M) {
-    let start = FRAMING.begin(buffer, FrameKind::Method, channel);
-    let encoded = method.encode(&mut amqp_types::wire::Writer::new(buffer));
-    if let Err(error) = encoded.and_then(|()| FRAMING.end(buffer, start)) {
+    let mut writer = Writer::new(buffer);
+    let encoded =
+        FRAMING.write(&mut writer, FrameKind::Method, channel, u32::MAX, |w| method.encode(w));
+    if let Err(error) = encoded {
         panic!("{method:?} cannot be sent: {error}");
     }
 }
@@ -282,13 +284,14 @@ pub(crate) fn content_frames<P: amqp_types::Properties>(
     body: &[u8],
     frame_max: u32,
 ) {
-    let start = FRAMING.begin(buffer, FrameKind::Header, channel);
-    let mut writer = amqp_types::wire::Writer::new(buffer);
-    let encoded =
-        amqp_types::content::ContentHeader::write(properties, body.len() as u64, &mut writer);
-    if let Err(error) = encoded.and_then(|()| FRAMING.end(buffer, start)) {
+    let mut writer = Writer::new(buffer);
+    let encoded = FRAMING.write(&mut writer, FrameKind::Header, channel, u32::MAX, |w| {
+        amqp_types::content::ContentHeader::write(properties, body.len() as u64, w)
+    });
+    if let Err(error) = encoded {
         panic!("{properties:?} cannot be sent: {error}");
     }
+    writer.finish();
     let room = usize::try_from(frame_max).unwrap_or(usize::MAX).saturating_sub(OVERHEAD).max(1);
     for piece in body.chunks(room) {
         if let Err(error) = FRAMING.put(FrameKind::Body, channel, piece, buffer) {

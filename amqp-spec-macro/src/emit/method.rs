@@ -113,6 +113,7 @@ fn encode(method: &Method, runtime: &TokenStream) -> TokenStream {
         }
     });
     quote! {
+        #[inline]
         fn encode_arguments(
             &self,
             #writer: &mut #runtime::wire::Writer<'_>,

@@ -93,43 +93,65 @@ fn sent(properties: &Properties) -> impl Iterator<Item = &Property> {
     properties.list.iter().filter(|property| !property.field.reserved)
 }
 
+/// Each property is looked at once: its flag is kept, and the flag words are written in the end into the
+/// room left for them.
 fn encode(properties: &Properties, runtime: &TokenStream) -> TokenStream {
     let writer = ident("writer");
-    let flags = properties.list.iter().map(|Property { field, .. }| {
-        let name = ident(&field.name.value);
-        match field.wire {
-            _ if field.reserved => quote!(false),
-            WireType::Bit => quote!(self.#name),
-            _ => quote!(self.#name.is_some()),
-        }
+    let flags = flag_idents(properties);
+    let words = Literal::usize_unsuffixed(properties.words);
+    let variables = flags.iter().enumerate().map(|(word, flags)| {
+        let another = u16::from(word + 1 < properties.words);
+        let another = Literal::u16_unsuffixed(another);
+        let changes = sent(properties).any(|property| property.word == word);
+        let mutable = changes.then(|| quote!(mut));
+        quote!(let #mutable #flags: u16 = #another;)
     });
-    let valued = sent(properties).filter(|property| property.field.wire != WireType::Bit);
-    let writes = valued.map(|Property { field, .. }| {
-        let name = ident(&field.name.value);
+    let writes = sent(properties).map(|property| {
+        let Property { field, word, .. } = property;
+        let (name, mask, flags) = (ident(&field.name.value), mask(property), flags.get(*word));
+        if field.wire == WireType::Bit {
+            return quote! {
+                if self.#name {
+                    #flags |= #mask;
+                }
+            };
+        }
         let place = if field.wire.is_copy() { quote!(self.#name) } else { quote!(&self.#name) };
         let write = field.wire.write_argument(&writer, &quote!(value));
         quote! {
             if let ::core::option::Option::Some(value) = #place {
+                #flags |= #mask;
                 #write
             }
         }
     });
     quote! {
+        #[inline]
         fn encode(
             &self,
             writer: &mut #runtime::wire::Writer<'_>,
         ) -> ::core::result::Result<(), #runtime::EncodeError> {
-            writer.property_flags(&[#(#flags),*]);
+            let place = writer.begin_flags::<#words>();
+            #(#variables)*
             #(#writes)*
+            writer.end_flags(place, [#(#flags),*]);
             ::core::result::Result::Ok(())
         }
     }
 }
 
+/// The variables that hold the flag words.
+fn flag_idents(properties: &Properties) -> Vec<Ident> {
+    (0..properties.words).map(|word| ident(&format!("flags_{word}"))).collect()
+}
+
+fn mask(property: &Property) -> LitInt {
+    LitInt::new(&format!("{:#06x}", property.mask), Span::call_site())
+}
+
 fn decode(properties: &Properties, runtime: &TokenStream) -> TokenStream {
     let reader = ident("reader");
-    let flags: Vec<Ident> =
-        (0..properties.words).map(|word| ident(&format!("flags_{word}"))).collect();
+    let flags = flag_idents(properties);
     let reads = properties.list.iter().zip(flag_words(properties, &flags));
     let reads = reads.map(|(property, flags)| read(property, flags, &reader, runtime));
     let declared = Literal::usize_unsuffixed(properties.list.len());
@@ -161,7 +183,7 @@ fn read(
     runtime: &TokenStream,
 ) -> TokenStream {
     let field = &property.field;
-    let mask = LitInt::new(&format!("{:#06x}", property.mask), Span::call_site());
+    let mask = mask(property);
     let present = quote!(#flags & #mask != 0);
     let name = ident(&field.name.value);
     let place = (!field.reserved).then(|| quote!(self.#name));

@@ -498,6 +498,7 @@ pub mod r#box {
             from_client: true,
             from_server: false,
         };
+        #[inline]
         fn encode_arguments(
             &self,
             writer: &mut ::amqp_types::wire::Writer<'_>,
@@ -596,6 +597,7 @@ pub mod r#box {
             from_client: false,
             from_server: true,
         };
+        #[inline]
         fn encode_arguments(
             &self,
             _writer: &mut ::amqp_types::wire::Writer<'_>,
@@ -697,6 +699,7 @@ pub mod r#box {
             from_client: true,
             from_server: true,
         };
+        #[inline]
         fn encode_arguments(
             &self,
             writer: &mut ::amqp_types::wire::Writer<'_>,
@@ -921,6 +924,7 @@ pub mod ask {
             from_client: true,
             from_server: false,
         };
+        #[inline]
         fn encode_arguments(
             &self,
             _writer: &mut ::amqp_types::wire::Writer<'_>,
@@ -1017,6 +1021,7 @@ pub mod ask {
             from_client: false,
             from_server: true,
         };
+        #[inline]
         fn encode_arguments(
             &self,
             _writer: &mut ::amqp_types::wire::Writer<'_>,
@@ -1080,6 +1085,7 @@ pub mod ask {
             from_client: false,
             from_server: true,
         };
+        #[inline]
         fn encode_arguments(
             &self,
             _writer: &mut ::amqp_types::wire::Writer<'_>,
@@ -1140,6 +1146,7 @@ pub mod ask {
             from_client: false,
             from_server: true,
         };
+        #[inline]
         fn encode_arguments(
             &self,
             _writer: &mut ::amqp_types::wire::Writer<'_>,
@@ -1200,6 +1207,7 @@ pub mod ask {
             from_client: true,
             from_server: false,
         };
+        #[inline]
         fn encode_arguments(
             &self,
             _writer: &mut ::amqp_types::wire::Writer<'_>,
@@ -1263,6 +1271,7 @@ pub mod ask {
             from_client: false,
             from_server: true,
         };
+        #[inline]
         fn encode_arguments(
             &self,
             _writer: &mut ::amqp_types::wire::Writer<'_>,
@@ -1308,11 +1317,14 @@ pub mod ask {
         type Protocol = super::Spec;
         const CLASS_ID: u16 = 20;
         const INFO: &'static ::amqp_types::reflect::ClassInfo = Method::INFO;
+        #[inline]
         fn encode(
             &self,
             writer: &mut ::amqp_types::wire::Writer<'_>,
         ) -> ::core::result::Result<(), ::amqp_types::EncodeError> {
-            writer.property_flags(&[]);
+            let place = writer.begin_flags::<1>();
+            let flags_0: u16 = 0;
+            writer.end_flags(place, [flags_0]);
             ::core::result::Result::Ok(())
         }
         fn read(
@@ -1454,6 +1466,7 @@ pub mod content {
             from_client: true,
             from_server: true,
         };
+        #[inline]
         fn encode_arguments(
             &self,
             _writer: &mut ::amqp_types::wire::Writer<'_>,
@@ -1532,70 +1545,70 @@ pub mod content {
         type Protocol = super::Spec;
         const CLASS_ID: u16 = 30;
         const INFO: &'static ::amqp_types::reflect::ClassInfo = Method::INFO;
+        #[inline]
         fn encode(
             &self,
             writer: &mut ::amqp_types::wire::Writer<'_>,
         ) -> ::core::result::Result<(), ::amqp_types::EncodeError> {
-            writer
-                .property_flags(
-                    &[
-                        self.p1.is_some(),
-                        self.p2.is_some(),
-                        self.p3,
-                        self.p4.is_some(),
-                        false,
-                        false,
-                        self.p7.is_some(),
-                        self.p8.is_some(),
-                        self.p9.is_some(),
-                        self.p10.is_some(),
-                        self.p11.is_some(),
-                        self.p12.is_some(),
-                        self.p13.is_some(),
-                        self.p14.is_some(),
-                        self.p15.is_some(),
-                        self.p16.is_some(),
-                    ],
-                );
+            let place = writer.begin_flags::<2>();
+            let mut flags_0: u16 = 1;
+            let mut flags_1: u16 = 0;
             if let ::core::option::Option::Some(value) = &self.p1 {
+                flags_0 |= 0x8000;
                 writer.short_str(value);
             }
             if let ::core::option::Option::Some(value) = self.p2 {
+                flags_0 |= 0x4000;
                 writer.octet(value);
             }
+            if self.p3 {
+                flags_0 |= 0x2000;
+            }
             if let ::core::option::Option::Some(value) = &self.p4 {
+                flags_0 |= 0x1000;
                 writer.table(value)?;
             }
             if let ::core::option::Option::Some(value) = self.p7 {
+                flags_0 |= 0x0200;
                 writer.octet(value);
             }
             if let ::core::option::Option::Some(value) = self.p8 {
+                flags_0 |= 0x0100;
                 writer.octet(value);
             }
             if let ::core::option::Option::Some(value) = self.p9 {
+                flags_0 |= 0x0080;
                 writer.octet(value);
             }
             if let ::core::option::Option::Some(value) = self.p10 {
+                flags_0 |= 0x0040;
                 writer.octet(value);
             }
             if let ::core::option::Option::Some(value) = self.p11 {
+                flags_0 |= 0x0020;
                 writer.octet(value);
             }
             if let ::core::option::Option::Some(value) = self.p12 {
+                flags_0 |= 0x0010;
                 writer.octet(value);
             }
             if let ::core::option::Option::Some(value) = self.p13 {
+                flags_0 |= 0x0008;
                 writer.octet(value);
             }
             if let ::core::option::Option::Some(value) = self.p14 {
+                flags_0 |= 0x0004;
                 writer.octet(value);
             }
             if let ::core::option::Option::Some(value) = self.p15 {
+                flags_0 |= 0x0002;
                 writer.short(value);
             }
             if let ::core::option::Option::Some(value) = self.p16 {
+                flags_1 |= 0x8000;
                 writer.timestamp(value);
             }
+            writer.end_flags(place, [flags_0, flags_1]);
             ::core::result::Result::Ok(())
         }
         fn read(
@@ -1816,6 +1829,7 @@ pub mod amqp_types_ {
             from_client: true,
             from_server: true,
         };
+        #[inline]
         fn encode_arguments(
             &self,
             writer: &mut ::amqp_types::wire::Writer<'_>,
@@ -1894,6 +1908,7 @@ pub mod amqp_types_ {
             from_client: true,
             from_server: true,
         };
+        #[inline]
         fn encode_arguments(
             &self,
             _writer: &mut ::amqp_types::wire::Writer<'_>,
@@ -1946,14 +1961,21 @@ pub mod amqp_types_ {
         type Protocol = super::Spec;
         const CLASS_ID: u16 = 40;
         const INFO: &'static ::amqp_types::reflect::ClassInfo = Method::INFO;
+        #[inline]
         fn encode(
             &self,
             writer: &mut ::amqp_types::wire::Writer<'_>,
         ) -> ::core::result::Result<(), ::amqp_types::EncodeError> {
-            writer.property_flags(&[self.Some_.is_some(), self.None_]);
+            let place = writer.begin_flags::<1>();
+            let mut flags_0: u16 = 0;
             if let ::core::option::Option::Some(value) = &self.Some_ {
+                flags_0 |= 0x8000;
                 writer.short_str(value);
             }
+            if self.None_ {
+                flags_0 |= 0x4000;
+            }
+            writer.end_flags(place, [flags_0]);
             ::core::result::Result::Ok(())
         }
         fn read(

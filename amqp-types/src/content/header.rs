@@ -142,9 +142,10 @@ impl ContentHeader<DynamicProperties> {
 
 #[inline]
 fn begin(class_id: u16, body_size: u64, writer: &mut Writer<'_>) {
-    writer.short(class_id);
-    writer.short(0); // weight
-    writer.longlong(body_size);
+    let [c0, c1] = class_id.to_be_bytes();
+    let [s0, s1, s2, s3, s4, s5, s6, s7] = body_size.to_be_bytes();
+    // The weight is zero.
+    writer.put([c0, c1, 0, 0, s0, s1, s2, s3, s4, s5, s6, s7]);
 }
 
 /// Class and body size.

@@ -18,6 +18,7 @@ pub use batch::{FrameRef, Frames};
 pub use error::FrameError;
 
 use crate::EncodeError;
+use crate::wire::Writer;
 
 /// Octets of a frame before its payload.
 pub const HEADER_SIZE: usize = 7;
@@ -368,6 +369,52 @@ impl Framing {
         }
         buf.put_u8(self.end);
         Ok(())
+    }
+
+    /// Writes a whole frame: the octets around what `payload` writes.
+    ///
+    /// # Errors
+    ///
+    /// What `payload` says, `TooLong` beyond `frame_max` octets, [`OVERHEAD`] included, or 2³²−1 of
+    /// payload, and `NotInFrame` if `payload` took back more than it wrote. Nothing of the frame is then
+    /// left.
+    ///
+    /// ```
+    /// use amqp_types::{frame::{FrameKind, Framing}, wire::Writer};
+    /// use bytes::BytesMut;
+    ///
+    /// let mut buffer = BytesMut::new();
+    /// let mut writer = Writer::new(&mut buffer);
+    /// Framing::STANDARD.write(&mut writer, FrameKind::Method, 1, u32::MAX, |payload| {
+    ///     payload.long(0x0014_000a);
+    ///     Ok(())
+    /// })?;
+    /// writer.finish();
+    /// assert_eq!(&buffer[..], b"\x01\0\x01\0\0\0\x04\0\x14\0\x0a\xce");
+    /// # Ok::<(), amqp_types::EncodeError>(())
+    /// ```
+    #[inline]
+    pub fn write(
+        &self,
+        writer: &mut Writer<'_>,
+        kind: FrameKind,
+        channel: u16,
+        frame_max: u32,
+        payload: impl FnOnce(&mut Writer<'_>) -> Result<(), EncodeError>,
+    ) -> Result<(), EncodeError> {
+        let start = writer.position();
+        let header = u64::from(self.octet(kind)) << 56 | u64::from(channel) << 40;
+        writer.put_7(header.to_be_bytes());
+        let ended = payload(writer).and_then(|()| {
+            let len = writer.position().checked_sub(start + HEADER_SIZE);
+            let size = frame_size(len.ok_or(EncodeError::NotInFrame)?, frame_max)?;
+            let ended = writer.end_frame(start, size, self.end);
+            if ended { Ok(()) } else { Err(EncodeError::NotInFrame) }
+        });
+        if ended.is_err() {
+            writer.rewind(start);
+        }
+        ended
     }
 
     /// Takes back the frame begun at `start`, with everything that was appended since.

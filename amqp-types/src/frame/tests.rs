@@ -89,6 +89,42 @@ fn a_frame_written_in_place_is_the_same_frame() {
     let frame = Frame { kind: FrameKind::Header, channel: 3, payload };
     framing.encode(&frame, &mut copied).unwrap();
     assert_eq!(in_place, copied);
+    let mut written = BytesMut::from("before");
+    let mut writer = Writer::new(&mut written);
+    let kind = FrameKind::Header;
+    let payload = |writer: &mut Writer<'_>| {
+        writer.octets(b"payload");
+        Ok(())
+    };
+    framing.write(&mut writer, kind, 3, 15, payload).unwrap();
+    writer.finish();
+    assert_eq!(written, copied);
+}
+
+#[test]
+fn nothing_is_left_of_a_frame_that_cannot_be_written() {
+    let mut buf = BytesMut::from("before");
+    let mut writer = Writer::new(&mut buf);
+    let mut write = |payload: fn(&mut Writer<'_>) -> Result<(), EncodeError>| {
+        Framing::STANDARD.write(&mut writer, FrameKind::Method, 1, 12, payload)
+    };
+    let too_long = write(|writer| {
+        writer.octets(b"12345");
+        Ok(())
+    });
+    assert_eq!(too_long, Err(EncodeError::TooLong { what: "frame", len: 5, max: 4 }));
+    let refused = write(|writer| {
+        writer.long(1);
+        Err(EncodeError::NonFinite)
+    });
+    assert_eq!(refused, Err(EncodeError::NonFinite));
+    let taken_back = write(|writer| {
+        writer.rewind(8);
+        Ok(())
+    });
+    assert_eq!(taken_back, Err(EncodeError::NotInFrame));
+    drop(writer);
+    assert_eq!(buf, "before");
 }
 
 #[test]

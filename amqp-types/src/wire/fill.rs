@@ -5,8 +5,10 @@
 //! of its size, and then filled: what is left of the room is handed from item to item. Recursion
 //! goes at most 255 deep.
 
+use bytes::BytesMut;
+
 use super::Writer;
-use super::writer::length;
+use super::writer::{length, room};
 use crate::octets::{INLINE, Octets};
 use crate::{EncodeError, FieldArray, FieldTable, FieldValue, LongStr, ShortStr};
 
@@ -29,19 +31,25 @@ impl Writer<'_> {
             self.long(0);
             return Ok(());
         }
-        self.full_table(table)
+        let written = full_table(self.buf, self.at, table, self.strict, self.over)?;
+        self.at += written;
+        Ok(())
     }
+}
 
-    fn full_table(&mut self, table: &FieldTable) -> Result<(), EncodeError> {
-        let mut filler = Filler { strict: self.strict, error: NO_ROOM };
-        let at = self.buf.len();
-        let Some(size) = filler.room_for_table(table, u8::MAX) else { return Err(filler.error) };
-        self.buf.resize(at.saturating_add(size), 0);
-        let room = self.buf.get_mut(at..).unwrap_or_default();
-        let unused = filler.table(room, table).map(|unused| unused.len());
-        self.buf.truncate(at + unused.map_or(0, |unused| size - unused));
-        if unused.is_some() { Ok(()) } else { Err(filler.error) }
-    }
+/// Returns how many octets it has written. Does not take the writer, see `writer::grow`.
+fn full_table(
+    buf: &mut BytesMut,
+    at: usize,
+    table: &FieldTable,
+    strict: bool,
+    over: bool,
+) -> Result<usize, EncodeError> {
+    let mut filler = Filler { strict, error: NO_ROOM };
+    let Some(size) = filler.room_for_table(table, u8::MAX) else { return Err(filler.error) };
+    let room = room(buf, at, size, over).unwrap_or_default();
+    let Some(unused) = filler.table(room, table) else { return Err(filler.error) };
+    Ok(size - unused.len())
 }
 
 /// What items are filled in by. Each function returns the room that is left after an item, in two

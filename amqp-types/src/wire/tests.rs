@@ -310,3 +310,44 @@ fn entries_and_octets_are_limited() {
     let error = read(Limits::default().with_table_size(12)).unwrap_err();
     assert_eq!((error.kind(), error.offset()), (TableTooLarge, 0));
 }
+
+#[test]
+fn wherever_the_buffer_ends_the_octets_are_the_same() {
+    let (table, _) = every_type();
+    let texts = ["", "short", &"long".repeat(60)].map(|text| ShortStr::try_from(text).unwrap());
+    let write = |writer: &mut Writer<'_>| {
+        writer.octet(1);
+        writer.longlong(2);
+        texts.iter().for_each(|text| writer.short_str(text));
+        writer.long_str(&[b'x'; 100]).unwrap();
+        writer.table(&table).unwrap();
+        writer.bits([true; 9]);
+    };
+    let expected = written(write);
+    for room in 0..2 * expected.len() {
+        let mut appended = BytesMut::with_capacity(room);
+        write(&mut Writer::new(&mut appended));
+        assert_eq!(appended, expected);
+        let mut used = BytesMut::from(&vec![0xaa; room][..]);
+        let at = room / 2;
+        let mut writer = Writer::over(&mut used, at);
+        write(&mut writer);
+        let end = writer.position();
+        writer.finish();
+        assert_eq!(used[at..end], expected);
+        assert!(used.len() >= room && used[..at].iter().all(|octet| *octet == 0xaa));
+    }
+}
+
+#[test]
+fn what_is_taken_back_is_not_there() {
+    let mut buf = BytesMut::from("before");
+    let mut writer = Writer::new(&mut buf);
+    writer.long(1);
+    writer.rewind(8);
+    writer.rewind(100);
+    assert_eq!(writer.position(), 8);
+    writer.finish();
+    assert_eq!(buf, "before\0\0");
+    assert_eq!(Writer::over(&mut buf, 100).position(), 8);
+}

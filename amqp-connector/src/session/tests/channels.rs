@@ -190,8 +190,7 @@ fn a_size_that_is_only_announced_costs_nothing() {
     bench.receive(key.id, basic::Deliver::default());
     let mut payload = BytesMut::new();
     let properties = basic::Properties::default();
-    let mut writer = Writer::new(&mut payload);
-    ContentHeader::write(&properties, u64::MAX, &mut writer).expect("encodes");
+    ContentHeader::write(&properties, u64::MAX, &mut Writer::new(&mut payload)).expect("encodes");
     bench.frame(FrameKind::Header, key.id, payload.freeze());
     assert_eq!(bench.only::<channel::Close>().reply_code, 311);
 }

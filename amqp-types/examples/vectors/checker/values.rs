@@ -125,5 +125,6 @@ fn octets(value: &Value) -> Option<BytesMut> {
         #[allow(unreachable_patterns)]
         _ => return None,
     }
+    writer.finish();
     Some(buf)
 }
