@@ -10,9 +10,12 @@ use crate::project;
 pub(crate) const MEMBERS: [&str; 5] =
     ["amqp-spec-macro", "amqp-types", "amqp-connector", "amqp-tests", "xtask"];
 
-/// rustfmt would change nothing, in the fuzz targets' own workspace neither.
+/// The workspace of the benchmark beside other clients, which are kept out of this one.
+const BENCH: &str = "tests/bench";
+
+/// rustfmt would change nothing, in the workspaces of the fuzz targets and of the benchmark neither.
 pub(crate) fn fmt() -> Result<String> {
-    for folder in ["", "amqp-types/fuzz"] {
+    for folder in ["", "amqp-types/fuzz", BENCH] {
         let mut cargo = project::cargo();
         cargo.current_dir(project::root().join(folder)).args(["fmt", "--all", "--check"]);
         quietly(cargo)?;
@@ -25,6 +28,14 @@ pub(crate) fn clippy(member: &str) -> Result<String> {
     let mut cargo = project::cargo();
     cargo.args(["clippy", "--quiet", "--package", member, "--all-targets", "--all-features"]);
     cargo.args(["--", "--deny", "warnings"]);
+    quietly(cargo)
+}
+
+/// As [`clippy`], for the benchmark: it compiles with the connector as it is now.
+pub(crate) fn clippy_bench() -> Result<String> {
+    let mut cargo = project::cargo();
+    cargo.current_dir(project::root().join(BENCH));
+    cargo.args(["clippy", "--quiet", "--locked", "--all-targets", "--", "--deny", "warnings"]);
     quietly(cargo)
 }
 

@@ -86,6 +86,7 @@ fn steps(bless: bool) -> Vec<Step> {
         cargo::MEMBERS
             .map(|member| Step::new(format!("clippy {member}"), move || cargo::clippy(member))),
     );
+    steps.push(Step::new("clippy tests/bench", cargo::clippy_bench));
     steps.push(Step::new("doc", cargo::doc));
     steps.push(Step::new("duplicates", policy::duplicates));
     steps.push(Step::new("licences", policy::licences));
