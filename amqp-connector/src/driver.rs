@@ -28,9 +28,6 @@ const ROUNDS: usize = 16;
 const READ_OCTETS: usize = 256 << 10;
 const WRITE_OCTETS: usize = 1 << 20;
 const FRAMES: usize = 2048;
-/// Frames handed over under one lock, and octets that are not worth another.
-const PART: usize = 192;
-const PART_OCTETS: usize = 8 << 10;
 
 /// The future that runs a connection over the transport `T`.
 ///
@@ -189,20 +186,17 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         let received = std::mem::take(&mut self.received);
         let mut frames = self.frames.take();
         let Self { shared, queue, written, flushed, report, spent, state, turn, .. } = self;
-        let received = received || frames.is_some();
-        // Many frames are handed over in parts, so that others get the lock in between.
-        while let Some(frames) = frames.as_mut()
-            && frames.len() > PART_OCTETS
-            && *turn < FRAMES
-        {
-            shared.with(|session| hand_over(session, frames, turn, now));
-        }
         let view = shared.with(|session| {
-            if received {
+            if received || frames.is_some() {
                 session.handle_received(now);
             }
-            if let Some(frames) = frames.as_mut().filter(|_| *turn < FRAMES) {
-                hand_over(session, frames, turn, now);
+            if let Some(frames) = &mut frames {
+                while *turn < FRAMES
+                    && let Some(frame) = frames.next_frame()
+                {
+                    session.handle_frame(frame, now);
+                    *turn += 1;
+                }
             }
             handle_end(session, read, state);
             session.handle_timeout(now);
@@ -361,15 +355,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             return Poll::Ready(true);
         }
         Poll::Ready(false)
-    }
-}
-
-/// Gives the session a part of what was read.
-fn hand_over(session: &mut Session, frames: &mut Frames, turn: &mut usize, now: Instant) {
-    for _ in 0..PART {
-        let Some(frame) = frames.next_frame() else { return };
-        session.handle_frame(frame, now);
-        *turn += 1;
     }
 }
 
