@@ -3,7 +3,7 @@
 //! Whoever is admitted has its room kept until it has gone on or given up, so that a newcomer cannot take it;
 //! but a newcomer need not wait for it either. Were each to wait till those before it had gone on, many
 //! publishers in tight loops would hand each other one message at a time for ever. Plain data: waking is left
-//! to the caller's [`Effects`](super::effects::Effects).
+//! to the caller's [`Effects`].
 
 use std::collections::VecDeque;
 use std::task::Waker;
