@@ -3,19 +3,22 @@
 //! Each poll goes round: read once, hand the frames to the session under one lock together with the clock, take what there is to write, write it. Reading never waits for a write, so a peer that
 //! finishes writing before it reads cannot hang us. All protocol is the session's.
 
+mod timer;
+
 use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use amqp_types::frame::Frames;
 use futures_core::Stream;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 use tokio_util::codec::Framed;
 
+use self::timer::Timer;
 use crate::codec::{CodecError, FrameCodec};
 use crate::session::{Chunk, Segment, Session, WriteQueue};
 use crate::shared::Shared;
@@ -53,7 +56,7 @@ pub struct Driver<T> {
     flushed: bool,
     report: bool,
     spent: Vec<Chunk>,
-    timer: Option<Timer>,
+    timer: Timer,
     /// What the session said last.
     wants_read: bool,
     /// Octets read and written, and frames handed over, in this poll.
@@ -72,18 +75,6 @@ pub struct Driver<T> {
     partial: usize,
     received: bool,
     state: DriverState,
-}
-
-/// A timer, and whom it wakes.
-struct Timer {
-    sleep: Pin<Box<Sleep>>,
-    waker: Option<Waker>,
-}
-
-impl Timer {
-    fn at(deadline: Instant) -> Self {
-        Self { sleep: Box::pin(tokio::time::sleep_until(deadline)), waker: None }
-    }
 }
 
 enum DriverState {
@@ -129,7 +120,7 @@ impl<T> Driver<T> {
             flushed: true,
             report: false,
             spent: Vec::new(),
-            timer: None,
+            timer: Timer::default(),
             wants_read: true,
             read: 0,
             wrote: 0,
@@ -261,33 +252,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         flushed
     }
 
-    /// Arms the timer for `timeout`. True if that is past already.
-    fn poll_timer(&mut self, cx: &mut Context<'_>, timeout: Option<Instant>) -> bool {
-        let Some(at) = timeout else { return false };
-        let Timer { sleep, waker } = match &mut self.timer {
-            Some(timer) => timer,
-            none => none.insert(Timer::at(at)),
-        };
-        // One that fires too early costs one look; re-arming it on every write, two.
-        if sleep.deadline() > at || sleep.is_elapsed() {
-            sleep.as_mut().reset(at);
-        } else if waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            // It is armed, and will wake this very task.
-            return false;
-        }
-        if sleep.as_mut().poll(cx).is_pending() {
-            *waker = Some(cx.waker().clone());
-            return false;
-        }
-        *waker = None;
-        // It was armed for something earlier: arm it for what is due now.
-        if at > Instant::now() {
-            sleep.as_mut().reset(at);
-            return sleep.as_mut().poll(cx).is_ready();
-        }
-        true
-    }
-
     /// One round. Ready: the connection is over. Pending with `true`: another round is worth it.
     fn poll_round(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let finishing = matches!(self.state, DriverState::Finishing);
@@ -296,7 +260,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             false => self.poll_read_frames(cx),
         };
         if matches!(read, Read::Pending) && self.has_nothing_to_tell() {
-            let due = self.poll_timer(cx, self.timeout);
+            let due = self.timer.poll(cx, self.timeout);
             self.woken = due;
             return Poll::Ready(due);
         }
@@ -334,7 +298,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             Poll::Ready(Ok(())) | Poll::Pending => {}
         }
         let resumed = matches!(read, Read::Paused) && view.wants_read;
-        let due = self.poll_timer(cx, view.timeout);
+        let due = self.timer.poll(cx, view.timeout);
         match matches!(read, Read::More) || resumed || due {
             true => Poll::Ready(true),
             false => Poll::Ready(false),
@@ -350,7 +314,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             Poll::Ready(Ok(())) if self.written > 0 || self.report => return Poll::Ready(true),
             Poll::Ready(Ok(())) => Pin::new(self.framed.get_mut()).poll_shutdown(cx).map(|_| ()),
         };
-        if done.is_ready() || self.poll_timer(cx, deadline) {
+        if done.is_ready() || self.timer.poll(cx, deadline) {
             self.state = DriverState::Done;
             return Poll::Ready(true);
         }
