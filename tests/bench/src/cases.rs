@@ -153,7 +153,9 @@ pub fn all() -> Vec<Case> {
         let work = Work::Consume(Consume { consumers, ..consume(16) });
         sink(&format!("consumers-{consumers}"), work);
     }
-    sink("consumers-idle-1000", Work::Rpc { body: 16, idle: 1000 });
+    for idle in [1, 100, 1000] {
+        sink(&format!("consumers-idle-{idle}"), Work::Rpc { body: 16, idle });
+    }
     sink("call-latency", Work::CallLatency { body: 100 << 20 });
     sink("lone", Work::Lone { body: 16 });
     sink("connections", Work::Connections);

@@ -89,6 +89,8 @@ pub(crate) const CASES: &[Case] = {
         sink("consume-ack-16", Rate, "consume 16 B, ack each").pictured(),
         sink("consumers-100", Rate, "100 busy consumers"),
         sink("consumers-1000", Rate, "1,000 busy consumers"),
+        sink("consumers-idle-1", Latency, "rpc beside an idle consumer"),
+        sink("consumers-idle-100", Latency, "rpc beside 100 idle consumers"),
         sink("consumers-idle-1000", Latency, "rpc beside 1,000 idle consumers"),
         sink("rpc", Latency, "rpc").pictured(),
         sink("lone", Latency, "a lone publish to its confirmation"),
@@ -257,7 +259,12 @@ mod tests {
         assert_eq!(names("*rpc"), ["rpc", "broker-rpc"]);
         assert_eq!(
             names("c*-idle-*0"),
-            ["consumers-idle-1000", "connections-idle-100", "connections-idle-1000"]
+            [
+                "consumers-idle-100",
+                "consumers-idle-1000",
+                "connections-idle-100",
+                "connections-idle-1000"
+            ]
         );
         assert_eq!(cases(&[]).unwrap().len(), CASES.len());
     }
