@@ -73,7 +73,7 @@ pub struct Driver<T> {
     timeout: Option<Instant>,
     /// Octets of a frame that is not complete yet, and whether any came since the session was told last.
     partial: usize,
-    received: bool,
+    received: usize,
     state: DriverState,
 }
 
@@ -130,7 +130,7 @@ impl<T> Driver<T> {
             now: Instant::now(),
             timeout: None,
             partial: 0,
-            received: false,
+            received: 0,
             state: DriverState::Running,
         }
     }
@@ -148,6 +148,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         match Pin::new(&mut self.framed).poll_next(cx) {
             Poll::Ready(Some(Ok(frames))) => {
                 self.read += frames.len();
+                self.received += frames.len();
+                self.partial = self.framed.read_buffer().len();
                 self.frames = Some(frames);
                 // There may be more, and then no waker is registered for it.
                 Read::More
@@ -157,7 +159,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             Poll::Pending => {
                 // Part of a large frame is a sign of life, too.
                 let partial = self.framed.read_buffer().len();
-                self.received |= partial != self.partial;
+                self.received += partial.saturating_sub(self.partial);
                 self.partial = partial;
                 self.read_pending = true;
                 Read::Pending
@@ -169,7 +171,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
     fn has_nothing_to_tell(&mut self) -> bool {
         let woken = std::mem::take(&mut self.woken);
         let running = matches!(self.state, DriverState::Running);
-        running && !woken && !self.received && !self.report && self.written == 0
+        running && !woken && self.received == 0 && !self.report && self.written == 0
     }
 
     /// One lock: in goes what was read and the time, out comes what is to be written.
@@ -178,8 +180,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         let mut frames = self.frames.take();
         let Self { shared, queue, written, flushed, report, spent, state, turn, .. } = self;
         let view = shared.with(|session| {
-            if received || frames.is_some() {
-                session.handle_received(now);
+            if received > 0 {
+                session.handle_received(received, now);
             }
             if let Some(frames) = &mut frames {
                 while *turn < FRAMES

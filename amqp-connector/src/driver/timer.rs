@@ -3,13 +3,14 @@
 use std::pin::Pin;
 use std::task::{Context, Waker};
 
+use tokio::task::coop;
 use tokio::time::{Instant, Sleep};
 
 /// A timer that is made when it is needed first: a connection without deadlines has none.
 #[derive(Default)]
 pub(super) struct Timer {
     sleep: Option<Pin<Box<Sleep>>>,
-    /// Whom it wakes when it fires.
+    /// Whom it is known to wake when it fires.
     waker: Option<Waker>,
 }
 
@@ -28,8 +29,10 @@ impl Timer {
             // It is armed, and will wake this very task.
             return false;
         }
+        // A task that has used its turn up is told that nothing is ready, and then the waker is not kept.
+        let has_turn = coop::has_budget_remaining();
         if sleep.as_mut().poll(cx).is_pending() {
-            self.waker = Some(cx.waker().clone());
+            self.waker = has_turn.then(|| cx.waker().clone());
             return false;
         }
         self.waker = None;

@@ -86,6 +86,11 @@ impl Crowd {
         self.pausing
     }
 
+    #[cfg(test)]
+    pub(crate) fn octets(&self) -> usize {
+        self.octets
+    }
+
     /// A pause has run out.
     pub(crate) fn end_pause(&mut self) {
         self.pausing = false;

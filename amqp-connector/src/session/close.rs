@@ -144,6 +144,8 @@ impl Session {
         for consumer in channel.consumers.iter_mut() {
             consumer.end.get_or_insert(ConsumerEnd::Closed(reason.clone()));
             self.effects.wake(consumer.waker.take());
+            // Nothing more comes.
+            consumer.backlog.unpace(&mut self.crowd);
             if !consumer.no_ack {
                 // They went back to the queue with the channel.
                 let gone = consumer.backlog.clear(&mut self.crowd);

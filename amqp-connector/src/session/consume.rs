@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use amqp_types::content::Content;
 use amqp_types::protocol::{self, Spec, basic};
-use amqp_types::{Method as _, ShortStr};
+use amqp_types::{Body, Method as _, ShortStr};
 use tokio::time::Instant;
 
 use super::backlog::{Crowd, Queued};
@@ -129,7 +129,14 @@ impl Session {
         consumer.end.get_or_insert(ConsumerEnd::Cancelled);
         self.effects.wake(consumer.waker.take());
         // One without a handle is of no use to anybody any more.
-        channel.consumers.retain(|it| it.phase != Phase::Cancelled || (it.owned && it.claimed));
+        let crowd = &mut self.crowd;
+        channel.consumers.retain_mut(|it| {
+            let kept = it.phase != Phase::Cancelled || (it.owned && it.claimed);
+            if !kept {
+                it.backlog.unpace(crowd);
+            }
+            kept
+        });
     }
 
     /// The peer cancelled the consumer itself, for instance because its queue was deleted.
@@ -245,9 +252,11 @@ pub(super) fn deliver(
     let delivery_tag = deliver.delivery_tag;
     let Some(consumer) = consumers.receiver(&deliver.consumer_tag) else {
         tracing::debug!(delivery_tag, "a delivery for a consumer that is gone is requeued");
+        forget(content);
         return Delivered::Unwanted(delivery_tag);
     };
     if consumer.end.is_some() {
+        forget(content);
         return match consumer.no_ack {
             true => Delivered::Kept,
             false => Delivered::Unwanted(delivery_tag),
@@ -271,6 +280,13 @@ pub(super) fn deliver(
         return Delivered::Overflow(consumer.id);
     }
     pause.map_or(Delivered::Kept, Delivered::Pause)
+}
+
+/// Lets go of a content that is for nobody: where it was put together it would stay till the next one.
+#[cold]
+fn forget(content: Content<'_, Spec>) {
+    *content.properties = None;
+    *content.body = Body::new();
 }
 
 /// What follows from a delivery.

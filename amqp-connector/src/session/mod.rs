@@ -93,8 +93,8 @@ pub(crate) struct Session {
     close_deadline: Option<Instant>,
     /// When to look for buffers that nobody needs any more.
     tidy_at: Option<Instant>,
-    /// Something moved since then was looked last.
-    active: bool,
+    /// Octets that moved since then was looked last.
+    moved: usize,
     /// The driver should free its buffers.
     idle: bool,
     /// Our `connection.close`, while large contents that were accepted before it are on their way.
@@ -143,7 +143,7 @@ impl Session {
             crowd: Crowd::default(),
             close_deadline: None,
             tidy_at: None,
-            active: false,
+            moved: 0,
             idle: false,
             close_behind: None,
             close_waiters: WaitList::default(),

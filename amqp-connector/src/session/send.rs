@@ -274,7 +274,7 @@ impl Session {
     ) {
         if octets > 0 {
             self.heartbeat.sent(now);
-            self.note_active(now);
+            self.note_moved(octets, now);
             self.outbox.written(octets);
         }
         if drained {

@@ -9,8 +9,10 @@ use tokio::time::Instant;
 use super::Session;
 use crate::error::{CloseReason, Initiator, Scope};
 
-/// Buffers of a burst are freed when nothing moved for about this long.
+/// Buffers of a burst are freed when hardly anything moved for about this long: heartbeats and a few messages
+/// need no more than one.
 const IDLE: Duration = Duration::from_secs(1);
+const QUIET: usize = 64 << 10;
 
 /// Sends before half the interval passed unused; gives the peer up after two of its silence.
 pub(super) struct Heartbeat {
@@ -50,23 +52,23 @@ pub(crate) fn after(now: Instant, timeout: Duration) -> Instant {
 }
 
 impl Session {
-    /// Octets came from the peer; any count as a sign of life.
-    pub(crate) fn handle_received(&mut self, now: Instant) {
+    /// So many octets came from the peer; any count as a sign of life.
+    pub(crate) fn handle_received(&mut self, octets: usize, now: Instant) {
         self.heartbeat.received(now);
-        self.note_active(now);
+        self.note_moved(octets, now);
     }
 
-    /// Something moved: there may be buffers to free when it is quiet again.
-    pub(super) fn note_active(&mut self, now: Instant) {
-        self.active = true;
+    /// Octets moved: there may be buffers to free when it is quiet again.
+    pub(super) fn note_moved(&mut self, octets: usize, now: Instant) {
+        self.moved = self.moved.saturating_add(octets);
         if self.tidy_at.is_none() {
             self.tidy_at = Some(now + IDLE);
         }
     }
 
-    /// Frees the buffers that a burst left behind, unless something moved since the last look.
+    /// Frees the buffers that a burst left behind, unless much moved since the last look.
     fn tidy(&mut self, now: Instant) {
-        if std::mem::take(&mut self.active) {
+        if std::mem::take(&mut self.moved) > QUIET {
             self.tidy_at = Some(now + IDLE);
         } else {
             self.tidy_at = None;

@@ -19,6 +19,6 @@ mod handshake;
 mod hostile;
 mod limits;
 mod lock_rules;
-
 mod simulation;
 mod support;
+mod timers;

@@ -1,5 +1,8 @@
 //! Deliveries reach their consumer, or go back where they came from.
 
+use amqp_types::content::ContentHeader;
+use amqp_types::wire::Writer;
+
 use super::*;
 use crate::ConsumerEnd;
 
@@ -283,4 +286,43 @@ fn replies_and_closes_overtake_deliveries_that_wait() {
     let call = bench.call(key, amqp_types::protocol::queue::Declare::default());
     bench.receive(key.id, amqp_types::protocol::queue::DeclareOk::default());
     bench.reply(call);
+}
+
+#[test]
+fn what_waits_for_all_consumers_is_counted_down_however_they_go() {
+    let mut bench = Bench::new();
+    let (key, other) = (bench.open(), bench.open());
+    for (key, tag) in [(key, "cancelled"), (other, "closed")] {
+        let consume =
+            basic::Consume { no_ack: true, consumer_tag: short(tag), ..Default::default() };
+        bench.call(key, consume);
+        bench.receive(key.id, basic::ConsumeOk { consumer_tag: short(tag) });
+        for delivery_tag in 1..=10 {
+            bench.deliver(key, tag, delivery_tag, &[1; 1000]);
+        }
+    }
+    assert!(bench.session.crowd.octets() >= 20_000);
+    bench.call(key, basic::Cancel { consumer_tag: short("cancelled"), ..Default::default() });
+    bench.receive(key.id, basic::CancelOk { consumer_tag: short("cancelled") });
+    bench.run(|session| session.release_channel(other));
+    bench.receive(other.id, channel::CloseOk::default());
+    assert_eq!(bench.session.crowd.octets(), 0);
+}
+
+#[test]
+fn a_body_for_a_consumer_that_is_gone_is_let_go() {
+    let mut bench = Bench::new();
+    let key = bench.open();
+    let body = Bytes::from(vec![7; 1 << 20]);
+    let deliver =
+        basic::Deliver { consumer_tag: short("gone"), delivery_tag: 1, ..Default::default() };
+    bench.receive(key.id, deliver);
+    let mut payload = BytesMut::new();
+    let mut writer = Writer::new(&mut payload);
+    ContentHeader::write(&basic::Properties::default(), body.len() as u64, &mut writer)
+        .expect("fits");
+    writer.finish();
+    bench.frame(FrameKind::Header, key.id, payload.freeze());
+    bench.frame(FrameKind::Body, key.id, body.clone());
+    assert!(body.is_unique());
 }

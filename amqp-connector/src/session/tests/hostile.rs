@@ -113,7 +113,7 @@ fn a_pause_of_our_own_is_no_silence_of_the_peers() {
         bench.pass(Duration::from_millis(20));
         if bench.session.wants_read() {
             let now = bench.now;
-            bench.run(|s| s.handle_received(now));
+            bench.run(|s| s.handle_received(8, now));
         }
         if let Some(reason) = bench.session.close_reason() {
             panic!("after {:?}: {reason:?}", bench.now - start);

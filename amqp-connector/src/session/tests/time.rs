@@ -41,7 +41,7 @@ fn two_silent_intervals_end_the_connection() {
     let mut bench = Bench::tuned(Options::default(), 4096, 10);
     let key = bench.open();
     let now = bench.now;
-    bench.run(|session| session.handle_received(now));
+    bench.run(|session| session.handle_received(8, now));
     let call = bench.call(key, queue::Declare::default());
     bench.pass(19 * SECOND);
     assert!(!bench.session.is_closed());
@@ -182,3 +182,20 @@ amqp_types::if_spec! { connection.blocked => {
         bench.pass(SECOND);
     }
 } else {} }
+
+#[test]
+fn buffers_of_a_burst_go_though_heartbeats_come() {
+    let mut bench = Bench::tuned(Options::default(), 4096, 10);
+    let key = bench.open();
+    let beat = |bench: &mut Bench| {
+        bench.pass(SECOND / 2);
+        let now = bench.now;
+        bench.run(|session| session.handle_received(8, now));
+        bench.session.take_idle()
+    };
+    bench.accepted(key, vec![1; 100_000]);
+    bench.frames();
+    let idle: Vec<bool> = (0..8).map(|_| beat(&mut bench)).collect();
+    assert!(!idle[0] && !idle[1], "it was busy: {idle:?}");
+    assert!(idle.contains(&true), "{idle:?}");
+}
