@@ -2,15 +2,12 @@
 //!
 //! Handles and the driver reach the session only through [`Shared::with`], which runs wakers and the
 //! drops of users' values after it has unlocked. Nothing awaits while the lock is held.
-//!
-//! The lock is `parking_lot`'s, which lets the running thread have it again: with publishers on several
-//! threads the standard one hands it over at each unlock, by a system call, and takes twice the time.
 
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 use std::task::Poll;
 
 use amqp_types::FieldTable;
-use parking_lot::Mutex;
 
 use crate::options::{Options, Tuning};
 use crate::session::{Line, Session};
@@ -40,7 +37,8 @@ impl Shared {
     /// Runs one operation on the session, then what it left to be done outside the lock.
     #[inline]
     pub(crate) fn with<R>(&self, operation: impl FnOnce(&mut Session) -> R) -> R {
-        let mut session = self.session.0.lock();
+        // No operation leaves the session half changed, so a panic elsewhere does not spoil it.
+        let mut session = self.session.0.lock().unwrap_or_else(PoisonError::into_inner);
         let result = operation(&mut session);
         let effects = session.take_effects();
         drop(session);
