@@ -79,7 +79,9 @@ impl BasicPublish {
 ///
 /// # Cancel safety
 ///
-/// Dropped before it resolves, nothing was sent and nothing will be.
+/// Dropped before it resolves, nothing was sent and nothing will be. One that has to wait has a place in a
+/// line, and later its room: poll it on or drop it, since others of the connection wait behind it. Of several
+/// that wait at once, any may be accepted first.
 #[must_use = "nothing is published until this future is awaited"]
 pub struct Publish {
     channel: Arc<ChannelHandle>,

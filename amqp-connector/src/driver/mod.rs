@@ -1,7 +1,8 @@
 //! The one task of a connection: it owns the transport and moves octets, and nothing else.
 //!
-//! Each poll goes round: read once, hand the frames to the session under one lock together with the clock, take what there is to write, write it. Reading never waits for a write, so a peer that
-//! finishes writing before it reads cannot hang us. All protocol is the session's.
+//! Each poll goes round: read once, hand the frames to the session under one lock together with the clock,
+//! take what there is to write, write it. Reading never waits for a write, so a peer that finishes writing
+//! before it reads cannot hang us. All protocol is the session's.
 
 mod timer;
 

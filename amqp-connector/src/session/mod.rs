@@ -89,11 +89,12 @@ pub(crate) struct Session {
     heartbeat: Heartbeat,
     /// When reading resumes though a consumer has not caught up.
     pause: Option<Instant>,
+    /// What waits for all consumers together.
     crowd: Crowd,
     close_deadline: Option<Instant>,
     /// When to look for buffers that nobody needs any more.
     tidy_at: Option<Instant>,
-    /// Octets that moved since then was looked last.
+    /// Octets that moved since that was looked after last.
     moved: usize,
     /// The driver should free its buffers.
     idle: bool,
