@@ -17,14 +17,14 @@ use std::sync::Arc;
 use amqp_types::content::Assembler;
 use amqp_types::protocol::Spec;
 
-use super::admission::Admission;
-use super::calls::PendingCall;
-use super::confirm::Confirms;
-use super::consumer::Consumers;
-use super::outbox::LargeItem;
-use super::wait::WaitList;
 use crate::error::CloseReason;
 use crate::outcome::Returned;
+use crate::session::calls::pending::PendingCall;
+use crate::session::consume::consumer::Consumers;
+use crate::session::output::outbox::LargeItem;
+use crate::session::publish::admission::Admission;
+use crate::session::publish::confirm::Confirms;
+use crate::session::wait::WaitList;
 
 /// One incarnation of a channel: its number may be reused, its epoch never is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

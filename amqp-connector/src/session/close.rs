@@ -11,11 +11,11 @@ use amqp_types::protocol::{self, ReplyCode, channel, connection};
 use amqp_types::{Method as _, ShortStr};
 use tokio::time::Instant;
 
-use super::channel::{ChannelKey, ChannelPhase};
-use super::timers::after;
-use super::{Garbage, Phase, Session};
 use crate::error::{CloseReason, Error, Initiator, Result, Scope};
 use crate::outcome::ConsumerEnd;
+use crate::session::channel::{ChannelKey, ChannelPhase};
+use crate::session::timers::after;
+use crate::session::{Garbage, Phase, Session};
 
 impl Session {
     /// Closes a channel for the application. Its waiters get the reason at once.

@@ -11,10 +11,10 @@ use std::task::Waker;
 use amqp_types::Body;
 use amqp_types::protocol;
 
-use super::backlog::Queued;
-use super::chunk::Chunk;
-use super::confirm::Mandatory;
-use super::outbox::LargeItem;
+use crate::session::consume::backlog::Queued;
+use crate::session::output::chunk::Chunk;
+use crate::session::output::outbox::LargeItem;
+use crate::session::publish::confirm::Mandatory;
 
 /// Wakers to wake and values to drop, both outside the lock.
 #[derive(Default)]

@@ -9,12 +9,12 @@ use amqp_types::protocol::{self, Method, ReplyCode, Spec, basic, channel, connec
 use amqp_types::{AnyMethod, Body};
 use tokio::time::Instant;
 
-use super::call::CONTROL;
-use super::channel::{ChannelKey, ChannelPhase, ChannelState};
-use super::consume::deliver;
-use super::{Phase, Session};
 use crate::error::{CloseReason, Initiator, Scope};
 use crate::outcome::Returned;
+use crate::session::calls::CONTROL;
+use crate::session::channel::{ChannelKey, ChannelPhase, ChannelState};
+use crate::session::consume::deliver;
+use crate::session::{Phase, Session};
 
 impl Session {
     /// Takes one frame.

@@ -1,6 +1,6 @@
 //! Counting what a session holds, for tests that want nothing left behind. Changes nothing.
 
-use super::Session;
+use crate::session::Session;
 
 /// What a connection's tables hold. All zero is what a test wants to see at its end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

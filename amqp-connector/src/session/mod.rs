@@ -7,24 +7,16 @@
 //! ([`Shared`](crate::shared::Shared)); nothing here wakes, drops a user's value, waits or knows a socket.
 //! The first reason that ends a channel or the connection wins, and every waiter gets it.
 
-mod abandon;
-mod admission;
-mod backlog;
-mod call;
 mod calls;
 mod channel;
-mod chunk;
 mod close;
-mod confirm;
 mod consume;
-mod consumer;
 mod effects;
 mod incoming;
 #[cfg(feature = "testing")]
 mod leftovers;
-mod outbox;
+mod output;
 mod publish;
-mod send;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -37,23 +29,23 @@ use std::task::{Poll, Waker};
 use amqp_types::protocol::connection;
 use tokio::time::Instant;
 
-pub(crate) use backlog::Queued;
-pub(crate) use call::{CONTROL, CallId};
-pub(crate) use calls::{CallOptions, CallReply};
+pub(crate) use calls::pending::{CallOptions, CallReply};
+pub(crate) use calls::{CONTROL, CallId};
 pub(crate) use channel::ChannelKey;
-pub(crate) use chunk::{Chunk, Segment, WriteQueue};
 pub(crate) use consume::Settle;
+pub(crate) use consume::backlog::Queued;
 pub(crate) use effects::{Effects, Garbage};
 #[cfg(feature = "testing")]
 pub use leftovers::Leftovers;
+pub(crate) use output::chunk::{Chunk, Segment, WriteQueue};
 pub(crate) use publish::{Accepted, Message, Place};
 pub(crate) use timers::after;
 
-use self::admission::Admission;
-use self::backlog::Crowd;
-use self::calls::{CallSlot, PendingCall};
+use self::calls::pending::{CallSlot, PendingCall};
 use self::channel::{ChannelPhase, ChannelState, ChannelTable};
-use self::outbox::Outbox;
+use self::consume::backlog::Crowd;
+use self::output::outbox::Outbox;
+use self::publish::admission::Admission;
 use self::timers::Heartbeat;
 use self::wait::WaitList;
 use crate::error::{CloseReason, Error, Result};

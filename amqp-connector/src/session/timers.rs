@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Session;
 use crate::error::{CloseReason, Initiator, Scope};
+use crate::session::Session;
 
 /// Buffers of a burst are freed when hardly anything moved for about this long: heartbeats and a few messages
 /// need no more than one.

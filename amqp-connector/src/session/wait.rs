@@ -2,7 +2,7 @@
 //!
 //! The session keeps one list for each thing that can be waited for. A task holds a ticket and gives it up
 //! when it stops waiting, so that no list outgrows its tasks. Plain data: waking is left to the caller's
-//! [`Effects`](super::effects::Effects).
+//! [`Effects`](crate::session::effects::Effects).
 
 use std::collections::VecDeque;
 use std::task::Waker;

@@ -1,7 +1,7 @@
 //! What leaves: cut at frame-max, in order on each channel, in turns between channels, within the budget.
 
-use super::super::outbox::SHARED_MAX;
 use super::*;
+use crate::session::output::outbox::SHARED_MAX;
 
 /// (channel, kind, payload octets) of each frame.
 fn shape(frames: &[Frame]) -> Vec<(u16, FrameKind, usize)> {

@@ -12,10 +12,10 @@ use std::task::Waker;
 use amqp_types::protocol::basic;
 use amqp_types::{Body, ShortStr};
 
-use super::effects::{Effects, Garbage};
-use super::publish::Message;
 use crate::error::CloseReason;
 use crate::outcome::{Outcome, Returned, UnknownReason};
+use crate::session::effects::{Effects, Garbage};
+use crate::session::publish::Message;
 
 /// A mandatory publish that may still be returned, kept to recognise its return by.
 pub(crate) struct Mandatory {

@@ -9,8 +9,8 @@ use std::task::Waker;
 
 use amqp_types::ShortStr;
 
-use super::backlog::Backlog;
 use crate::outcome::ConsumerEnd;
+use crate::session::consume::backlog::Backlog;
 
 /// So many consumers are looked through faster than a map is asked.
 const FEW: usize = 8;

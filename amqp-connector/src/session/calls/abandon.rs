@@ -8,12 +8,12 @@ use amqp_types::protocol::{self, Method, basic, queue};
 use amqp_types::{Method as _, ShortStr};
 use tokio::time::Instant;
 
-use super::Session;
-use super::call::{CONTROL, CallId};
-use super::calls::{CallReply, CallSlot, Undo};
-use super::channel::ChannelKey;
-use super::timers::after;
 use crate::error::{CloseReason, Error, Initiator, Scope};
+use crate::session::Session;
+use crate::session::calls::pending::{CallReply, CallSlot, Undo};
+use crate::session::calls::{CONTROL, CallId};
+use crate::session::channel::ChannelKey;
+use crate::session::timers::after;
 
 impl Session {
     /// Nobody waits for `call` any more: what its reply brings about is undone.
@@ -32,7 +32,7 @@ impl Session {
 
     /// The deadline of a call is reached: its waiter gets `Timeout`, and it stays in line for as long
     /// again; only then is the channel beyond saving, since the next reply could be anybody's.
-    pub(super) fn expire_call(&mut self, key: ChannelKey, id: u64, now: Instant) {
+    pub(in crate::session) fn expire_call(&mut self, key: ChannelKey, id: u64, now: Instant) {
         let timeout = self.options.call_timeout;
         let Some(call) = self.pending_call(key, id) else { return };
         let (name, place, second) =
@@ -62,10 +62,10 @@ impl Session {
     }
 
     /// Undoes what a reply that nobody waits for has brought about.
-    pub(super) fn undo(&mut self, key: ChannelKey, undo: Undo, reply: CallReply) {
+    pub(in crate::session) fn undo(&mut self, key: ChannelKey, undo: Undo, reply: CallReply) {
         let CallReply { method, content, consumer } = reply;
         if let Some((properties, body)) = content {
-            self.effects.discard(super::Garbage::Content(Box::new((properties, body))));
+            self.effects.discard(crate::session::Garbage::Content(Box::new((properties, body))));
         }
         match (undo, method) {
             (Undo::Requeue, Method::Basic(basic::Method::GetOk(get))) => {

@@ -4,6 +4,9 @@
 //! are held in one place. A method that does not fit a frame leaves nothing behind. Never waits: whether
 //! there is room is asked before.
 
+pub(in crate::session) mod chunk;
+pub(in crate::session) mod outbox;
+
 use std::collections::VecDeque;
 
 use amqp_types::content::ContentHeader;
@@ -13,11 +16,11 @@ use amqp_types::wire::Writer;
 use amqp_types::{AnyMethod, EncodeError, Method, Properties};
 use bytes::Bytes;
 
-use super::Session;
-use super::channel::ChannelState;
-use super::chunk::{Chunk, Segment};
-use super::outbox::{LargeItem, Outbox, SHARED_MAX, take_frame};
 use crate::error::{Error, Result};
+use crate::session::Session;
+use crate::session::channel::ChannelState;
+use crate::session::output::chunk::{Chunk, Segment};
+use crate::session::output::outbox::{LargeItem, Outbox, SHARED_MAX, take_frame};
 
 /// Bodies up to this many octets are copied behind their header; larger ones are written from where they
 /// are, by vectored writes.
@@ -141,7 +144,7 @@ fn append(
 
 /// Encodes a content behind what its channel has sent: method, header and body frames.
 #[inline]
-pub(super) fn put_content<M: Method, P: Properties>(
+pub(in crate::session) fn put_content<M: Method, P: Properties>(
     outbox: &mut Outbox,
     channel: &mut ChannelState,
     frame_max: u32,
@@ -176,7 +179,7 @@ pub(super) fn put_content<M: Method, P: Properties>(
 
 impl Session {
     /// Encodes a method without content on channel 0.
-    pub(super) fn send_control<M: AnyMethod>(&mut self, method: &M) -> Result<()> {
+    pub(in crate::session) fn send_control<M: AnyMethod>(&mut self, method: &M) -> Result<()> {
         let frame_max = self.tuning.frame_max;
         append(&mut self.outbox, None, |chunk| {
             chunk.write(|writer| {
@@ -188,13 +191,17 @@ impl Session {
     }
 
     /// Encodes a method without content on channel `id`, whatever its phase.
-    pub(super) fn send_method<M: AnyMethod>(&mut self, id: u16, method: &M) -> Result<()> {
+    pub(in crate::session) fn send_method<M: AnyMethod>(
+        &mut self,
+        id: u16,
+        method: &M,
+    ) -> Result<()> {
         self.send_on(id, |writer| method.encode(writer))
     }
 
     /// As [`send_method`](Self::send_method), of one method's own type: cheaper where there are many.
     #[inline]
-    pub(super) fn send_one<M: Method>(&mut self, id: u16, method: &M) -> Result<()> {
+    pub(in crate::session) fn send_one<M: Method>(&mut self, id: u16, method: &M) -> Result<()> {
         self.send_on(id, |writer| method.encode(writer))
     }
 
@@ -214,7 +221,7 @@ impl Session {
     }
 
     /// Encodes a content: method, header and body frames, contiguous on their channel.
-    pub(super) fn send_content<M: Method, P: Properties>(
+    pub(in crate::session) fn send_content<M: Method, P: Properties>(
         &mut self,
         id: u16,
         method: &M,
@@ -229,7 +236,7 @@ impl Session {
     }
 
     /// Encodes a heartbeat.
-    pub(super) fn send_heartbeat(&mut self) {
+    pub(in crate::session) fn send_heartbeat(&mut self) {
         let chunk = self.outbox.chunk();
         let before = chunk.len();
         chunk.append(&FRAMING.header_octets(FrameKind::Heartbeat, 0, 0));

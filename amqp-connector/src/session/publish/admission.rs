@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::task::Waker;
 
-use super::effects::Effects;
+use crate::session::effects::Effects;
 
 struct Place {
     ticket: u64,

@@ -3,6 +3,9 @@
 //! Acknowledgements are encoded at once and never wait. What arrives for a consumer that is gone is given
 //! back to its queue at the broker.
 
+pub(in crate::session) mod backlog;
+pub(in crate::session) mod consumer;
+
 use std::collections::VecDeque;
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -12,12 +15,12 @@ use amqp_types::protocol::{self, Spec, basic};
 use amqp_types::{Body, Method as _, ShortStr};
 use tokio::time::Instant;
 
-use super::backlog::{Crowd, Queued};
-use super::channel::{ChannelKey, ChannelPhase};
-use super::consumer::{Consumers, Phase};
-use super::{Effects, Garbage, Session};
 use crate::error::{Error, Result};
 use crate::outcome::ConsumerEnd;
+use crate::session::channel::{ChannelKey, ChannelPhase};
+use crate::session::consume::backlog::{Crowd, Queued};
+use crate::session::consume::consumer::{Consumers, Phase};
+use crate::session::{Effects, Garbage, Session};
 
 /// How deliveries are settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +32,12 @@ pub(crate) enum Settle {
 
 impl Session {
     /// What follows from a delivery besides its place in its consumer's queue.
-    pub(super) fn handle_delivered(&mut self, key: ChannelKey, delivered: Delivered, now: Instant) {
+    pub(in crate::session) fn handle_delivered(
+        &mut self,
+        key: ChannelKey,
+        delivered: Delivered,
+        now: Instant,
+    ) {
         match delivered {
             Delivered::Kept => {}
             Delivered::Pause(pause) => self.begin_pause(now + pause),
@@ -116,13 +124,13 @@ impl Session {
     }
 
     /// Cancels with nobody waiting: the answer only marks the end of what may still come.
-    pub(super) fn send_cancel(&mut self, key: ChannelKey, consumer_tag: ShortStr) {
+    pub(in crate::session) fn send_cancel(&mut self, key: ChannelKey, consumer_tag: ShortStr) {
         let cancel = basic::Cancel { consumer_tag, ..Default::default() }.into_any();
         self.send_unawaited::<basic::CancelOk>(key, &cancel);
     }
 
     /// The peer confirmed our cancel, so nothing more comes for this consumer.
-    pub(super) fn consumer_cancelled(&mut self, key: ChannelKey, id: u64) {
+    pub(in crate::session) fn consumer_cancelled(&mut self, key: ChannelKey, id: u64) {
         let Some(channel) = self.channels.get(key) else { return };
         let Some(consumer) = channel.consumers.by_id(id) else { return };
         consumer.phase = Phase::Cancelled;
@@ -140,7 +148,11 @@ impl Session {
     }
 
     /// The peer cancelled the consumer itself, for instance because its queue was deleted.
-    pub(super) fn handle_cancel(&mut self, key: ChannelKey, cancel: &basic::Cancel) -> Result<()> {
+    pub(in crate::session) fn handle_cancel(
+        &mut self,
+        key: ChannelKey,
+        cancel: &basic::Cancel,
+    ) -> Result<()> {
         let Some(channel) = self.channels.get(key) else { return Ok(()) };
         if let Some(consumer) = channel.consumers.by_tag(&cancel.consumer_tag) {
             consumer.end.get_or_insert(ConsumerEnd::CancelledByPeer);
@@ -158,7 +170,7 @@ impl Session {
     }
 
     /// Gives a message back to its queue.
-    pub(super) fn requeue(&mut self, key: ChannelKey, delivery_tag: u64) {
+    pub(in crate::session) fn requeue(&mut self, key: ChannelKey, delivery_tag: u64) {
         let reject = basic::Reject { delivery_tag, requeue: true };
         if self.open_channel(key).is_ok_and(|channel| delivery_tag > channel.settled_to) {
             // Numbers always fit a frame.
@@ -212,7 +224,7 @@ impl Session {
     }
 
     /// Everything up to `tag` is settled, and must not be settled again.
-    pub(super) fn note_settled(&mut self, key: ChannelKey, tag: u64) {
+    pub(in crate::session) fn note_settled(&mut self, key: ChannelKey, tag: u64) {
         if let Some(channel) = self.channels.get(key) {
             channel.settled_to = channel.settled_to.max(tag);
         }
@@ -241,7 +253,7 @@ impl Session {
 
 /// Moves a delivery from where it was put together to the queue of the consumer it is for.
 #[inline]
-pub(super) fn deliver(
+pub(in crate::session) fn deliver(
     consumers: &mut Consumers,
     deliver: &mut basic::Deliver,
     content: Content<'_, Spec>,
@@ -290,7 +302,7 @@ fn forget(content: Content<'_, Spec>) {
 }
 
 /// What follows from a delivery.
-pub(super) enum Delivered {
+pub(in crate::session) enum Delivered {
     Kept,
     /// Reading should pause for so long.
     Pause(Duration),

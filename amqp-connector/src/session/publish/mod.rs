@@ -3,18 +3,21 @@
 //! A publish that may not go waits in one line at a time: its channel's (flow, limit of unconfirmed), then
 //! the connection's (outbound budget, blocked broker). What it carries stays with the caller till it goes.
 
+pub(in crate::session) mod admission;
+pub(in crate::session) mod confirm;
+
 use std::task::{Poll, Waker, ready};
 
 use amqp_types::protocol::basic;
 use amqp_types::{Method, Properties};
 use bytes::Bytes;
 
-use super::Session;
-use super::channel::{ChannelKey, ChannelPhase};
-use super::confirm::Confirms;
-use super::send::put_content;
 use crate::error::{Error, Result};
 use crate::outcome::{Outcome, Returned};
+use crate::session::Session;
+use crate::session::channel::{ChannelKey, ChannelPhase};
+use crate::session::output::put_content;
+use crate::session::publish::confirm::Confirms;
 
 /// A message as the user gave it.
 #[derive(Clone, Debug)]
@@ -259,7 +262,7 @@ impl Session {
     }
 
     /// Admits publishers once half of the budget is free again, so that each wake-up is worth it.
-    pub(super) fn wake_room(&mut self) {
+    pub(in crate::session) fn wake_room(&mut self) {
         let taken = self.outbox.outstanding().saturating_add(self.room.reserved());
         let budget = self.options.outbound_budget;
         if self.blocked.is_none() && taken <= budget / 2 {
@@ -268,7 +271,7 @@ impl Session {
     }
 
     /// Admits publishers of a channel as far as its limits allow.
-    pub(super) fn wake_gate(&mut self, key: ChannelKey) {
+    pub(in crate::session) fn wake_gate(&mut self, key: ChannelKey) {
         let (max, budget) = (self.options.unconfirmed_max, self.options.retained_budget);
         if let Some(channel) = self.channels.get(key) {
             let room = channel.gate_room(max, budget);
@@ -285,7 +288,7 @@ impl Session {
 
     /// `basic.ack` or `basic.nack` from the peer. False for a tag that was never published.
     #[must_use]
-    pub(super) fn handle_confirm(
+    pub(in crate::session) fn handle_confirm(
         &mut self,
         key: ChannelKey,
         tag: u64,
@@ -302,7 +305,7 @@ impl Session {
     }
 
     /// A message came back: it is the outcome of a publish with confirms, or news without them.
-    pub(super) fn handle_return(&mut self, key: ChannelKey, returned: Returned) {
+    pub(in crate::session) fn handle_return(&mut self, key: ChannelKey, returned: Returned) {
         let Some(channel) = self.channels.get(key) else { return };
         if let Some(confirms) = &mut channel.confirms {
             confirms.returned(returned, &mut self.effects);

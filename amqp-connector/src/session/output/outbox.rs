@@ -3,13 +3,13 @@
 //! Contents go into chunks of one shared queue. A body above [`SHARED_MAX`] stays in its channel's own queue,
 //! later frames of that channel behind it, and the driver takes turns, one frame each, between such channels
 //! and the shared queue: no large body delays another channel. Does no I/O; filled under the session's lock by
-//! `session::send`, emptied by the driver.
+//! `session::output`, emptied by the driver.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::chunk::{Chunk, Segment};
+use crate::session::output::chunk::{Chunk, Segment};
 
 /// Bodies up to this many octets go into the shared queue.
 pub(crate) const SHARED_MAX: usize = 64 << 10;

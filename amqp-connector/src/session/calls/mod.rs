@@ -3,6 +3,9 @@
 //! Called by the futures of `crate::call` and by `incoming`. Calls that nobody waits for any more are left
 //! to `abandon`.
 
+pub(in crate::session) mod abandon;
+pub(in crate::session) mod pending;
+
 use std::panic::Location;
 use std::task::{Poll, Waker};
 
@@ -10,14 +13,14 @@ use amqp_types::protocol::{self, Method, ReplyCode, basic};
 use amqp_types::reflect::{FieldInfo, MethodInfo, Value};
 use amqp_types::{AnyMethod, Body, Method as _, Reply, ShortStr};
 
-use super::Session;
-use super::calls::{
+use crate::error::{Error, Result};
+use crate::session::Session;
+use crate::session::calls::pending::{
     CallOptions, CallReply, CallSlot, PendingCall, Undo, consumer_tag, take_answered,
 };
-use super::channel::{ChannelKey, ChannelPhase};
-use super::consumer::{ConsumerState, Phase};
-use super::timers::after;
-use crate::error::{Error, Result};
+use crate::session::channel::{ChannelKey, ChannelPhase};
+use crate::session::consume::consumer::{ConsumerState, Phase};
+use crate::session::timers::after;
 
 /// The key of channel 0, which carries the connection's own calls.
 pub(crate) const CONTROL: ChannelKey = ChannelKey { id: 0, epoch: 0 };
@@ -28,8 +31,8 @@ const ANSWERS_MAX: u32 = 65_536;
 /// A call that was sent. Its owner polls it to the end or abandons it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CallId {
-    pub(super) key: ChannelKey,
-    pub(super) id: u64,
+    pub(in crate::session) key: ChannelKey,
+    pub(in crate::session) id: u64,
 }
 
 impl Session {
@@ -138,7 +141,11 @@ impl Session {
     }
 
     /// Sends a request whose reply is for nobody but keeps its place in line.
-    pub(super) fn send_unawaited<R: Reply>(&mut self, key: ChannelKey, request: &Method) {
+    pub(in crate::session) fn send_unawaited<R: Reply>(
+        &mut self,
+        key: ChannelKey,
+        request: &Method,
+    ) {
         if self.send_method(key.id, request).is_err() {
             return;
         }
@@ -167,7 +174,11 @@ impl Session {
     }
 
     /// An answer that the peer asked for. One that asks and asks without reading ends the connection.
-    pub(super) fn send_answer(&mut self, key: ChannelKey, answer: &Method) -> Result<()> {
+    pub(in crate::session) fn send_answer(
+        &mut self,
+        key: ChannelKey,
+        answer: &Method,
+    ) -> Result<()> {
         self.answers += 1;
         if self.answers > ANSWERS_MAX {
             let text = "the peer wants answers and does not read them".to_owned();
@@ -241,7 +252,11 @@ impl Session {
         }
     }
 
-    pub(super) fn pending_call(&mut self, key: ChannelKey, id: u64) -> Option<&mut PendingCall> {
+    pub(in crate::session) fn pending_call(
+        &mut self,
+        key: ChannelKey,
+        id: u64,
+    ) -> Option<&mut PendingCall> {
         let calls = match self.channels.get(key) {
             Some(channel) => &mut channel.calls,
             None => &mut self.control,
@@ -250,7 +265,7 @@ impl Session {
     }
 
     /// A method that can only be the reply to a call.
-    pub(super) fn handle_reply(
+    pub(in crate::session) fn handle_reply(
         &mut self,
         key: ChannelKey,
         method: Method,
@@ -323,7 +338,7 @@ impl Session {
     }
 
     /// Gives every waiter of these calls the reason why no reply comes.
-    pub(super) fn fail_calls(
+    pub(in crate::session) fn fail_calls(
         &mut self,
         calls: impl IntoIterator<Item = PendingCall>,
         error: &Error,
@@ -354,6 +369,6 @@ fn is_answered(request: &Method) -> bool {
 }
 
 /// `class.method`.
-pub(super) fn full_name(method: &Method) -> &'static str {
+pub(in crate::session) fn full_name(method: &Method) -> &'static str {
     method.info().full_name
 }

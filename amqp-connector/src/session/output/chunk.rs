@@ -114,7 +114,7 @@ impl Chunk {
 
 /// One contiguous piece of output.
 pub(crate) enum Segment {
-    /// Comes back by [`Outbox::recycle`](super::outbox::Outbox::recycle).
+    /// Comes back by [`Outbox::recycle`](crate::session::output::outbox::Outbox::recycle).
     Chunk(Chunk),
     /// One frame of a large body.
     Frame { header: [u8; 7], body: Bytes },
