@@ -4,9 +4,7 @@
 
 use std::sync::Arc;
 
-use amqp_types::protocol::ReplyCode;
-
-use crate::session::ChannelKey;
+use crate::session::{ChannelKey, Session};
 use crate::shared::Shared;
 
 /// The last of these closes the connection.
@@ -27,9 +25,7 @@ impl ConnectionHandle {
 impl Drop for ConnectionHandle {
     fn drop(&mut self) {
         // Whoever polls the driver next sets the deadline: a drop may happen where there is no clock.
-        self.shared.with(|session| {
-            session.close(ReplyCode::REPLY_SUCCESS, "last handle dropped", None);
-        });
+        self.shared.with(Session::release);
     }
 }
 

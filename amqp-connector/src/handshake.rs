@@ -18,7 +18,7 @@ use tokio_util::codec::Framed;
 
 use crate::codec::{CodecError, FrameCodec, READ_MIN};
 use crate::connect_error::{ConnectError, Step};
-use crate::error::{CloseReason, Initiator, Scope};
+use crate::error::{CloseCause, CloseReason, Scope};
 use crate::options::{Options, Tuning};
 
 /// The largest frame taken before a size is agreed on, where the user has asked for no limit.
@@ -215,7 +215,7 @@ fn is_refusal(reason: &CloseReason) -> bool {
 fn close_reason(close: &connection::Close) -> CloseReason {
     let blamed = protocol::INFO.method_by_id(close.class_id, close.method_id);
     let text = close.reply_text.to_string_lossy();
-    CloseReason::new(Scope::Connection, Initiator::Peer, text)
+    CloseReason::new(Scope::Connection, CloseCause::PeerClosed, text)
         .with_code(ReplyCode(close.reply_code))
         .with_method(blamed.map(|method| method.full_name))
 }

@@ -90,7 +90,7 @@ pub use connector::{Connector, Greeted};
 pub use consumer::{Consumer, Recv};
 pub use delivery::{Acker, Delivery};
 pub use driver::Driver;
-pub use error::{CloseReason, Error, ErrorKind, Initiator, Result, Scope};
+pub use error::{CloseCause, CloseReason, Error, ErrorKind, Initiator, Result, Scope};
 pub use options::{Options, Tuning};
 pub use outcome::{ConsumerEnd, Outcome, Returned, UnknownReason};
 pub use publish::{BasicPublish, Confirmation, Publish};

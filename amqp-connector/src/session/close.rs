@@ -11,7 +11,7 @@ use amqp_types::protocol::{self, ReplyCode, channel, connection};
 use amqp_types::{Method as _, ShortStr};
 use tokio::time::Instant;
 
-use crate::error::{CloseReason, Error, Initiator, Result, Scope};
+use crate::error::{CloseCause, CloseReason, Error, Initiator, Result, Scope};
 use crate::outcome::ConsumerEnd;
 use crate::session::channel::{ChannelKey, ChannelPhase};
 use crate::session::timers::after;
@@ -21,7 +21,7 @@ impl Session {
     /// Closes a channel for the application. Its waiters get the reason at once.
     pub(crate) fn close_channel(&mut self, key: ChannelKey, code: ReplyCode, text: &str) {
         let reason =
-            CloseReason::new(Scope::Channel(key.id), Initiator::Application, text).with_code(code);
+            CloseReason::new(Scope::Channel(key.id), CloseCause::Requested, text).with_code(code);
         self.begin_close_channel(key, reason, code);
     }
 
@@ -96,7 +96,8 @@ impl Session {
         if channel.is_closed() {
             self.channels.forget(key);
         } else if matches!(channel.phase, ChannelPhase::Open) {
-            self.close_channel(key, ReplyCode::REPLY_SUCCESS, "last handle dropped");
+            let (scope, code) = (Scope::Channel(key.id), ReplyCode::REPLY_SUCCESS);
+            self.begin_close_channel(key, dropped(scope).with_code(code), code);
         }
     }
 
@@ -108,7 +109,7 @@ impl Session {
         });
         let reason = CloseReason::new(
             Scope::Channel(key.id),
-            Initiator::Peer,
+            CloseCause::PeerClosed,
             close.reply_text.to_string_lossy(),
         )
         .with_code(ReplyCode(close.reply_code))
@@ -197,8 +198,17 @@ impl Session {
             return;
         }
         let reason =
-            CloseReason::new(Scope::Connection, Initiator::Application, text).with_code(code);
+            CloseReason::new(Scope::Connection, CloseCause::Requested, text).with_code(code);
         self.begin_close(reason, code, deadline);
+    }
+
+    /// The last handle of the connection is gone.
+    pub(crate) fn release(&mut self) {
+        if self.close_reason().is_some() {
+            return;
+        }
+        let code = ReplyCode::REPLY_SUCCESS;
+        self.begin_close(dropped(Scope::Connection).with_code(code), code, None);
     }
 
     /// Closes the connection because the peer broke a rule of the protocol.
@@ -208,12 +218,22 @@ impl Session {
         text: String,
         method: Option<&'static str>,
     ) {
+        self.close_because(CloseCause::ProtocolViolation, code, text, method);
+    }
+
+    /// Closes the connection because of something that the library noticed.
+    pub(super) fn close_because(
+        &mut self,
+        cause: CloseCause,
+        code: ReplyCode,
+        text: String,
+        method: Option<&'static str>,
+    ) {
         if self.close_reason().is_some() {
             return;
         }
-        let reason = CloseReason::new(Scope::Connection, Initiator::Library, text)
-            .with_code(code)
-            .with_method(method);
+        let reason =
+            CloseReason::new(Scope::Connection, cause, text).with_code(code).with_method(method);
         self.begin_close(reason, code, None);
     }
 
@@ -247,7 +267,7 @@ impl Session {
     pub(super) fn handle_close(&mut self, close: &connection::Close) {
         let blamed = protocol::INFO.method_by_id(close.class_id, close.method_id);
         let text = close.reply_text.to_string_lossy();
-        let reason = CloseReason::new(Scope::Connection, Initiator::Peer, text)
+        let reason = CloseReason::new(Scope::Connection, CloseCause::PeerClosed, text)
             .with_code(ReplyCode(close.reply_code))
             .with_method(blamed.map(|method| method.full_name));
         // Nothing may follow the close-ok, and nobody would read what is before it.
@@ -269,13 +289,15 @@ impl Session {
         let reason = match error {
             None => CloseReason::new(
                 Scope::Connection,
-                Initiator::Peer,
+                CloseCause::TransportEnded,
                 "the peer ended the transport without a close",
             ),
-            Some(error) => {
-                CloseReason::new(Scope::Connection, Initiator::Peer, "the transport failed")
-                    .with_io(error)
-            }
+            Some(error) => CloseReason::new(
+                Scope::Connection,
+                CloseCause::TransportFailed,
+                "the transport failed",
+            )
+            .with_io(error),
         };
         self.terminate(reason);
     }
@@ -289,7 +311,7 @@ impl Session {
     pub(crate) fn handle_driver_gone(&mut self) {
         if !self.is_closed() {
             let text = "the connection's driver was dropped, or its runtime shut down";
-            self.terminate(CloseReason::new(Scope::Connection, Initiator::Application, text));
+            self.terminate(CloseReason::new(Scope::Connection, CloseCause::DriverDropped, text));
         }
         self.drop_output();
         self.driver_gone = true;
@@ -331,7 +353,7 @@ impl Session {
 
     /// Ends the connection without a word to the peer.
     pub(crate) fn abort(&mut self) {
-        self.terminate(CloseReason::new(Scope::Connection, Initiator::Application, "aborted"));
+        self.terminate(CloseReason::new(Scope::Connection, CloseCause::Aborted, "aborted"));
         self.drop_output();
         self.aborted = true;
     }
@@ -398,6 +420,11 @@ impl Session {
         }
         self.send_answer(key, &channel::FlowOk { active }.into_any())
     }
+}
+
+/// Nobody can ask for anything any more.
+fn dropped(scope: Scope) -> CloseReason {
+    CloseReason::new(scope, CloseCause::HandlesDropped, "last handle dropped")
 }
 
 /// As much of `text` as a short string holds.

@@ -9,7 +9,7 @@ use amqp_types::protocol::{self, Method, ReplyCode, Spec, basic, channel, connec
 use amqp_types::{AnyMethod, Body};
 use tokio::time::Instant;
 
-use crate::error::{CloseReason, Initiator, Scope};
+use crate::error::{CloseCause, CloseReason, Scope};
 use crate::outcome::Returned;
 use crate::session::calls::CONTROL;
 use crate::session::channel::{ChannelKey, ChannelPhase, ChannelState};
@@ -183,9 +183,12 @@ impl Session {
     fn handle_assemble_error(&mut self, key: ChannelKey, error: &AssembleError) {
         match error {
             AssembleError::BodyTooLarge { .. } => {
-                let reason =
-                    CloseReason::new(Scope::Channel(key.id), Initiator::Library, error.to_string())
-                        .with_code(ReplyCode::CONTENT_TOO_LARGE);
+                let reason = CloseReason::new(
+                    Scope::Channel(key.id),
+                    CloseCause::LimitExceeded,
+                    error.to_string(),
+                )
+                .with_code(ReplyCode::CONTENT_TOO_LARGE);
                 self.close_channel_because(key, reason);
             }
             AssembleError::Decode(_) => {

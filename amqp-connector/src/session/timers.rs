@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::error::{CloseReason, Initiator, Scope};
+use crate::error::{CloseCause, CloseReason, Scope};
 use crate::session::Session;
 
 /// Buffers of a burst are freed when hardly anything moved for about this long: heartbeats and a few messages
@@ -120,7 +120,11 @@ impl Session {
                 silence.as_secs_f64(),
                 self.heartbeat.interval.as_secs()
             );
-            self.terminate(CloseReason::new(Scope::Connection, Initiator::Library, text));
+            self.terminate(CloseReason::new(
+                Scope::Connection,
+                CloseCause::PeerSilent { silence },
+                text,
+            ));
             return;
         }
         if self.heartbeat.next_send().is_some_and(|at| at <= now) {

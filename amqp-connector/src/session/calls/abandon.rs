@@ -8,7 +8,7 @@ use amqp_types::protocol::{self, Method, basic, queue};
 use amqp_types::{Method as _, ShortStr};
 use tokio::time::Instant;
 
-use crate::error::{CloseReason, Error, Initiator, Scope};
+use crate::error::{CloseCause, CloseReason, Error, Scope};
 use crate::session::Session;
 use crate::session::calls::pending::{CallReply, CallSlot, Undo};
 use crate::session::calls::{CONTROL, CallId};
@@ -43,7 +43,7 @@ impl Session {
                 true => Scope::Connection,
                 false => Scope::Channel(key.id),
             };
-            let reason = CloseReason::new(scope, Initiator::Library, text)
+            let reason = CloseReason::new(scope, CloseCause::CallUnanswered, text)
                 .with_method(Some(name))
                 .with_place(Some(place));
             match key == CONTROL {

@@ -13,7 +13,7 @@ use amqp_types::protocol::{self, Method, ReplyCode, basic};
 use amqp_types::reflect::{FieldInfo, MethodInfo, Value};
 use amqp_types::{AnyMethod, Body, Method as _, Reply, ShortStr};
 
-use crate::error::{Error, Result};
+use crate::error::{CloseCause, Error, Result};
 use crate::session::Session;
 use crate::session::calls::pending::{
     CallOptions, CallReply, CallSlot, PendingCall, Undo, consumer_tag, take_answered,
@@ -182,7 +182,8 @@ impl Session {
         self.answers += 1;
         if self.answers > ANSWERS_MAX {
             let text = "the peer wants answers and does not read them".to_owned();
-            self.violation(ReplyCode::RESOURCE_ERROR, text, Some(full_name(answer)));
+            let (cause, code) = (CloseCause::LimitExceeded, ReplyCode::RESOURCE_ERROR);
+            self.close_because(cause, code, text, Some(full_name(answer)));
             return Ok(());
         }
         self.send_method(key.id, answer)

@@ -9,6 +9,7 @@
 )]
 
 mod calls;
+mod causes;
 mod channels;
 mod confirms;
 mod consumers;

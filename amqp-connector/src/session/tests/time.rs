@@ -3,7 +3,7 @@
 use amqp_types::protocol::queue;
 
 use super::*;
-use crate::Initiator;
+use crate::{CloseCause, Initiator};
 
 fn heartbeats(bench: &mut Bench) -> usize {
     bench.frames().iter().filter(|frame| frame.kind == FrameKind::Heartbeat).count()
@@ -49,6 +49,7 @@ fn two_silent_intervals_end_the_connection() {
     assert!(bench.session.is_closed());
     let reason = bench.session.close_reason().expect("closed").clone();
     assert_eq!((reason.initiator(), reason.code()), (Initiator::Library, None));
+    assert_eq!(reason.cause(), CloseCause::PeerSilent { silence: 20 * SECOND });
     let error = bench.error(call);
     assert!(error.is_transient());
 }

@@ -4,12 +4,13 @@
 //! an ending that all handles of a channel or connection share. Failures while connecting have a type
 //! of their own ([`ConnectError`](crate::ConnectError)). Nothing here does I/O or holds a lock.
 
+mod reason;
+
 use std::fmt;
-use std::io;
-use std::panic::Location;
 use std::sync::Arc;
 
-use amqp_types::protocol::ReplyCode;
+pub use reason::{CloseCause, CloseReason, Initiator, Scope};
+
 use amqp_types::{EncodeError, InvalidShortStr};
 
 /// Shorthand for results of the connector's calls.
@@ -120,14 +121,8 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match self.kind {
             ErrorKind::Timeout | ErrorKind::Blocked | ErrorKind::Stale => true,
-            ErrorKind::ConnectionClosed => {
-                self.close_reason().is_some_and(|reason| match reason.initiator() {
-                    Initiator::Peer => {
-                        reason.code().is_none_or(|code| code == ReplyCode::CONNECTION_FORCED)
-                    }
-                    Initiator::Library => reason.code().is_none(),
-                    Initiator::Application => false,
-                })
+            ErrorKind::ConnectionClosed | ErrorKind::ChannelClosed => {
+                self.close_reason().is_some_and(CloseReason::is_transient)
             }
             _ => false,
         }
@@ -179,7 +174,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.detail {
             Detail::Closed(reason) => {
-                reason.io.as_ref().map(|io| io as &(dyn std::error::Error + 'static))
+                reason.io_error().map(|io| io as &(dyn std::error::Error + 'static))
             }
             Detail::ShortStr(error) => Some(error),
             Detail::Encode(error) => Some(error),
@@ -188,154 +183,16 @@ impl std::error::Error for Error {
     }
 }
 
-/// Who brought an ending about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Initiator {
-    /// The program that uses this library: it called `close`, or dropped the last handle.
-    Application,
-    /// This library: a broken rule of the protocol, a missed heartbeat, a deadline.
-    Library,
-    /// The broker, by a close method or by ending the transport.
-    Peer,
-}
-
-/// What ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Scope {
-    /// The whole connection.
-    Connection,
-    /// One channel, by its number.
-    Channel(u16),
-}
-
-/// Why a channel or a connection ended. One value is shared by every handle and waiter of it.
-#[derive(Debug)]
-pub struct CloseReason {
-    scope: Scope,
-    initiator: Initiator,
-    code: Option<ReplyCode>,
-    text: String,
-    method: Option<&'static str>,
-    place: Option<&'static Location<'static>>,
-    io: Option<io::Error>,
-}
-
-impl CloseReason {
-    pub(crate) fn new(scope: Scope, initiator: Initiator, text: impl Into<String>) -> Self {
-        Self {
-            scope,
-            initiator,
-            code: None,
-            text: text.into(),
-            method: None,
-            place: None,
-            io: None,
-        }
-    }
-
-    pub(crate) fn with_code(mut self, code: ReplyCode) -> Self {
-        self.code = Some(code);
-        self
-    }
-
-    pub(crate) fn with_method(mut self, method: Option<&'static str>) -> Self {
-        self.method = method;
-        self
-    }
-
-    pub(crate) fn with_place(mut self, place: Option<&'static Location<'static>>) -> Self {
-        self.place = place;
-        self
-    }
-
-    pub(crate) fn with_io(mut self, error: io::Error) -> Self {
-        self.io = Some(error);
-        self
-    }
-
-    /// What ended: the connection, or one channel of it.
-    #[must_use]
-    pub fn scope(&self) -> Scope {
-        self.scope
-    }
-
-    /// Who ended it.
-    #[must_use]
-    pub fn initiator(&self) -> Initiator {
-        self.initiator
-    }
-
-    /// The reply code of the close method, where one was sent. Codes that the compiled specification
-    /// does not name are kept as they came.
-    #[must_use]
-    pub fn code(&self) -> Option<ReplyCode> {
-        self.code
-    }
-
-    /// The reply text of the close method, or this library's own words.
-    #[must_use]
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// The name of the method that the peer blames, such as `queue.declare`.
-    #[must_use]
-    pub fn method(&self) -> Option<&'static str> {
-        self.method
-    }
-
-    /// Where in the program the blamed call was made, when one call is to blame.
-    #[must_use]
-    pub fn place(&self) -> Option<&'static Location<'static>> {
-        self.place
-    }
-
-    /// The transport's error, when that ended the connection.
-    #[must_use]
-    pub fn io_error(&self) -> Option<&io::Error> {
-        self.io.as_ref()
-    }
-}
-
-impl fmt::Display for CloseReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.scope {
-            Scope::Connection => f.write_str("connection closed by ")?,
-            Scope::Channel(id) => write!(f, "channel {id} closed by ")?,
-        }
-        f.write_str(match self.initiator {
-            Initiator::Application => "the application",
-            Initiator::Library => "this library",
-            Initiator::Peer => "the peer",
-        })?;
-        if let Some(code) = self.code {
-            write!(f, ": {code}")?;
-        }
-        if !self.text.is_empty() {
-            write!(f, ": {}", self.text)?;
-        }
-        if let Some(method) = self.method {
-            write!(f, " (caused by {method}")?;
-            if let Some(place) = self.place {
-                write!(f, " at {place}")?;
-            }
-            f.write_str(")")?;
-        }
-        if let Some(io) = &self.io {
-            write!(f, ": {io}")?;
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use amqp_types::protocol::ReplyCode;
+
     use super::*;
 
     #[test]
     fn error_is_small_and_names_the_method() {
         assert!(size_of::<Error>() <= 48, "{}", size_of::<Error>());
-        let reason = CloseReason::new(Scope::Channel(3), Initiator::Peer, "no queue 'x'")
+        let reason = CloseReason::new(Scope::Channel(3), CloseCause::PeerClosed, "no queue 'x'")
             .with_code(ReplyCode::NOT_FOUND)
             .with_method(Some("queue.bind"));
         let error = Error::closed(Arc::new(reason));
@@ -348,10 +205,10 @@ mod tests {
 
     #[test]
     fn a_forced_close_is_transient_and_our_own_is_not() {
-        let forced = CloseReason::new(Scope::Connection, Initiator::Peer, "shutdown")
+        let forced = CloseReason::new(Scope::Connection, CloseCause::PeerClosed, "shutdown")
             .with_code(ReplyCode::CONNECTION_FORCED);
         assert!(Error::closed(Arc::new(forced)).is_transient());
-        let ours = CloseReason::new(Scope::Connection, Initiator::Application, "");
+        let ours = CloseReason::new(Scope::Connection, CloseCause::Requested, "");
         assert!(!Error::closed(Arc::new(ours)).is_transient());
     }
 }

@@ -1,0 +1,221 @@
+//! How a channel or connection ended: who did it, why, and by which method.
+//!
+//! Made by the session and the handshake, shared by every handle and waiter. Plain values.
+
+use std::fmt;
+use std::io;
+use std::panic::Location;
+use std::time::Duration;
+
+use amqp_types::protocol::ReplyCode;
+
+/// Who brought an ending about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Initiator {
+    /// The program that uses this library: it called `close`, or dropped the last handle.
+    Application,
+    /// This library: a broken rule of the protocol, a missed heartbeat, a deadline.
+    Library,
+    /// The broker, by a close method or by ending the transport.
+    Peer,
+}
+
+/// The kinds of ending; see [`CloseReason::cause`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CloseCause {
+    /// The application called `close`.
+    Requested,
+    /// The application dropped the last handle.
+    HandlesDropped,
+    /// The application called `abort`.
+    Aborted,
+    /// The connection's [`Driver`](crate::Driver) was dropped, for instance because its runtime ended.
+    DriverDropped,
+    /// The peer sent a close method; [`CloseReason::code`] and [`CloseReason::method`] tell what for.
+    PeerClosed,
+    /// The transport ended without a close method.
+    TransportEnded,
+    /// The transport failed; [`CloseReason::io_error`] tells how.
+    TransportFailed,
+    /// No octet came from the peer for two heartbeat intervals, while this process was listening.
+    #[non_exhaustive]
+    PeerSilent {
+        /// How long nothing had come.
+        silence: Duration,
+    },
+    /// This process did not get to look at the connection for so long that the peer gave it up, or that the
+    /// peer's silence proves nothing: the runtime was blocked, starved or suspended.
+    #[non_exhaustive]
+    RuntimeStalled {
+        /// How late the connection's driver was polled.
+        stall: Duration,
+    },
+    /// The peer broke a rule of the protocol.
+    ProtocolViolation,
+    /// The peer left a call unanswered for twice its deadline, so that no later reply could be told apart.
+    CallUnanswered,
+    /// What the peer sent, or wants of us without reading it, is beyond a limit of ours, such as
+    /// [`Options::body_max`](crate::Options::body_max).
+    LimitExceeded,
+}
+
+impl CloseCause {
+    /// Who brings such an ending about.
+    #[must_use]
+    pub fn initiator(self) -> Initiator {
+        match self {
+            Self::Requested | Self::HandlesDropped | Self::Aborted | Self::DriverDropped => {
+                Initiator::Application
+            }
+            Self::PeerClosed | Self::TransportEnded | Self::TransportFailed => Initiator::Peer,
+            Self::PeerSilent { .. }
+            | Self::RuntimeStalled { .. }
+            | Self::ProtocolViolation
+            | Self::CallUnanswered
+            | Self::LimitExceeded => Initiator::Library,
+        }
+    }
+}
+
+/// What ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// The whole connection.
+    Connection,
+    /// One channel, by its number.
+    Channel(u16),
+}
+
+/// Why a channel or a connection ended. One value is shared by every handle and waiter of it.
+#[derive(Debug)]
+pub struct CloseReason {
+    scope: Scope,
+    cause: CloseCause,
+    code: Option<ReplyCode>,
+    text: String,
+    method: Option<&'static str>,
+    place: Option<&'static Location<'static>>,
+    io: Option<io::Error>,
+}
+
+impl CloseReason {
+    pub(crate) fn new(scope: Scope, cause: CloseCause, text: impl Into<String>) -> Self {
+        Self { scope, cause, code: None, text: text.into(), method: None, place: None, io: None }
+    }
+
+    pub(crate) fn with_code(mut self, code: ReplyCode) -> Self {
+        self.code = Some(code);
+        self
+    }
+
+    pub(crate) fn with_method(mut self, method: Option<&'static str>) -> Self {
+        self.method = method;
+        self
+    }
+
+    pub(crate) fn with_place(mut self, place: Option<&'static Location<'static>>) -> Self {
+        self.place = place;
+        self
+    }
+
+    pub(crate) fn with_io(mut self, error: io::Error) -> Self {
+        self.io = Some(error);
+        self
+    }
+
+    /// What ended: the connection, or one channel of it.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    /// Who ended it.
+    #[must_use]
+    pub fn initiator(&self) -> Initiator {
+        self.cause.initiator()
+    }
+
+    /// The kind of ending, to match on without reading [`text`](Self::text).
+    #[must_use]
+    pub fn cause(&self) -> CloseCause {
+        self.cause
+    }
+
+    /// Whether the same may succeed on a new channel or connection, without a change to it.
+    pub(super) fn is_transient(&self) -> bool {
+        match self.cause {
+            CloseCause::PeerClosed => {
+                self.scope == Scope::Connection && self.code == Some(ReplyCode::CONNECTION_FORCED)
+            }
+            CloseCause::TransportEnded
+            | CloseCause::TransportFailed
+            | CloseCause::PeerSilent { .. }
+            | CloseCause::RuntimeStalled { .. }
+            | CloseCause::CallUnanswered => true,
+            _ => false,
+        }
+    }
+
+    /// The reply code of the close method, where one was sent. Codes that the compiled specification
+    /// does not name are kept as they came.
+    #[must_use]
+    pub fn code(&self) -> Option<ReplyCode> {
+        self.code
+    }
+
+    /// The reply text of the close method, or this library's own words.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The name of the method that the peer blames, such as `queue.declare`.
+    #[must_use]
+    pub fn method(&self) -> Option<&'static str> {
+        self.method
+    }
+
+    /// Where in the program the blamed call was made, when one call is to blame.
+    #[must_use]
+    pub fn place(&self) -> Option<&'static Location<'static>> {
+        self.place
+    }
+
+    /// The transport's error, when that ended the connection.
+    #[must_use]
+    pub fn io_error(&self) -> Option<&io::Error> {
+        self.io.as_ref()
+    }
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.scope {
+            Scope::Connection => f.write_str("connection closed by ")?,
+            Scope::Channel(id) => write!(f, "channel {id} closed by ")?,
+        }
+        f.write_str(match self.initiator() {
+            Initiator::Application => "the application",
+            Initiator::Library => "this library",
+            Initiator::Peer => "the peer",
+        })?;
+        if let Some(code) = self.code {
+            write!(f, ": {code}")?;
+        }
+        if !self.text.is_empty() {
+            write!(f, ": {}", self.text)?;
+        }
+        if let Some(method) = self.method {
+            write!(f, " (caused by {method}")?;
+            if let Some(place) = self.place {
+                write!(f, " at {place}")?;
+            }
+            f.write_str(")")?;
+        }
+        if let Some(io) = &self.io {
+            write!(f, ": {io}")?;
+        }
+        Ok(())
+    }
+}
