@@ -17,6 +17,7 @@ use crate::call::Call;
 use crate::delivery::{Delivery, Origin};
 use crate::error::Result;
 use crate::handle::ChannelHandle;
+use crate::options::Unsettled;
 use crate::outcome::ConsumerEnd;
 use crate::session::Queued;
 use crate::turn::{poll_turn, spend};
@@ -46,8 +47,14 @@ pub struct Consumer {
 }
 
 impl Consumer {
-    pub(crate) fn new(channel: Arc<ChannelHandle>, id: u64, tag: ShortStr, no_ack: bool) -> Self {
-        let origin = Origin::of(&channel);
+    pub(crate) fn new(
+        channel: Arc<ChannelHandle>,
+        id: u64,
+        tag: ShortStr,
+        no_ack: bool,
+        unsettled: Option<Unsettled>,
+    ) -> Self {
+        let origin = Origin::of(&channel, unsettled);
         Self { channel, origin, id, tag, no_ack, batch: VecDeque::new(), end: None, uncharged: 0 }
     }
 
@@ -71,6 +78,14 @@ impl Consumer {
     #[must_use]
     pub fn end(&self) -> Option<&ConsumerEnd> {
         self.end.as_ref()
+    }
+
+    /// How many of its deliveries were given out and are neither settled nor dropped. Always zero for a no-ack
+    /// consumer.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        let unread = if self.no_ack { 0 } else { self.batch.len() };
+        self.origin.in_flight().count().saturating_sub(unread)
     }
 
     /// Cancels the consumer (`basic.cancel`). Deliveries that the broker sent before stay readable; the
@@ -107,10 +122,11 @@ impl Consumer {
     /// Takes what has come since, or finds out that it was all.
     #[cold]
     fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { channel, id, batch, .. } = self;
+        let Self { channel, origin, id, batch, .. } = self;
         let key = channel.key();
-        let end =
-            channel.shared().with(|session| session.poll_deliveries(key, *id, batch, cx.waker()));
+        let end = channel.shared().with(|session| {
+            session.poll_deliveries(key, *id, batch, origin.in_flight(), cx.waker())
+        });
         self.end = ready!(end);
         Poll::Ready(())
     }
@@ -142,14 +158,12 @@ impl Stream for Consumer {
 
 impl Drop for Consumer {
     fn drop(&mut self) {
-        let Self { channel, id, batch, no_ack, .. } = self;
+        let Self { channel, origin, id, batch, no_ack, .. } = self;
         let (key, give_back) = (channel.key(), !*no_ack);
         channel.shared().with(|session| {
             session.drop_consumer(key, *id);
             if give_back {
-                for queued in batch.iter() {
-                    session.give_back(key, queued.delivery_tag);
-                }
+                session.give_back(key, batch, origin.in_flight());
             }
         });
     }

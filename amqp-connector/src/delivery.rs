@@ -8,14 +8,26 @@ use amqp_types::{Body, ShortStr};
 
 use crate::error::{Error, Result};
 use crate::handle::ChannelHandle;
-use crate::session::{ChannelKey, Queued, Settle};
+use crate::options::Unsettled;
+use crate::session::{ChannelKey, InFlight, Queued, Settle};
 use crate::shared::Shared;
 
 /// A message delivered to a consumer, or fetched by `basic.get`.
 ///
 /// Settle it by [`ack`](Self::ack), [`nack`](Self::nack) or [`reject`](Self::reject), each of which takes
-/// it apart from its content, so that it can be settled once only. One that is dropped unsettled stays
-/// with its channel, and goes back to its queue when that closes.
+/// it apart from its content, so that it can be settled once only:
+///
+/// ```compile_fail,E0382
+/// # fn settle(delivery: amqp_connector::Delivery) -> amqp_connector::Result<()> {
+/// delivery.ack()?;
+/// delivery.nack(true) // use of moved value: `delivery`
+/// # }
+/// ```
+///
+/// # Drop
+///
+/// What becomes of one that is dropped unsettled is told by its consumer or `basic.get`, see [`Unsettled`]. By
+/// default it stays with its channel, and goes back to its queue when that closes. Dropping needs no runtime.
 pub struct Delivery {
     /// The exchange it was published to.
     pub exchange: ShortStr,
@@ -31,6 +43,11 @@ pub struct Delivery {
 }
 
 /// The right to settle one delivery.
+///
+/// # Drop
+///
+/// As [`Delivery`].
+#[must_use = "a delivery that is not settled stays with its channel, or goes back to its queue"]
 pub struct Acker {
     origin: Arc<Origin>,
     delivery_tag: u64,
@@ -38,16 +55,26 @@ pub struct Acker {
     settled: bool,
 }
 
-/// The channel that deliveries came on, which they do not keep open. Each counts a reference to it, on
-/// another cache line than the one where the connection's lock is.
+/// What the deliveries of one consumer have in common: the channel that they came on, which they do not keep
+/// open. Each counts a reference to it, on another cache line than the one where the connection's lock is.
 pub(crate) struct Origin {
     shared: Arc<Shared>,
     channel: ChannelKey,
+    /// What becomes of those that are dropped.
+    unsettled: Unsettled,
+    in_flight: InFlight,
 }
 
 impl Origin {
-    pub(crate) fn of(channel: &ChannelHandle) -> Arc<Self> {
-        Arc::new(Self { shared: channel.shared().clone(), channel: channel.key() })
+    /// `None` for what the connection's options say.
+    pub(crate) fn of(channel: &ChannelHandle, unsettled: Option<Unsettled>) -> Arc<Self> {
+        let shared = channel.shared().clone();
+        let unsettled = unsettled.unwrap_or(shared.options.unsettled);
+        Arc::new(Self { shared, channel: channel.key(), unsettled, in_flight: InFlight::default() })
+    }
+
+    pub(crate) fn in_flight(&self) -> &InFlight {
+        &self.in_flight
     }
 }
 
@@ -71,7 +98,8 @@ impl Delivery {
     /// # Errors
     ///
     /// `Stale` if the channel incarnation that it came on is over: then the broker delivers the message
-    /// again. `Invalid` for a delivery of a no-ack consumer.
+    /// again. `Invalid` for a delivery of a no-ack consumer, and for one that a later one's
+    /// [`ack_multiple`](Self::ack_multiple) or [`nack_multiple`](Self::nack_multiple) has settled.
     pub fn ack(self) -> Result<()> {
         self.acker.ack()
     }
@@ -99,7 +127,8 @@ impl Delivery {
     ///
     /// # Errors
     ///
-    /// As [`ack`](Self::ack), and `Unsupported` where the specification has no `basic.nack`.
+    /// As [`ack`](Self::ack), and `Unsupported` where the specification has no `basic.nack`: then it is
+    /// dropped unsettled.
     pub fn nack_multiple(self, requeue: bool) -> Result<()> {
         self.acker.settle(Settle::Nack { multiple: true, requeue })
     }
@@ -114,7 +143,6 @@ impl Delivery {
     }
 
     /// The content and the right to settle it, apart: the body can move on while the settling waits.
-    #[must_use]
     pub fn into_parts(self) -> (basic::Properties, Body, Acker) {
         (self.properties, self.body, self.acker)
     }
@@ -145,6 +173,15 @@ impl Acker {
         self.settle(Settle::Ack { multiple: false })
     }
 
+    /// As [`Delivery::nack_multiple`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Delivery::nack_multiple`].
+    pub fn nack_multiple(self, requeue: bool) -> Result<()> {
+        self.settle(Settle::Nack { multiple: true, requeue })
+    }
+
     /// As [`Delivery::nack`].
     ///
     /// # Errors
@@ -163,12 +200,30 @@ impl Acker {
         self.settle(Settle::Reject { requeue })
     }
 
-    fn settle(self, settle: Settle) -> Result<()> {
+    fn settle(mut self, settle: Settle) -> Result<()> {
         if self.settled {
             return Err(Error::invalid("a delivery of a no-ack consumer is settled already"));
         }
-        let Origin { shared, channel } = &*self.origin;
-        shared.with(|session| session.settle(*channel, self.delivery_tag, settle))
+        settle.check()?;
+        self.settled = true;
+        let Origin { shared, channel, in_flight, .. } = &*self.origin;
+        shared.with(|session| session.settle(*channel, self.delivery_tag, settle, in_flight))
+    }
+
+    #[cold]
+    fn drop_unsettled(&self) {
+        let Origin { shared, channel, unsettled, in_flight } = &*self.origin;
+        let (key, tag) = (*channel, self.delivery_tag);
+        shared.with(|session| session.drop_unsettled(key, tag, *unsettled, in_flight));
+    }
+}
+
+impl Drop for Acker {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.settled {
+            self.drop_unsettled();
+        }
     }
 }
 

@@ -91,7 +91,7 @@ pub use consumer::{Consumer, Recv};
 pub use delivery::{Acker, Delivery};
 pub use driver::Driver;
 pub use error::{CloseCause, CloseReason, Error, ErrorKind, Initiator, Result, Scope};
-pub use options::{Options, Tuning};
+pub use options::{Options, Tuning, Unsettled};
 pub use outcome::{ConsumerEnd, Outcome, Returned, UnknownReason};
 pub use publish::{BasicPublish, Confirmation, Publish};
 pub use sasl::Mechanism;

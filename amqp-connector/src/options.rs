@@ -43,6 +43,30 @@ pub struct Options {
     /// Octets of unconfirmed mandatory messages that one channel keeps, to know them by if they come back,
     /// before publishers wait. Default 64 MiB.
     pub retained_budget: usize,
+    /// What becomes of a delivery that is dropped unsettled, where its consumer or `basic.get` does not say.
+    /// Default [`Unsettled::Leave`].
+    pub unsettled: Unsettled,
+}
+
+/// What becomes of a delivery that is dropped without being settled: by a handler that returns early, a
+/// task that is cancelled, a panic.
+///
+/// None of these loses a message unasked. What the connection's or channel's end finds unsettled goes back to
+/// its queue in every case, and what the handle of a consumer has not given out goes back when it is dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Unsettled {
+    /// It stays with its channel, in its place in the prefetch, and goes back to its queue when the channel
+    /// closes. The default: a message whose handling fails each time is not delivered again at once and for ever
+    /// (each round as fast as the network allows), as with `Requeue`, and a consumer whose handler fails every time
+    /// comes to a halt when its prefetch is used up, where it can be seen.
+    #[default]
+    Leave,
+    /// It goes back to its queue at once (`basic.reject` with requeue), to be delivered again, perhaps to the same
+    /// consumer. For handlers that are cancelled, and for queues that limit how often a message comes again.
+    Requeue,
+    /// The broker discards it or dead-letters it (`basic.reject` without requeue).
+    Reject,
 }
 
 impl Default for Options {
@@ -59,6 +83,7 @@ impl Default for Options {
             body_max: 128 << 20,
             unconfirmed_max: 65_536,
             retained_budget: 64 << 20,
+            unsettled: Unsettled::Leave,
         }
     }
 }

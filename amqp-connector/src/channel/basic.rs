@@ -13,6 +13,7 @@ use crate::consumer::Consumer;
 use crate::delivery::{Delivery, Origin};
 use crate::error::{Error, Result};
 use crate::name::short_str;
+use crate::options::Unsettled;
 use crate::publish::{BasicPublish, Confirmation, Publish};
 use crate::session::Queued;
 
@@ -42,6 +43,7 @@ impl Prefetch {
 pub struct BasicConsume {
     method: basic::Consume,
     prefetch: Prefetch,
+    unsettled: Option<Unsettled>,
     unsupported: Option<&'static str>,
     invalid: Option<InvalidShortStr>,
 }
@@ -55,7 +57,7 @@ impl BasicConsume {
     {
         let mut invalid = None;
         let method = basic::Consume { queue: short_str(queue, &mut invalid), ..Default::default() };
-        Self { method, prefetch, unsupported: None, invalid }
+        Self { method, prefetch, unsettled: None, unsupported: None, invalid }
     }
 
     /// The consumer's tag, unique on its channel.
@@ -77,6 +79,13 @@ impl BasicConsume {
     /// Whether messages published on the same connection are left out. RabbitMQ ignores it.
     pub fn no_local(mut self, no_local: bool) -> Self {
         self.method.no_local = no_local;
+        self
+    }
+
+    /// What becomes of its deliveries that are dropped unsettled; otherwise
+    /// [`Options::unsettled`](crate::Options::unsettled) tells.
+    pub fn unsettled(mut self, unsettled: Unsettled) -> Self {
+        self.unsettled = Some(unsettled);
         self
     }
 
@@ -102,7 +111,7 @@ impl BasicConsume {
     }
 
     fn into_parts(self) -> Result<(basic::Consume, u16)> {
-        let Self { mut method, prefetch, unsupported, invalid } = self;
+        let Self { mut method, prefetch, unsupported, invalid, .. } = self;
         if method.consumer_tag.is_empty() {
             method.consumer_tag = fresh_tag();
         }
@@ -127,6 +136,7 @@ fn fresh_tag() -> ShortStr {
 #[must_use = "a message is fetched by `Channel::basic_get`"]
 pub struct BasicGet {
     method: basic::Get,
+    unsettled: Option<Unsettled>,
     invalid: Option<InvalidShortStr>,
 }
 
@@ -138,7 +148,14 @@ impl BasicGet {
     {
         let mut invalid = None;
         let method = basic::Get { queue: short_str(queue, &mut invalid), ..Default::default() };
-        Self { method, invalid }
+        Self { method, unsettled: None, invalid }
+    }
+
+    /// What becomes of the delivery if it is dropped unsettled; otherwise
+    /// [`Options::unsettled`](crate::Options::unsettled) tells.
+    pub fn unsettled(mut self, unsettled: Unsettled) -> Self {
+        self.unsettled = Some(unsettled);
+        self
     }
 
     /// Whether the broker counts the message as settled when it has sent it.
@@ -223,7 +240,7 @@ impl Channel {
         &self,
         get: BasicGet,
     ) -> impl Future<Output = Result<Option<Delivery>>> + Send + use<> {
-        let BasicGet { method, invalid } = get;
+        let BasicGet { method, unsettled, invalid } = get;
         let no_ack = method.no_ack;
         let request = invalid.map_or(Ok(method), |invalid| Err(invalid.into()));
         let call = RawCall::new(self.handle.clone(), request);
@@ -240,7 +257,12 @@ impl Channel {
                         properties,
                         body,
                     };
-                    Ok(Some(Delivery::new(Origin::of(&handle), queued, no_ack)))
+                    let origin = Origin::of(&handle, unsettled);
+                    if !no_ack {
+                        let (key, in_flight) = (handle.key(), origin.in_flight());
+                        handle.shared().with(|session| session.take_off(key, 1, in_flight));
+                    }
+                    Ok(Some(Delivery::new(origin, queued, no_ack)))
                 }
                 _ => Ok(None),
             }
@@ -276,6 +298,7 @@ impl Channel {
         &self,
         consume: BasicConsume,
     ) -> impl Future<Output = Result<Consumer>> + Send + use<> {
+        let unsettled = consume.unsettled;
         let (consume, prefetch) = match consume.into_parts() {
             Ok((consume, prefetch)) => (Ok(consume), prefetch),
             Err(error) => (Err(error), 0),
@@ -289,7 +312,7 @@ impl Channel {
             match reply.consumer {
                 Some((id, tag)) => {
                     handle.shared().with(|session| session.mark_claimed(handle.key(), id));
-                    Ok(Consumer::new(handle, id, tag, no_ack))
+                    Ok(Consumer::new(handle, id, tag, no_ack, unsettled))
                 }
                 None => Err(Error::invalid("the reply names no consumer")),
             }
@@ -304,6 +327,6 @@ impl Channel {
         let (tag, key) = (tag.try_into().ok()?, self.handle.key());
         let (id, no_ack) =
             self.handle.shared().with(|session| session.claim_consumer(key, &tag))?;
-        Some(Consumer::new(self.handle.clone(), id, tag, no_ack))
+        Some(Consumer::new(self.handle.clone(), id, tag, no_ack, None))
     }
 }

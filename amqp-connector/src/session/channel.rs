@@ -54,6 +54,10 @@ pub(crate) struct ChannelState {
     pub(crate) prefetch: u16,
     /// Deliveries up to this tag are settled by a multiple ack or nack.
     pub(crate) settled_to: u64,
+    /// Deliveries to be settled that are with the user.
+    pub(crate) in_flight: usize,
+    /// Tasks that wait until none of a consumer's, or of the channel's, are.
+    pub(crate) settle_waiters: WaitList,
     pub(crate) confirms: Option<Confirms>,
     /// False while the peer has paused this channel by `channel.flow`.
     pub(crate) flow: bool,
@@ -80,6 +84,8 @@ impl ChannelState {
             consumers: Consumers::default(),
             prefetch: 0,
             settled_to: 0,
+            in_flight: 0,
+            settle_waiters: WaitList::default(),
             confirms: None,
             flow: true,
             gate: Admission::default(),

@@ -166,7 +166,7 @@ impl Session {
         for waker in channel.gate.take_all().chain(channel.return_waiters.take_all()) {
             self.effects.wake(Some(waker));
         }
-        for waker in channel.close_waiters.take_all() {
+        for waker in channel.close_waiters.take_all().chain(channel.settle_waiters.take_all()) {
             self.effects.wake(Some(waker));
         }
         if closed {

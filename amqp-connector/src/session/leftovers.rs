@@ -42,8 +42,10 @@ impl Session {
             left.calls += channel.calls.len();
             left.consumers += channel.consumers.len();
             left.confirms += channel.confirms.as_ref().map_or(0, |confirms| confirms.held());
-            left.waiting +=
-                channel.gate.len() + channel.return_waiters.len() + channel.close_waiters.len();
+            left.waiting += channel.gate.len()
+                + channel.return_waiters.len()
+                + channel.close_waiters.len()
+                + channel.settle_waiters.len();
         }
         left
     }

@@ -32,8 +32,9 @@ use tokio::time::Instant;
 pub(crate) use calls::pending::{CallOptions, CallReply};
 pub(crate) use calls::{CONTROL, CallId};
 pub(crate) use channel::ChannelKey;
-pub(crate) use consume::Settle;
 pub(crate) use consume::backlog::Queued;
+pub(crate) use consume::in_flight::InFlight;
+pub(crate) use consume::settle::Settle;
 pub(crate) use effects::{Effects, Garbage};
 #[cfg(feature = "testing")]
 pub use leftovers::Leftovers;
@@ -114,6 +115,8 @@ pub(crate) enum Line {
     Finished,
     ChannelClosed(ChannelKey),
     Returned(ChannelKey),
+    #[allow(dead_code, reason = "for a consumer's graceful end")]
+    Settled(ChannelKey),
     Flushed,
 }
 
@@ -272,6 +275,7 @@ impl Session {
             Line::Returned(key) => {
                 self.channels.get(key).map(|channel| &mut channel.return_waiters)
             }
+            Line::Settled(key) => self.channels.get(key).map(|channel| &mut channel.settle_waiters),
         };
         let waker = list.and_then(|list| list.leave(ticket));
         self.effects.discard_waker(waker);

@@ -21,6 +21,10 @@ impl WaitList {
         self.line.len()
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.line.is_empty()
+    }
+
     /// Joins the list, or renews the waker of a place in it, with the ticket kept where the caller has it;
     /// gives the waker that it replaced.
     pub(crate) fn stay(&mut self, ticket: &mut Option<u64>, waker: &Waker) -> Option<Waker> {

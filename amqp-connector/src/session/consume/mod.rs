@@ -1,10 +1,12 @@
-//! Deliveries on their way to consumers, settling them, and the ends of consumers.
+//! Deliveries on their way to consumers, and the ends of consumers.
 //!
-//! Acknowledgements are encoded at once and never wait. What arrives for a consumer that is gone is given
-//! back to its queue at the broker.
+//! What arrives for a consumer that is gone is given back to its queue at the broker. Settling is left to
+//! `settle`, counting what is with the user to `in_flight`.
 
 pub(in crate::session) mod backlog;
 pub(in crate::session) mod consumer;
+pub(in crate::session) mod in_flight;
+pub(in crate::session) mod settle;
 
 use std::collections::VecDeque;
 use std::task::{Poll, Waker};
@@ -15,20 +17,13 @@ use amqp_types::protocol::{self, Spec, basic};
 use amqp_types::{Body, Method as _, ShortStr};
 use tokio::time::Instant;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::outcome::ConsumerEnd;
 use crate::session::channel::{ChannelKey, ChannelPhase};
 use crate::session::consume::backlog::{Crowd, Queued};
 use crate::session::consume::consumer::{Consumers, Phase};
+use crate::session::consume::in_flight::InFlight;
 use crate::session::{Effects, Garbage, Session};
-
-/// How deliveries are settled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Settle {
-    Ack { multiple: bool },
-    Nack { multiple: bool, requeue: bool },
-    Reject { requeue: bool },
-}
 
 impl Session {
     /// What follows from a delivery besides its place in its consumer's queue.
@@ -58,6 +53,7 @@ impl Session {
         key: ChannelKey,
         id: u64,
         batch: &mut VecDeque<Queued>,
+        in_flight: &InFlight,
         waker: &Waker,
     ) -> Poll<Option<ConsumerEnd>> {
         let Some(consumer) = self.channels.get(key).and_then(|channel| channel.consumers.by_id(id))
@@ -65,8 +61,12 @@ impl Session {
             return Poll::Ready(Some(ConsumerEnd::Dropped));
         };
         if !consumer.backlog.is_empty() {
+            let no_ack = consumer.no_ack;
             if consumer.backlog.take(batch, &mut self.crowd) {
                 self.consumer_caught_up();
+            }
+            if !no_ack {
+                self.take_off(key, batch.len(), in_flight);
             }
             return Poll::Ready(None);
         }
@@ -169,20 +169,6 @@ impl Session {
         self.send_answer(key, &ok.into_any())
     }
 
-    /// Gives a message back to its queue.
-    pub(in crate::session) fn requeue(&mut self, key: ChannelKey, delivery_tag: u64) {
-        let reject = basic::Reject { delivery_tag, requeue: true };
-        if self.open_channel(key).is_ok_and(|channel| delivery_tag > channel.settled_to) {
-            // Numbers always fit a frame.
-            let _ = self.send_one(key.id, &reject);
-        }
-    }
-
-    /// Gives back deliveries that the user never saw.
-    pub(crate) fn give_back(&mut self, key: ChannelKey, delivery_tag: u64) {
-        self.requeue(key, delivery_tag);
-    }
-
     /// A consumer that was started by a plain `basic.consume` and has no handle yet.
     pub(crate) fn claim_consumer(
         &mut self,
@@ -202,52 +188,6 @@ impl Session {
         {
             consumer.claimed = true;
         }
-    }
-
-    /// Settles a delivery of this very incarnation of its channel. Never waits.
-    pub(crate) fn settle(&mut self, key: ChannelKey, tag: u64, settle: Settle) -> Result<()> {
-        if let Err(error) = self.open_channel(key) {
-            return Err(Error::stale(error.into_reason()));
-        }
-        if let Settle::Ack { multiple: true } | Settle::Nack { multiple: true, .. } = settle {
-            self.note_settled(key, tag);
-        }
-        match settle {
-            Settle::Ack { multiple } => {
-                self.send_one(key.id, &basic::Ack { delivery_tag: tag, multiple })
-            }
-            Settle::Nack { multiple, requeue } => self.send_nack(key, tag, multiple, requeue),
-            Settle::Reject { requeue } => {
-                self.send_one(key.id, &basic::Reject { delivery_tag: tag, requeue })
-            }
-        }
-    }
-
-    /// Everything up to `tag` is settled, and must not be settled again.
-    pub(in crate::session) fn note_settled(&mut self, key: ChannelKey, tag: u64) {
-        if let Some(channel) = self.channels.get(key) {
-            channel.settled_to = channel.settled_to.max(tag);
-        }
-    }
-
-    /// `basic.nack` where the specification has it; a single one is the same as a reject.
-    fn send_nack(
-        &mut self,
-        key: ChannelKey,
-        tag: u64,
-        multiple: bool,
-        requeue: bool,
-    ) -> Result<()> {
-        amqp_types::if_spec! { basic.nack => {
-            let nack = basic::Nack { delivery_tag: tag, multiple, requeue };
-            self.send_one(key.id, &nack)
-        } else {
-            if multiple {
-                return Err(Error::unsupported("basic.nack with multiple"));
-            }
-            let reject = basic::Reject { delivery_tag: tag, requeue };
-            self.send_one(key.id, &reject)
-        } }
     }
 }
 

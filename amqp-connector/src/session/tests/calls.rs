@@ -284,7 +284,9 @@ fn a_stale_settlement_never_reaches_the_wire() {
     let mut bench = Bench::new();
     let old = bench.open();
     let settle = |bench: &mut Bench, key| {
-        bench.run(|session| session.settle(key, 1, super::super::Settle::Ack { multiple: false }))
+        bench.run(|session| {
+            session.settle(key, 1, Settle::Ack { multiple: false }, &InFlight::default())
+        })
     };
     settle(&mut bench, old).expect("open");
     bench.only::<basic::Ack>();

@@ -15,7 +15,9 @@ pub(super) fn drain(
     let mut tags = Vec::new();
     let mut batch = VecDeque::new();
     loop {
-        let poll = bench.run(|session| session.poll_deliveries(key, id, &mut batch, Waker::noop()));
+        let poll = bench.run(|session| {
+            session.poll_deliveries(key, id, &mut batch, &InFlight::default(), Waker::noop())
+        });
         tags.extend(batch.drain(..).map(|queued| queued.delivery_tag));
         match poll {
             Poll::Ready(None) => {}
@@ -236,7 +238,11 @@ fn a_waiting_consumer_is_woken_by_a_delivery_and_by_its_end() {
     let (woken, waker) = counter();
     let mut batch = VecDeque::new();
     let mut poll = |bench: &mut Bench| {
-        bench.run(|session| session.poll_deliveries(key, id, &mut batch, &waker)).is_pending()
+        bench
+            .run(|session| {
+                session.poll_deliveries(key, id, &mut batch, &InFlight::default(), &waker)
+            })
+            .is_pending()
     };
     assert!(poll(&mut bench));
     bench.deliver(key, "c", 1, b"x");
@@ -244,7 +250,11 @@ fn a_waiting_consumer_is_woken_by_a_delivery_and_by_its_end() {
     assert!(!poll(&mut bench));
     batch.clear();
     let mut poll = |bench: &mut Bench| {
-        bench.run(|session| session.poll_deliveries(key, id, &mut batch, &waker)).is_pending()
+        bench
+            .run(|session| {
+                session.poll_deliveries(key, id, &mut batch, &InFlight::default(), &waker)
+            })
+            .is_pending()
     };
     assert!(poll(&mut bench));
     bench.receive(key.id, channel::Close { reply_code: 404, ..Default::default() });

@@ -109,7 +109,8 @@ fn a_pause_of_our_own_is_no_silence_of_the_peers() {
     let start = bench.now;
     for _ in 0..2000 {
         batch.clear();
-        let _ = bench.run(|s| s.poll_deliveries(key, id, &mut batch, Waker::noop()));
+        let _ = bench
+            .run(|s| s.poll_deliveries(key, id, &mut batch, &InFlight::default(), Waker::noop()));
         bench.pass(Duration::from_millis(20));
         if bench.session.wants_read() {
             let now = bench.now;
@@ -144,7 +145,9 @@ fn nothing_is_settled_twice() {
     let get = bench.call(key, basic::Get::default());
     bench.receive_content(key.id, basic::GetOk { delivery_tag: 3, ..Default::default() }, b"x");
     bench.reply(get);
-    bench.run(|s| s.settle(key, 3, super::super::Settle::Ack { multiple: true })).expect("open");
+    bench
+        .run(|s| s.settle(key, 3, Settle::Ack { multiple: true }, &InFlight::default()))
+        .expect("open");
     bench.frames();
     bench.run(|s| s.drop_consumer(key, id));
     assert_eq!(bench.names(), [(key.id, "basic.cancel")], "1 and 2 are settled already");
@@ -299,7 +302,8 @@ fn a_pause_of_our_own_does_not_use_up_a_calls_time() {
     let mut batch = VecDeque::new();
     for _ in 0..2 {
         batch.clear();
-        let _ = bench.run(|s| s.poll_deliveries(key, id, &mut batch, Waker::noop()));
+        let _ = bench
+            .run(|s| s.poll_deliveries(key, id, &mut batch, &InFlight::default(), Waker::noop()));
         bench.pass(Duration::from_millis(20));
     }
     assert!(bench.session.wants_read(), "no pause is long, progress or not");

@@ -15,6 +15,7 @@ mod confirms;
 mod consumers;
 mod hostile;
 mod output;
+mod settling;
 mod time;
 
 use std::collections::VecDeque;
@@ -32,7 +33,10 @@ use amqp_types::{AnyMethod, ContentMethod, Method as _, Request};
 use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
 
-use super::{CallId, CallOptions, CallReply, ChannelKey, Leftovers, Message, Place, Session};
+use super::{
+    CallId, CallOptions, CallReply, ChannelKey, InFlight, Leftovers, Message, Place, Session,
+    Settle,
+};
 use crate::error::Result;
 use crate::options::{Options, Tuning};
 

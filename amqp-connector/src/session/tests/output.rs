@@ -59,7 +59,9 @@ fn later_frames_of_a_channel_stay_behind_its_large_body() {
     let (key, other) = (bench.open(), bench.open());
     bench.accepted(key, vec![1; 200_000]);
     bench.run(|session| {
-        session.settle(key, 1, super::super::Settle::Ack { multiple: false }).expect("open");
+        session
+            .settle(key, 1, Settle::Ack { multiple: false }, &InFlight::default())
+            .expect("open");
     });
     bench.accepted(key, "behind");
     bench.accepted(key, vec![2; 200_000]);
@@ -159,7 +161,9 @@ fn settling_calls_and_closes_need_no_room() {
     let key = bench.open();
     bench.accepted(key, vec![0; 1000]);
     bench.run(|session| {
-        session.settle(key, 1, super::super::Settle::Ack { multiple: false }).expect("open");
+        session
+            .settle(key, 1, Settle::Ack { multiple: false }, &InFlight::default())
+            .expect("open");
     });
     bench.call(key, basic::Get::default());
     bench.run(|session| session.close_channel(key, 200.into(), ""));

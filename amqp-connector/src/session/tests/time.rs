@@ -109,7 +109,7 @@ amqp_types::if_spec! { connection.blocked => {
         assert!(bench.publish_from(key, &mut held, &mut place, &waker).is_pending());
         bench.call(key, queue::Declare::default());
         bench.run(|session| {
-            session.settle(key, 1, super::super::Settle::Ack { multiple: false }).expect("open");
+            session.settle(key, 1, Settle::Ack { multiple: false }, &InFlight::default()).expect("open");
         });
         let names: Vec<_> = bench.names().into_iter().map(|(_, name)| name).collect();
         assert_eq!(names, ["queue.declare", "basic.ack"]);

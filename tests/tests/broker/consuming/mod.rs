@@ -1,5 +1,7 @@
 //! Consuming: deliveries, settling them, prefetch, and the ways in which a consumer ends.
 
+mod settling;
+
 use std::time::Duration;
 
 use amqp_connector::{

@@ -1,0 +1,147 @@
+//! Settling deliveries: acks, nacks and rejects, by the user, by dropping, and for what nobody saw.
+//!
+//! All are encoded at once and never wait. What a multiple has settled is not settled again: the peer would
+//! close the channel for it.
+
+use std::collections::VecDeque;
+
+use amqp_types::protocol::basic;
+
+use crate::error::{Error, Result};
+use crate::options::Unsettled;
+use crate::session::Session;
+use crate::session::channel::ChannelKey;
+use crate::session::consume::backlog::Queued;
+use crate::session::consume::in_flight::InFlight;
+
+/// How deliveries are settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Settle {
+    Ack { multiple: bool },
+    Nack { multiple: bool, requeue: bool },
+    Reject { requeue: bool },
+}
+
+impl Settle {
+    /// Whether the specification has it. A single nack is the same as a reject, which all have.
+    #[inline]
+    pub(crate) fn check(self) -> Result<()> {
+        amqp_types::if_spec! { basic.nack => {
+            Ok(())
+        } else {
+            match self {
+                Self::Nack { multiple: true, .. } => {
+                    Err(Error::unsupported("basic.nack with multiple"))
+                }
+                _ => Ok(()),
+            }
+        } }
+    }
+
+    fn is_multiple(self) -> bool {
+        matches!(self, Self::Ack { multiple: true } | Self::Nack { multiple: true, .. })
+    }
+}
+
+impl Session {
+    /// Settles a delivery of this very incarnation of its channel, which is with the user no more then. Never waits.
+    pub(crate) fn settle(
+        &mut self,
+        key: ChannelKey,
+        tag: u64,
+        settle: Settle,
+        in_flight: &InFlight,
+    ) -> Result<()> {
+        let left = in_flight.remove(1);
+        let channel = match self.open_channel(key) {
+            Ok(channel) => channel,
+            Err(error) => return Err(Error::stale(error.into_reason())),
+        };
+        let last = channel.land(1, left);
+        let settled = tag <= channel.settled_to;
+        if settle.is_multiple() && !settled {
+            channel.settled_to = tag;
+        }
+        if last {
+            self.wake_settled(key);
+        }
+        if settled {
+            return Err(Error::invalid("a later delivery's multiple has settled it already"));
+        }
+        match settle {
+            Settle::Ack { multiple } => {
+                self.send_one(key.id, &basic::Ack { delivery_tag: tag, multiple })
+            }
+            Settle::Nack { multiple, requeue } => self.send_nack(key, tag, multiple, requeue),
+            Settle::Reject { requeue } => {
+                self.send_one(key.id, &basic::Reject { delivery_tag: tag, requeue })
+            }
+        }
+    }
+
+    /// A delivery was dropped unsettled, and is with the user no more.
+    pub(crate) fn drop_unsettled(
+        &mut self,
+        key: ChannelKey,
+        tag: u64,
+        unsettled: Unsettled,
+        in_flight: &InFlight,
+    ) {
+        self.land(key, 1, in_flight);
+        match unsettled {
+            Unsettled::Leave => {}
+            Unsettled::Requeue => self.reject(key, tag, true),
+            Unsettled::Reject => self.reject(key, tag, false),
+        }
+    }
+
+    /// Gives back what a consumer's handle took and the user never saw.
+    pub(crate) fn give_back(
+        &mut self,
+        key: ChannelKey,
+        batch: &mut VecDeque<Queued>,
+        in_flight: &InFlight,
+    ) {
+        self.land(key, batch.len(), in_flight);
+        for queued in batch.iter() {
+            self.requeue(key, queued.delivery_tag);
+        }
+    }
+
+    /// Gives a message back to its queue.
+    pub(in crate::session) fn requeue(&mut self, key: ChannelKey, delivery_tag: u64) {
+        self.reject(key, delivery_tag, true);
+    }
+
+    /// Rejects a message, unless it is settled already.
+    fn reject(&mut self, key: ChannelKey, delivery_tag: u64, requeue: bool) {
+        if self.open_channel(key).is_ok_and(|channel| delivery_tag > channel.settled_to) {
+            // Numbers always fit a frame.
+            let _ = self.send_one(key.id, &basic::Reject { delivery_tag, requeue });
+        }
+    }
+
+    /// Everything up to `tag` is settled, and must not be settled again.
+    pub(in crate::session) fn note_settled(&mut self, key: ChannelKey, tag: u64) {
+        if let Some(channel) = self.channels.get(key) {
+            channel.settled_to = channel.settled_to.max(tag);
+        }
+    }
+
+    /// `basic.nack` where the specification has it; a single one is the same as a reject.
+    fn send_nack(
+        &mut self,
+        key: ChannelKey,
+        delivery_tag: u64,
+        multiple: bool,
+        requeue: bool,
+    ) -> Result<()> {
+        amqp_types::if_spec! { basic.nack => {
+            self.send_one(key.id, &basic::Nack { delivery_tag, multiple, requeue })
+        } else {
+            // One with `multiple` was refused before.
+            let _ = multiple;
+            self.send_one(key.id, &basic::Reject { delivery_tag, requeue })
+        } }
+    }
+}
