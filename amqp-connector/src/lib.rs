@@ -50,6 +50,7 @@ amqp_types::if_spec! { basic.consume_ok => {} else {
     );
 } }
 
+pub mod arguments;
 mod call;
 mod channel;
 mod codec;
@@ -81,8 +82,8 @@ pub use bytes::Bytes;
 
 pub use call::{Call, Content};
 pub use channel::{
-    BasicConsume, BasicGet, Channel, ExchangeDeclare, ExchangeDelete, Prefetch, QueueBind,
-    QueueDeclare, QueueDelete,
+    BasicConsume, BasicGet, Channel, ExchangeBind, ExchangeDeclare, ExchangeDelete, ExchangeUnbind,
+    Prefetch, QueueBind, QueueDeclare, QueueDelete, QueueUnbind,
 };
 pub use connect_error::{ConnectError, Step};
 pub use connection::Connection;

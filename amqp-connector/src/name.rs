@@ -3,12 +3,30 @@
 use amqp_types::{InvalidShortStr, ShortStr};
 
 /// The name, or an empty one and the first thing wrong in `invalid`.
-pub(crate) fn short_str<T>(name: T, invalid: &mut Option<InvalidShortStr>) -> ShortStr
+pub(crate) fn short_str<T, E>(name: T, invalid: &mut Option<E>) -> ShortStr
 where
     T: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
+    E: From<InvalidShortStr>,
 {
     name.try_into().unwrap_or_else(|error| {
-        invalid.get_or_insert(error.into());
+        invalid.get_or_insert_with(|| error.into().into());
         ShortStr::EMPTY
     })
 }
+
+/// The method, unless something that it was made of cannot be sent.
+pub(crate) fn valid<M, E: Into<crate::Error>>(method: M, invalid: Option<E>) -> crate::Result<M> {
+    invalid.map_or(Ok(method), |invalid| Err(invalid.into()))
+}
+
+/// Setters of a builder's bits: what each does stands over it.
+macro_rules! bits {
+    ($($(#[$doc:meta])* $name:ident)+) => {$(
+        $(#[$doc])*
+        pub fn $name(mut self, $name: bool) -> Self {
+            self.method.$name = $name;
+            self
+        }
+    )+};
+}
+pub(crate) use bits;

@@ -5,14 +5,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use amqp_types::protocol::basic::{self, GetReply};
 use amqp_types::protocol::{self};
-use amqp_types::{FieldTable, InvalidShortStr, Reply, ShortStr};
+use amqp_types::{FieldTable, FieldValue, InvalidShortStr, Reply, ShortStr, short_str};
 
 use super::Channel;
+use crate::arguments::{Entries, StreamOffset, consume_arguments};
 use crate::call::{Call, RawCall};
 use crate::consumer::Consumer;
 use crate::delivery::{Delivery, Origin};
 use crate::error::{Error, Result};
-use crate::name::short_str;
+use crate::name::{bits, short_str};
 use crate::options::Unsettled;
 use crate::publish::{BasicPublish, Confirmation, Publish};
 use crate::session::Queued;
@@ -44,8 +45,10 @@ pub struct BasicConsume {
     method: basic::Consume,
     prefetch: Prefetch,
     unsettled: Option<Unsettled>,
-    unsupported: Option<&'static str>,
-    invalid: Option<InvalidShortStr>,
+    /// Those that were set by name and type.
+    arguments: Entries,
+    further: FieldTable,
+    error: Option<Error>,
 }
 
 impl BasicConsume {
@@ -55,9 +58,9 @@ impl BasicConsume {
     where
         Q: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
     {
-        let mut invalid = None;
-        let method = basic::Consume { queue: short_str(queue, &mut invalid), ..Default::default() };
-        Self { method, prefetch, unsettled: None, unsupported: None, invalid }
+        let (arguments, further, mut error) = (Entries::default(), FieldTable::default(), None);
+        let method = basic::Consume { queue: short_str(queue, &mut error), ..Default::default() };
+        Self { method, prefetch, unsettled: None, arguments, further, error }
     }
 
     /// The consumer's tag, unique on its channel.
@@ -65,21 +68,18 @@ impl BasicConsume {
     where
         T: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
     {
-        self.method.consumer_tag = short_str(tag, &mut self.invalid);
+        self.method.consumer_tag = short_str(tag, &mut self.error);
         self
     }
 
-    /// Whether the broker counts a delivery as settled when it has sent it. A message is lost if its
-    /// delivery does not arrive.
-    pub fn no_ack(mut self, no_ack: bool) -> Self {
-        self.method.no_ack = no_ack;
-        self
-    }
-
-    /// Whether messages published on the same connection are left out. RabbitMQ ignores it.
-    pub fn no_local(mut self, no_local: bool) -> Self {
-        self.method.no_local = no_local;
-        self
+    bits! {
+        /// Whether the broker counts a delivery as settled when it has sent it. A message is lost if its
+        /// delivery does not arrive.
+        no_ack
+        /// Whether messages published on the same connection are left out. RabbitMQ ignores it.
+        no_local
+        /// Whether no other consumer may read the queue.
+        exclusive
     }
 
     /// What becomes of its deliveries that are dropped unsettled; otherwise
@@ -89,38 +89,49 @@ impl BasicConsume {
         self
     }
 
-    /// Whether no other consumer may read the queue.
-    pub fn exclusive(mut self, exclusive: bool) -> Self {
-        self.method.exclusive = exclusive;
+    /// Further arguments, for which there is no setter here. They go to the broker as they are; those that
+    /// are set by their setters, too, are theirs. Any argument is `Unsupported` where the specification's
+    /// `basic.consume` has none (0-8).
+    pub fn arguments(mut self, arguments: FieldTable) -> Self {
+        self.further = arguments;
         self
     }
 
-    /// Further arguments, such as `x-priority`. `Unsupported` where the specification's `basic.consume`
-    /// has none (0-8).
-    pub fn arguments(mut self, arguments: FieldTable) -> Self {
-        amqp_types::if_spec! { basic.consume.arguments => {
-            self.method.arguments = arguments;
-        } else { amqp_types::if_spec! { basic.consume.filter => {
-            self.method.filter = arguments;
-        } else {
-            if !arguments.is_empty() {
-                self.unsupported = Some("arguments of basic.consume");
-            }
-        } } } }
+    fn put(mut self, key: ShortStr, value: Result<FieldValue>) -> Self {
+        self.arguments.put(key, value);
         self
     }
 
     fn into_parts(self) -> Result<(basic::Consume, u16)> {
-        let Self { mut method, prefetch, unsupported, invalid, .. } = self;
+        let Self { mut method, prefetch, arguments, further, error, .. } = self;
         if method.consumer_tag.is_empty() {
             method.consumer_tag = fresh_tag();
         }
-        match (invalid, unsupported) {
-            (Some(invalid), _) => Err(invalid.into()),
-            (None, Some(what)) => Err(Error::unsupported(what)),
-            (None, None) => Ok((method, prefetch.count()?)),
+        if let Some(error) = error {
+            return Err(error);
         }
+        put_arguments(&mut method, arguments.into_table(further)?)?;
+        Ok((method, prefetch.count()?))
     }
+}
+
+consume_arguments!(BasicConsume);
+
+/// Puts arguments where the specification has a place for them.
+fn put_arguments(method: &mut basic::Consume, arguments: FieldTable) -> Result<()> {
+    amqp_types::if_spec! { basic.consume.arguments => {
+        method.arguments = arguments;
+        Ok(())
+    } else { amqp_types::if_spec! { basic.consume.filter => {
+        method.filter = arguments;
+        Ok(())
+    } else {
+        let _ = method;
+        match arguments.is_empty() {
+            true => Ok(()),
+            false => Err(Error::unsupported("arguments of basic.consume")),
+        }
+    } } } }
 }
 
 /// A tag that no other consumer of this process has. One that the server chooses would be known only by
@@ -158,10 +169,9 @@ impl BasicGet {
         self
     }
 
-    /// Whether the broker counts the message as settled when it has sent it.
-    pub fn no_ack(mut self, no_ack: bool) -> Self {
-        self.method.no_ack = no_ack;
-        self
+    bits! {
+        /// Whether the broker counts the message as settled when it has sent it.
+        no_ack
     }
 }
 

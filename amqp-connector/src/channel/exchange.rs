@@ -1,45 +1,43 @@
-//! Class `exchange`: declare and delete, in terms that every specification has.
+//! Class `exchange`: declare and delete, in terms that every specification has. Bindings are in `binding`.
 
 use amqp_types::protocol::exchange;
-use amqp_types::{FieldTable, InvalidShortStr, ShortStr};
+use amqp_types::{FieldTable, FieldValue, InvalidShortStr, ShortStr, short_str};
 
 use super::Channel;
+use crate::arguments::{Entries, exchange_arguments, name};
 use crate::call::Call;
 use crate::error::{Error, Result};
-use crate::name::short_str;
+use crate::name::{bits, short_str, valid};
 
 /// An exchange to declare; see [`Channel::exchange_declare`].
 #[derive(Clone, Debug, Default)]
 #[must_use = "an exchange is declared by `Channel::exchange_declare`"]
 pub struct ExchangeDeclare {
     method: exchange::Declare,
-    unsupported: Option<&'static str>,
-    invalid: Option<InvalidShortStr>,
+    /// Those that were set by name and type.
+    arguments: Entries,
+    error: Option<Error>,
 }
 
 impl ExchangeDeclare {
-    /// An exchange of this name and type: `direct`, `fanout`, `topic`, `headers` or the broker's own.
+    /// An exchange of this name and type: an [`ExchangeType`](crate::arguments::ExchangeType), or the name of
+    /// any that the broker has.
     pub fn new<N, T>(name: N, exchange_type: T) -> Self
     where
         N: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
         T: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
     {
         let mut this = Self::default();
-        this.method.exchange = short_str(name, &mut this.invalid);
-        this.method.r#type = short_str(exchange_type, &mut this.invalid);
+        this.method.exchange = short_str(name, &mut this.error);
+        this.method.r#type = short_str(exchange_type, &mut this.error);
         this
     }
 
-    /// Whether to ask only if the exchange exists, without creating it.
-    pub fn passive(mut self, passive: bool) -> Self {
-        self.method.passive = passive;
-        self
-    }
-
-    /// Whether the exchange survives a restart of the broker.
-    pub fn durable(mut self, durable: bool) -> Self {
-        self.method.durable = durable;
-        self
+    bits! {
+        /// Whether to ask only if the exchange exists, without creating it.
+        passive
+        /// Whether the exchange survives a restart of the broker.
+        durable
     }
 
     /// Whether the exchange is deleted when its last binding is gone. `Unsupported` in plain 0-9-1.
@@ -48,7 +46,7 @@ impl ExchangeDeclare {
             self.method.auto_delete = auto_delete;
         } else {
             if auto_delete {
-                self.unsupported = Some("auto-delete of exchange.declare");
+                self.error.get_or_insert(Error::unsupported("auto-delete of exchange.declare"));
             }
         } }
         self
@@ -60,26 +58,35 @@ impl ExchangeDeclare {
             self.method.internal = internal;
         } else {
             if internal {
-                self.unsupported = Some("internal of exchange.declare");
+                self.error.get_or_insert(Error::unsupported("internal of exchange.declare"));
             }
         } }
         self
     }
 
-    /// Further arguments, such as `alternate-exchange`.
+    /// Further arguments, for which there is no setter here. They go to the broker as they are; those that
+    /// are set by their setters, too, are theirs.
     pub fn arguments(mut self, arguments: FieldTable) -> Self {
         self.method.arguments = arguments;
         self
     }
 
+    fn put(mut self, key: ShortStr, value: Result<FieldValue>) -> Self {
+        self.arguments.put(key, value);
+        self
+    }
+
     fn into_method(self) -> Result<exchange::Declare> {
-        match (self.invalid, self.unsupported) {
-            (Some(invalid), _) => Err(invalid.into()),
-            (None, Some(what)) => Err(Error::unsupported(what)),
-            (None, None) => Ok(self.method),
+        let Self { mut method, arguments, error } = self;
+        if let Some(error) = error {
+            return Err(error);
         }
+        method.arguments = arguments.into_table(method.arguments)?;
+        Ok(method)
     }
 }
+
+exchange_arguments!(ExchangeDeclare);
 
 /// An exchange to delete; see [`Channel::exchange_delete`].
 #[derive(Clone, Debug, Default)]
@@ -100,10 +107,9 @@ impl ExchangeDelete {
         this
     }
 
-    /// Whether to delete it only if it has no bindings.
-    pub fn if_unused(mut self, if_unused: bool) -> Self {
-        self.method.if_unused = if_unused;
-        self
+    bits! {
+        /// Whether to delete it only if it has no bindings.
+        if_unused
     }
 }
 
@@ -134,8 +140,6 @@ impl Channel {
     /// See [`Call`].
     #[track_caller]
     pub fn exchange_delete(&self, delete: ExchangeDelete) -> Call<exchange::Delete> {
-        let ExchangeDelete { method, invalid } = delete;
-        let method = invalid.map_or(Ok(method), |invalid| Err(invalid.into()));
-        Call::new(self.handle.clone(), method)
+        Call::new(self.handle.clone(), valid(delete.method, delete.invalid))
     }
 }

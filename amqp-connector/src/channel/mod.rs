@@ -4,6 +4,7 @@
 //! handles are cheap to clone, and the last one closes the channel.
 
 mod basic;
+mod binding;
 mod confirm;
 mod exchange;
 mod queue;
@@ -17,8 +18,9 @@ use amqp_types::{ClientMethod, ContentMethod, Method, Request};
 use bytes::Bytes;
 
 pub use basic::{BasicConsume, BasicGet, Prefetch};
+pub use binding::{ExchangeBind, ExchangeUnbind, QueueBind, QueueUnbind};
 pub use exchange::{ExchangeDeclare, ExchangeDelete};
-pub use queue::{QueueBind, QueueDeclare, QueueDelete};
+pub use queue::{QueueDeclare, QueueDelete};
 
 use crate::call::{Call, Content, RawCall, refuse_reserved, typed};
 use crate::error::{CloseReason, Error, Result};

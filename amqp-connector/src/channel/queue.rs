@@ -1,19 +1,40 @@
-//! Class `queue`: declare, bind, purge, delete, in terms that every specification has.
+//! Class `queue`: declare, purge, delete, in terms that every specification has. Bindings are in `binding`.
+
+use std::time::Duration;
 
 use amqp_types::protocol::queue;
-use amqp_types::{FieldTable, InvalidShortStr, ShortStr};
+use amqp_types::{FieldTable, FieldValue, InvalidShortStr, ShortStr, short_str};
 
 use super::Channel;
+use crate::arguments::{
+    DeadLetterStrategy, Entries, LeaderLocator, Overflow, QueueMode, QueueType, count,
+    milliseconds, name, queue_arguments, seconds,
+};
 use crate::call::Call;
-use crate::error::Result;
-use crate::name::short_str;
+use crate::error::{Error, Result};
+use crate::name::{bits, short_str, valid};
 
 /// A queue to declare; see [`Channel::queue_declare`].
+///
+/// ```
+/// use amqp_connector::QueueDeclare;
+/// use amqp_connector::arguments::QueueType;
+/// use std::time::Duration;
+///
+/// let declare = QueueDeclare::new("jobs")
+///     .durable(true)
+///     .queue_type(QueueType::Quorum)
+///     .delivery_limit(5)
+///     .message_ttl(Duration::from_secs(60));
+/// # let _ = declare;
+/// ```
 #[derive(Clone, Debug, Default)]
 #[must_use = "a queue is declared by `Channel::queue_declare`"]
 pub struct QueueDeclare {
     method: queue::Declare,
-    invalid: Option<InvalidShortStr>,
+    /// Those that were set by name and type.
+    arguments: Entries,
+    error: Option<Error>,
 }
 
 impl QueueDeclare {
@@ -24,76 +45,52 @@ impl QueueDeclare {
         N: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
     {
         let mut this = Self::default();
-        this.method.queue = short_str(name, &mut this.invalid);
+        this.method.queue = short_str(name, &mut this.error);
         this
     }
 
-    /// Whether to ask only if the queue exists, without creating it.
-    pub fn passive(mut self, passive: bool) -> Self {
-        self.method.passive = passive;
-        self
+    bits! {
+        /// Whether to ask only if the queue exists, without creating it.
+        passive
+        /// Whether the queue survives a restart of the broker.
+        durable
+        /// Whether the queue belongs to this connection alone and ends with it.
+        exclusive
+        /// Whether the queue is deleted when its last consumer is gone.
+        auto_delete
     }
 
-    /// Whether the queue survives a restart of the broker.
-    pub fn durable(mut self, durable: bool) -> Self {
-        self.method.durable = durable;
-        self
-    }
-
-    /// Whether the queue belongs to this connection alone and ends with it.
-    pub fn exclusive(mut self, exclusive: bool) -> Self {
-        self.method.exclusive = exclusive;
-        self
-    }
-
-    /// Whether the queue is deleted when its last consumer is gone.
-    pub fn auto_delete(mut self, auto_delete: bool) -> Self {
-        self.method.auto_delete = auto_delete;
-        self
-    }
-
-    /// Further arguments, such as `x-queue-type`.
+    /// Further arguments, for which there is no setter here. They go to the broker as they are; those that
+    /// are set by their setters, too, are theirs.
     pub fn arguments(mut self, arguments: FieldTable) -> Self {
         self.method.arguments = arguments;
         self
     }
-}
 
-/// A binding of a queue to an exchange; see [`Channel::queue_bind`].
-#[derive(Clone, Debug, Default)]
-#[must_use = "a queue is bound by `Channel::queue_bind`"]
-pub struct QueueBind {
-    queue: ShortStr,
-    exchange: ShortStr,
-    routing_key: ShortStr,
-    arguments: FieldTable,
-    invalid: Option<InvalidShortStr>,
-}
-
-impl QueueBind {
-    /// Messages that reach `exchange` with `routing_key` go to `queue`.
-    pub fn new<Q, E, K>(queue: Q, exchange: E, routing_key: K) -> Self
-    where
-        Q: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
-        E: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
-        K: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
-    {
-        let mut invalid = None;
-        Self {
-            queue: short_str(queue, &mut invalid),
-            exchange: short_str(exchange, &mut invalid),
-            routing_key: short_str(routing_key, &mut invalid),
-            arguments: FieldTable::default(),
-            invalid,
-        }
-    }
-
-    /// The binding's arguments, which a headers exchange matches.
-    pub fn arguments(mut self, arguments: FieldTable) -> Self {
-        self.arguments = arguments;
+    fn put(mut self, key: ShortStr, value: Result<FieldValue>) -> Self {
+        self.arguments.put(key, value);
         self
     }
+
+    /// Quorum queues and streams are durable and shared, whatever the broker's release: what cannot be is
+    /// refused here and costs no channel.
+    fn into_method(self) -> Result<queue::Declare> {
+        let Self { mut method, arguments, error } = self;
+        if let Some(error) = error {
+            return Err(error);
+        }
+        let replicated = arguments.get("x-queue-type").is_some_and(|queue_type| {
+            [QueueType::Quorum, QueueType::Stream].into_iter().any(|it| *queue_type == it.into())
+        });
+        if replicated && !method.passive && (!method.durable || method.exclusive) {
+            return Err(Error::invalid("quorum queues and streams are durable and not exclusive"));
+        }
+        method.arguments = arguments.into_table(method.arguments)?;
+        Ok(method)
+    }
 }
+
+queue_arguments!(QueueDeclare);
 
 /// A queue to delete; see [`Channel::queue_delete`].
 #[derive(Clone, Debug, Default)]
@@ -114,21 +111,12 @@ impl QueueDelete {
         this
     }
 
-    /// Whether to delete it only if it has no consumers.
-    pub fn if_unused(mut self, if_unused: bool) -> Self {
-        self.method.if_unused = if_unused;
-        self
+    bits! {
+        /// Whether to delete it only if it has no consumers.
+        if_unused
+        /// Whether to delete it only if it has no messages.
+        if_empty
     }
-
-    /// Whether to delete it only if it has no messages.
-    pub fn if_empty(mut self, if_empty: bool) -> Self {
-        self.method.if_empty = if_empty;
-        self
-    }
-}
-
-fn valid<M>(method: M, invalid: Option<InvalidShortStr>) -> Result<M> {
-    invalid.map_or(Ok(method), |invalid| Err(invalid.into()))
 }
 
 impl Channel {
@@ -137,31 +125,17 @@ impl Channel {
     ///
     /// # Errors
     ///
-    /// As [`call`](Self::call). The broker closes the channel if the queue exists with other attributes
-    /// (406), or does not exist and is declared passively (404).
+    /// `Invalid` for an argument that cannot be sent, and for a quorum queue or stream that is not durable or
+    /// is exclusive; as [`call`](Self::call). The broker closes the channel if the queue exists with other
+    /// attributes (406), if it takes an argument not at all or not for such a queue (406), or if the queue
+    /// does not exist and is declared passively (404).
     ///
     /// # Cancel safety
     ///
     /// See [`Call`].
     #[track_caller]
     pub fn queue_declare(&self, declare: QueueDeclare) -> Call<queue::Declare> {
-        Call::new(self.handle.clone(), valid(declare.method, declare.invalid))
-    }
-
-    /// Binds a queue to an exchange (`queue.bind`).
-    ///
-    /// # Errors
-    ///
-    /// As [`call`](Self::call). The broker closes the channel if either does not exist (404).
-    ///
-    /// # Cancel safety
-    ///
-    /// See [`Call`].
-    #[track_caller]
-    pub fn queue_bind(&self, bind: QueueBind) -> Call<queue::Bind> {
-        let QueueBind { queue, exchange, routing_key, arguments, invalid } = bind;
-        let bind = queue::Bind { queue, exchange, routing_key, arguments, ..Default::default() };
-        Call::new(self.handle.clone(), valid(bind, invalid))
+        Call::new(self.handle.clone(), declare.into_method())
     }
 
     /// Removes all messages that are ready for delivery (`queue.purge`); the reply counts them.
@@ -178,7 +152,7 @@ impl Channel {
     where
         N: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
     {
-        let mut invalid = None;
+        let mut invalid: Option<InvalidShortStr> = None;
         let purge = queue::Purge { queue: short_str(name, &mut invalid), ..Default::default() };
         Call::new(self.handle.clone(), valid(purge, invalid))
     }

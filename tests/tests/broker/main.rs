@@ -6,6 +6,7 @@
 // clippy's exception for tests covers functions marked #[test], and these stand beside them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod arguments;
 mod article;
 mod channels;
 mod closing;

@@ -2,8 +2,8 @@
 
 use amqp_connector::amqp_types::if_spec;
 use amqp_connector::{
-    BasicGet, BasicPublish, Channel, ExchangeDeclare, ExchangeDelete, FieldTable, QueueBind,
-    QueueDeclare, QueueDelete, ShortStr, basic,
+    BasicGet, BasicPublish, Channel, ExchangeBind, ExchangeDeclare, ExchangeDelete, ExchangeUnbind,
+    FieldTable, QueueBind, QueueDeclare, QueueDelete, QueueUnbind, ShortStr, basic,
 };
 use amqp_tests::{Fixture, broker_test};
 
@@ -162,61 +162,60 @@ if_spec! { exchange.declare.auto_delete => {
     }
 } }
 
-if_spec! { queue.unbind => {
-    #[test]
-    fn unbound_queue_gets_no_more() {
-        use amqp_connector::protocol::queue::Unbind;
+#[test]
+fn unbound_queue_gets_no_more() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        let channel = connection.channel_open().await.unwrap();
+        let (queue, exchange) = (queue(t, &channel, "q").await, t.name("e"));
+        channel.exchange_declare(ExchangeDeclare::new(&exchange, "topic")).await.unwrap();
+        for key in ["a", "b"] {
+            channel.queue_bind(QueueBind::new(&queue, &exchange, key)).await.unwrap();
+        }
+        let unbound = channel.queue_unbind(QueueUnbind::new(&queue, &exchange, "a")).await;
+        publish(&channel, &exchange, "a", "a").await;
+        publish(&channel, &exchange, "b", "b").await;
+        if_spec! { queue.unbind => {
+            unbound.unwrap();
+            assert_eq!(drain(&channel, &queue).await, ["b"]);
+        } else {
+            // Nothing was sent, and the binding holds.
+            assert_eq!(unbound.unwrap_err().kind(), amqp_connector::ErrorKind::Unsupported);
+            assert_eq!(drain(&channel, &queue).await, ["a", "b"]);
+        } }
+        channel.exchange_delete(ExchangeDelete::new(&exchange)).await.unwrap();
+        connection.close().await;
+    });
+}
 
-        broker_test(async |t| {
-            let connection = t.connect().await;
-            let channel = connection.channel_open().await.unwrap();
-            let (queue, exchange) = (queue(t, &channel, "q").await, t.name("e"));
-            channel.exchange_declare(ExchangeDeclare::new(&exchange, "fanout")).await.unwrap();
-            channel.queue_bind(QueueBind::new(&queue, &exchange, "")).await.unwrap();
-            let unbind = Unbind {
-                queue: ShortStr::try_from(queue.as_str()).unwrap(),
-                exchange: ShortStr::try_from(exchange.as_str()).unwrap(),
-                ..Default::default()
-            };
-            channel.call(unbind).await.unwrap();
-            publish(&channel, &exchange, "", "x").await;
-            assert_eq!(drain(&channel, &queue).await, [""; 0]);
-            channel.exchange_delete(ExchangeDelete::new(&exchange)).await.unwrap();
-            connection.close().await;
-        });
-    }
-} else {} }
-
-if_spec! { exchange.bind => {
-    #[test]
-    fn exchange_bound_to_an_exchange_passes_messages_on() {
-        use amqp_connector::protocol::exchange::{Bind, Unbind};
-
-        broker_test(async |t| {
-            let connection = t.connect().await;
-            let channel = connection.channel_open().await.unwrap();
-            let queue = queue(t, &channel, "q").await;
-            let (from, to) = (t.name("from"), t.name("to"));
-            for exchange in [&from, &to] {
-                channel.exchange_declare(ExchangeDeclare::new(exchange, "fanout")).await.unwrap();
-            }
-            channel.queue_bind(QueueBind::new(&queue, &to, "")).await.unwrap();
-            let (source, destination) =
-                (ShortStr::try_from(&from).unwrap(), ShortStr::try_from(&to).unwrap());
-            let bind = Bind {
-                source: source.clone(),
-                destination: destination.clone(),
-                ..Default::default()
-            };
-            channel.call(bind).await.unwrap();
-            publish(&channel, &from, "", "bound").await;
-            channel.call(Unbind { source, destination, ..Default::default() }).await.unwrap();
-            publish(&channel, &from, "", "unbound").await;
+#[test]
+fn exchange_bound_to_an_exchange_passes_messages_on() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        let channel = connection.channel_open().await.unwrap();
+        let queue = queue(t, &channel, "q").await;
+        let (from, to) = (t.name("from"), t.name("to"));
+        for exchange in [&from, &to] {
+            channel.exchange_declare(ExchangeDeclare::new(exchange, "fanout")).await.unwrap();
+        }
+        channel.queue_bind(QueueBind::new(&queue, &to, "")).await.unwrap();
+        let bound = channel.exchange_bind(ExchangeBind::new(&to, &from, "")).await;
+        publish(&channel, &from, "", "bound").await;
+        let unbound = channel.exchange_unbind(ExchangeUnbind::new(&to, &from, "")).await;
+        publish(&channel, &from, "", "unbound").await;
+        if_spec! { exchange.bind => {
+            bound.unwrap();
+            unbound.unwrap();
             assert_eq!(drain(&channel, &queue).await, ["bound"]);
-            for exchange in [&from, &to] {
-                channel.exchange_delete(ExchangeDelete::new(exchange)).await.unwrap();
+        } else {
+            for refused in [bound, unbound] {
+                assert_eq!(refused.unwrap_err().kind(), amqp_connector::ErrorKind::Unsupported);
             }
-            connection.close().await;
-        });
-    }
-} else {} }
+            assert!(channel.close_reason().is_none());
+        } }
+        for exchange in [&from, &to] {
+            channel.exchange_delete(ExchangeDelete::new(exchange)).await.unwrap();
+        }
+        connection.close().await;
+    });
+}
