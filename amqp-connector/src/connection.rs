@@ -4,21 +4,19 @@
 //! open too: it closes when the last handle of any kind is gone.
 
 use std::fmt;
-use std::future::{Future, poll_fn};
-use std::panic::Location;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
 use amqp_types::FieldTable;
-use amqp_types::Reply;
-use amqp_types::protocol::{Method, ReplyCode, channel};
+use amqp_types::protocol::ReplyCode;
 use tokio::time::Instant;
 
-use crate::channel::Channel;
-use crate::error::{CloseReason, Result};
-use crate::handle::{ChannelHandle, ConnectionHandle};
+use crate::call::{ChannelOpen, Completion};
+use crate::error::CloseReason;
+use crate::handle::ConnectionHandle;
 use crate::options::Tuning;
-use crate::session::{CONTROL, CallId, CallOptions, ChannelKey, Line, after};
+use crate::session::{Line, after};
 use crate::shared::{Shared, Ticket};
 
 /// An open connection. Clones are handles of the same connection.
@@ -53,25 +51,8 @@ impl Connection {
     ///
     /// Dropped before it resolves, the channel is closed again once the peer has opened it.
     #[track_caller]
-    pub fn channel_open(&self) -> impl Future<Output = Result<Channel>> + Send + use<> {
-        let place = Location::caller();
-        let handle = self.handle.clone();
-        async move {
-            let options = CallOptions {
-                accepts: <channel::OpenOk as Reply>::accepts,
-                place,
-                timeout: handle.shared().options.call_timeout,
-                now: Instant::now(),
-            };
-            let (key, call) = handle.shared().with(|session| session.open(&options))?;
-            let mut opening = Opening { handle: &handle, key, call, open: false };
-            let opened =
-                poll_fn(|cx| handle.shared().with(|session| session.poll_call(call, cx.waker())));
-            opened.await?;
-            opening.open = true;
-            drop(opening);
-            Ok(Channel::new(ChannelHandle::new(handle, key)))
-        }
+    pub fn channel_open(&self) -> ChannelOpen {
+        ChannelOpen::new(self.handle.clone())
     }
 
     /// Gives the broker a new secret in place of the one that the connection was opened with, such as a
@@ -86,23 +67,19 @@ impl Connection {
     ///
     /// Dropped before it resolves, the broker may or may not take the new secret.
     #[track_caller]
-    pub fn update_secret(
-        &self,
-        new_secret: &str,
-        reason: &str,
-    ) -> impl Future<Output = Result<()>> + Send + use<> {
-        let call = update_secret(new_secret, reason);
-        let (place, handle) = (Location::caller(), self.handle.clone());
-        async move {
-            let (request, accepts) = call?;
-            let timeout = handle.shared().options.call_timeout;
-            let options = CallOptions { accepts, place, timeout, now: Instant::now() };
-            let call = handle.shared().with(|session| session.call(CONTROL, &request, &options))?;
-            let _abandoned = Abandon { handle: &handle, call };
-            poll_fn(|cx| handle.shared().with(|session| session.poll_call(call, cx.waker())))
-                .await?;
-            Ok(())
-        }
+    pub fn update_secret(&self, new_secret: &str, reason: &str) -> Completion {
+        amqp_types::if_spec! { connection.update_secret => {
+            use amqp_types::protocol::connection::{UpdateSecret, UpdateSecretOk};
+            let new_secret = bytes::Bytes::copy_from_slice(new_secret.as_bytes());
+            let request = amqp_types::ShortStr::try_from(reason)
+                .map(|reason| amqp_types::Method::into_any(UpdateSecret { new_secret, reason }))
+                .map_err(crate::error::Error::from);
+            Completion::on_connection::<UpdateSecretOk>(self.handle.clone(), request)
+        } else {
+            let _ = (new_secret, reason);
+            let request = Err(crate::error::Error::unsupported("connection.update-secret"));
+            Completion::on_connection::<amqp_types::protocol::channel::OpenOk>(self.handle.clone(), request)
+        } }
     }
 
     /// What both sides agreed on: highest channel number, largest frame, heartbeat.
@@ -185,54 +162,5 @@ impl Connection {
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection").field("tuning", &self.tuning()).finish_non_exhaustive()
-    }
-}
-
-/// Tells the answer to a request by class and method.
-type Accepts = fn(u16, u16) -> bool;
-
-/// The request, and what answers it.
-fn update_secret(new_secret: &str, reason: &str) -> Result<(Method, Accepts)> {
-    amqp_types::if_spec! { connection.update_secret => {
-        let request = amqp_types::protocol::connection::UpdateSecret {
-            new_secret: bytes::Bytes::copy_from_slice(new_secret.as_bytes()),
-            reason: reason.try_into()?,
-        };
-        let accepts = <amqp_types::protocol::connection::UpdateSecretOk as Reply>::accepts;
-        Ok((amqp_types::Method::into_any(request), accepts))
-    } else {
-        let _ = (new_secret, reason);
-        Err(crate::error::Error::unsupported("connection.update-secret"))
-    } }
-}
-
-/// A call on the connection itself, given up when its future is dropped.
-struct Abandon<'a> {
-    handle: &'a ConnectionHandle,
-    call: CallId,
-}
-
-impl Drop for Abandon<'_> {
-    fn drop(&mut self) {
-        self.handle.shared().with(|session| session.abandon_call(self.call));
-    }
-}
-
-/// A channel whose open-ok is awaited. Given up before it came, the channel is given back.
-struct Opening<'a> {
-    handle: &'a ConnectionHandle,
-    key: ChannelKey,
-    call: CallId,
-    open: bool,
-}
-
-impl Drop for Opening<'_> {
-    fn drop(&mut self) {
-        if !self.open {
-            self.handle.shared().with(|session| {
-                session.abandon_call(self.call);
-                session.release_channel(self.key);
-            });
-        }
     }
 }

@@ -80,7 +80,7 @@ pub use amqp_types::protocol::{self, basic};
 pub use amqp_types::{Body, FieldTable, FieldValue, LongStr, ShortStr};
 pub use bytes::Bytes;
 
-pub use call::{Call, Content};
+pub use call::{Call, CallWithContent, ChannelOpen, Completion, Consume, Content, Get};
 pub use channel::{
     BasicConsume, BasicGet, Channel, ExchangeBind, ExchangeDeclare, ExchangeDelete, ExchangeUnbind,
     Prefetch, QueueBind, QueueDeclare, QueueDelete, QueueUnbind,

@@ -1,22 +1,18 @@
 //! Class `basic`: quality of service, publish, get and consume, in terms that every specification has.
 
-use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use amqp_types::protocol::basic::{self, GetReply};
-use amqp_types::protocol::{self};
-use amqp_types::{FieldTable, FieldValue, InvalidShortStr, Reply, ShortStr, short_str};
+use amqp_types::protocol::basic;
+use amqp_types::{FieldTable, FieldValue, InvalidShortStr, ShortStr, short_str};
 
 use super::Channel;
 use crate::arguments::{Entries, StreamOffset, consume_arguments};
-use crate::call::{Call, RawCall};
+use crate::call::{Call, Consume, Get};
 use crate::consumer::Consumer;
-use crate::delivery::{Delivery, Origin};
 use crate::error::{Error, Result};
 use crate::name::{bits, short_str};
 use crate::options::Unsettled;
 use crate::publish::{BasicPublish, Confirmation, Publish};
-use crate::session::Queued;
 
 /// How many unsettled deliveries the broker may have with a consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -246,37 +242,10 @@ impl Channel {
     /// Dropped before it resolves, a message that still comes goes back to its queue (and is lost with
     /// `no_ack`).
     #[track_caller]
-    pub fn basic_get(
-        &self,
-        get: BasicGet,
-    ) -> impl Future<Output = Result<Option<Delivery>>> + Send + use<> {
+    pub fn basic_get(&self, get: BasicGet) -> Get {
         let BasicGet { method, unsettled, invalid } = get;
-        let no_ack = method.no_ack;
         let request = invalid.map_or(Ok(method), |invalid| Err(invalid.into()));
-        let call = RawCall::new(self.handle.clone(), request);
-        let handle = self.handle.clone();
-        async move {
-            let reply = call.await?;
-            match (GetReply::from_any(reply.method), reply.content) {
-                (Ok(GetReply::Ok(got)), Some((protocol::Properties::Basic(properties), body))) => {
-                    let queued = Queued {
-                        delivery_tag: got.delivery_tag,
-                        redelivered: got.redelivered,
-                        exchange: got.exchange,
-                        routing_key: got.routing_key,
-                        properties,
-                        body,
-                    };
-                    let origin = Origin::of(&handle, unsettled);
-                    if !no_ack {
-                        let (key, in_flight) = (handle.key(), origin.in_flight());
-                        handle.shared().with(|session| session.take_off(key, 1, in_flight));
-                    }
-                    Ok(Some(Delivery::new(origin, queued, no_ack)))
-                }
-                _ => Ok(None),
-            }
-        }
+        Get::new(self.handle.clone(), request, unsettled)
     }
 
     /// Starts a consumer (`basic.qos`, then `basic.consume`).
@@ -304,29 +273,9 @@ impl Channel {
     /// Dropped before it resolves, the consumer is cancelled once the broker has started it, and what it
     /// received goes back to its queue.
     #[track_caller]
-    pub fn basic_consume(
-        &self,
-        consume: BasicConsume,
-    ) -> impl Future<Output = Result<Consumer>> + Send + use<> {
+    pub fn basic_consume(&self, consume: BasicConsume) -> Consume {
         let unsettled = consume.unsettled;
-        let (consume, prefetch) = match consume.into_parts() {
-            Ok((consume, prefetch)) => (Ok(consume), prefetch),
-            Err(error) => (Err(error), 0),
-        };
-        let no_ack = consume.as_ref().is_ok_and(|consume| consume.no_ack);
-        let qos = basic::Qos { prefetch_count: prefetch, ..Default::default() };
-        let call = RawCall::new(self.handle.clone(), consume).with_quality(qos);
-        let handle = self.handle.clone();
-        async move {
-            let reply = call.await?;
-            match reply.consumer {
-                Some((id, tag)) => {
-                    handle.shared().with(|session| session.mark_claimed(handle.key(), id));
-                    Ok(Consumer::new(handle, id, tag, no_ack, unsettled))
-                }
-                None => Err(Error::invalid("the reply names no consumer")),
-            }
-        }
+        Consume::new(self.handle.clone(), consume.into_parts(), unsettled)
     }
 
     /// The handle of a consumer that was started by [`call`](Self::call) or [`send`](Self::send) with a

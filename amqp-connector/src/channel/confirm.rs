@@ -1,9 +1,7 @@
 //! Publisher confirms, where the specification has them.
 
-use std::future::Future;
-
 use super::Channel;
-use crate::error::Result;
+use crate::call::Completion;
 
 impl Channel {
     /// Puts the channel into confirm mode (`confirm.select`): from then on every publish has an outcome
@@ -18,15 +16,12 @@ impl Channel {
     /// Dropped before it resolves, the channel may or may not be in confirm mode; publishes on it have
     /// right outcomes either way.
     #[track_caller]
-    pub fn confirm_select(&self) -> impl Future<Output = Result<()>> + Send + use<> {
+    pub fn confirm_select(&self) -> Completion {
         amqp_types::if_spec! { confirm.select => {
-            let call = self.call(amqp_types::protocol::confirm::Select::default());
-            async move {
-                call.await?;
-                Ok(())
-            }
+            let select = amqp_types::protocol::confirm::Select::default();
+            Completion::new(self.handle.clone(), Ok(select))
         } else {
-            std::future::ready(Err(crate::error::Error::unsupported("confirm.select")))
+            Completion::unsupported(self.handle.clone(), "confirm.select")
         } }
     }
 

@@ -10,7 +10,8 @@ mod exchange;
 mod queue;
 
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
+use std::panic::Location;
 use std::sync::Arc;
 
 use amqp_types::protocol::{self, ReplyCode, Spec};
@@ -22,7 +23,7 @@ pub use binding::{ExchangeBind, ExchangeUnbind, QueueBind, QueueUnbind};
 pub use exchange::{ExchangeDeclare, ExchangeDelete};
 pub use queue::{QueueDeclare, QueueDelete};
 
-use crate::call::{Call, Content, RawCall, refuse_reserved, typed};
+use crate::call::{Call, CallWithContent, refuse_reserved};
 use crate::error::{CloseReason, Error, Result};
 use crate::handle::ChannelHandle;
 use crate::outcome::Returned;
@@ -102,18 +103,11 @@ impl Channel {
     ///
     /// As [`call`](Self::call).
     #[track_caller]
-    pub fn call_with_content<R>(
-        &self,
-        request: R,
-    ) -> impl Future<Output = Result<(R::Reply, Option<Content>)>> + Send + use<R>
+    pub fn call_with_content<R>(&self, request: R) -> CallWithContent<R>
     where
         R: Request<Protocol = Spec> + ClientMethod,
     {
-        let call = RawCall::new(self.handle.clone(), Ok(request));
-        async move {
-            let reply = call.await?;
-            Ok((typed::<R::Reply>(reply.method)?, reply.content))
-        }
+        CallWithContent::new(self.handle.clone(), Ok(request))
     }
 
     /// Sends a method that has no reply, or a request with no-wait. Encodes at once and never waits.
@@ -122,15 +116,21 @@ impl Channel {
     ///
     /// `Invalid` for a request that has a reply, for a method that carries content, for methods that
     /// belong to the connection's or channel's own handle, and for one that does not fit a frame; the
-    /// reason why the channel is closed.
+    /// reason why the channel is closed. `Invalid` too for a no-wait request of which nobody would learn
+    /// what it brought about: a queue or a consumer without a name of its own.
+    #[track_caller]
     pub fn send<M>(&self, method: M) -> Result<()>
     where
         M: Method<Protocol = Spec> + ClientMethod,
     {
-        let method = method.into_any();
-        refuse_reserved(&method)?;
-        let key = self.handle.key();
-        self.handle.shared().with(|session| session.send(key, &method))
+        self.send_any(&method.into_any())
+    }
+
+    #[track_caller]
+    pub(crate) fn send_any(&self, method: &protocol::Method) -> Result<()> {
+        refuse_reserved(method)?;
+        let (key, place) = (self.handle.key(), Location::caller());
+        self.handle.shared().with(|session| session.send(key, method, place))
     }
 
     /// Sends any method that carries content, waiting for room like a publish. A `basic.publish` is

@@ -19,6 +19,7 @@ use amqp_types::protocol::Spec;
 
 use crate::error::CloseReason;
 use crate::outcome::Returned;
+use crate::session::calls::blame::Unanswered;
 use crate::session::calls::pending::PendingCall;
 use crate::session::consume::consumer::Consumers;
 use crate::session::output::outbox::LargeItem;
@@ -49,6 +50,8 @@ pub(crate) struct ChannelState {
     pub(crate) released: bool,
     pub(crate) assembler: Assembler<Spec>,
     pub(crate) calls: VecDeque<PendingCall>,
+    /// Requests with no-wait, by method, since the last answer.
+    pub(crate) unanswered: Vec<Unanswered>,
     pub(crate) consumers: Consumers,
     /// The prefetch that the next consumer gets, as sent last; zero is unlimited.
     pub(crate) prefetch: u16,
@@ -81,6 +84,7 @@ impl ChannelState {
             released: false,
             assembler: Assembler::new().with_max_body(body_max),
             calls: VecDeque::new(),
+            unanswered: Vec::new(),
             consumers: Consumers::default(),
             prefetch: 0,
             settled_to: 0,

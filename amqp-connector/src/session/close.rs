@@ -103,18 +103,16 @@ impl Session {
 
     /// The peer closed a channel.
     pub(super) fn handle_channel_close(&mut self, key: ChannelKey, close: &channel::Close) {
-        let blamed = protocol::INFO.method_by_id(close.class_id, close.method_id);
-        let place = self.channels.get(key).and_then(|channel| {
-            channel.calls.iter().find(|call| Some(call.name) == blamed.map(|m| m.full_name))
-        });
+        let blamed = blamed(close.class_id, close.method_id);
+        let place = blamed.and_then(|name| self.blamed_place(Some(key), name));
         let reason = CloseReason::new(
             Scope::Channel(key.id),
             CloseCause::PeerClosed,
             close.reply_text.to_string_lossy(),
         )
         .with_code(ReplyCode(close.reply_code))
-        .with_method(blamed.map(|method| method.full_name))
-        .with_place(place.map(|call| call.place));
+        .with_method(blamed)
+        .with_place(place);
         self.answer_channel_close(key);
         self.end_channel(key, Arc::new(reason), true);
     }
@@ -265,11 +263,13 @@ impl Session {
 
     /// The peer closed the connection.
     pub(super) fn handle_close(&mut self, close: &connection::Close) {
-        let blamed = protocol::INFO.method_by_id(close.class_id, close.method_id);
+        let blamed = blamed(close.class_id, close.method_id);
+        let place = blamed.and_then(|name| self.blamed_place(None, name));
         let text = close.reply_text.to_string_lossy();
         let reason = CloseReason::new(Scope::Connection, CloseCause::PeerClosed, text)
             .with_code(ReplyCode(close.reply_code))
-            .with_method(blamed.map(|method| method.full_name));
+            .with_method(blamed)
+            .with_place(place);
         // Nothing may follow the close-ok, and nobody would read what is before it.
         self.drop_output();
         let _ = self.send_control(&connection::CloseOk::default().into_any());
@@ -425,6 +425,11 @@ impl Session {
 /// Nobody can ask for anything any more.
 fn dropped(scope: Scope) -> CloseReason {
     CloseReason::new(scope, CloseCause::HandlesDropped, "last handle dropped")
+}
+
+/// The method that a close names.
+fn blamed(class_id: u16, method_id: u16) -> Option<&'static str> {
+    protocol::INFO.method_by_id(class_id, method_id).map(|method| method.full_name)
 }
 
 /// As much of `text` as a short string holds.

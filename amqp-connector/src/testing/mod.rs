@@ -51,10 +51,12 @@ mod leftovers;
 mod peer;
 mod replay;
 mod script;
+mod send;
 mod wire;
 
 pub use faulty::{Ending, Faults, Faulty, Rng};
 pub use leftovers::{Leftovers, leftovers};
 pub use peer::Peer;
 pub use replay::{Flood, Replay, ReplayControl};
+pub use send::send_any;
 pub use wire::{Event, WireError};

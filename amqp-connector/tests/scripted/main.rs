@@ -12,6 +12,7 @@
 )]
 
 mod broker;
+mod calls;
 mod cancellation;
 mod closing;
 mod driver_rules;
@@ -19,6 +20,8 @@ mod handshake;
 mod hostile;
 mod limits;
 mod lock_rules;
+mod no_wait;
+mod reasons;
 mod simulation;
 mod support;
 mod timers;

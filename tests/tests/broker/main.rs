@@ -8,6 +8,7 @@
 
 mod arguments;
 mod article;
+mod calls;
 mod channels;
 mod closing;
 mod consuming;

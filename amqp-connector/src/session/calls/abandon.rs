@@ -45,7 +45,7 @@ impl Session {
             };
             let reason = CloseReason::new(scope, CloseCause::CallUnanswered, text)
                 .with_method(Some(name))
-                .with_place(Some(place));
+                .with_place(place);
             match key == CONTROL {
                 true => self.terminate(reason),
                 false => self.close_channel_because(key, reason),
@@ -90,8 +90,10 @@ impl Session {
     fn delete_queue(&mut self, key: ChannelKey, queue: ShortStr) {
         let delete = queue::Delete { queue, no_wait: true, ..Default::default() };
         if self.open_channel(key).is_ok() {
+            let delete = delete.into_any();
             // It cannot fail: the name came in a frame of the same size.
-            let _ = self.send_method(key.id, &delete.into_any());
+            let _ = self.send_method(key.id, &delete);
+            self.note_unanswered(key, &delete, None);
         }
     }
 }

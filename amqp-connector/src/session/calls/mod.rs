@@ -4,12 +4,13 @@
 //! to `abandon`.
 
 pub(in crate::session) mod abandon;
+pub(in crate::session) mod blame;
 pub(in crate::session) mod pending;
 
 use std::panic::Location;
 use std::task::{Poll, Waker};
 
-use amqp_types::protocol::{self, Method, ReplyCode, basic};
+use amqp_types::protocol::{self, Method, ReplyCode, basic, queue};
 use amqp_types::reflect::{FieldInfo, MethodInfo, Value};
 use amqp_types::{AnyMethod, Body, Method as _, Reply, ShortStr};
 
@@ -88,7 +89,7 @@ impl Session {
             consumer_tag: consumer_tag(request),
             undo: Undo::of(request),
             consumer,
-            place: options.place,
+            place: Some(options.place),
             deadline: Some(deadline),
             abandoned: false,
         };
@@ -101,26 +102,33 @@ impl Session {
     }
 
     /// Sends a `basic.qos` for the consumer that follows it.
-    pub(crate) fn send_qos(&mut self, key: ChannelKey, qos: basic::Qos) -> Result<()> {
+    pub(crate) fn send_qos(
+        &mut self,
+        key: ChannelKey,
+        qos: basic::Qos,
+        place: &'static Location<'static>,
+    ) -> Result<()> {
         self.open_channel(key)?;
         let qos = qos.into_any();
         self.note_request(key, &qos);
-        self.send_unawaited::<basic::QosOk>(key, &qos);
+        self.send_unawaited::<basic::QosOk>(key, &qos, Some(place));
         Ok(())
     }
 
     /// Sends a method that nothing answers.
-    pub(crate) fn send(&mut self, key: ChannelKey, method: &Method) -> Result<()> {
+    pub(crate) fn send(
+        &mut self,
+        key: ChannelKey,
+        method: &Method,
+        place: &'static Location<'static>,
+    ) -> Result<()> {
         self.open_channel(key)?;
         if is_answered(method) {
             return Err(Error::invalid("the request has a reply: use `call`, or set its no-wait"));
         }
-        if let Method::Basic(basic::Method::Consume(consume)) = method
-            && consume.consumer_tag.is_empty()
-        {
-            return Err(Error::invalid("a consumer without a reply needs a tag of its own"));
-        }
+        refuse_unlearnable(method)?;
         self.send_method(key.id, method)?;
+        self.note_unanswered(key, method, Some(place));
         let noted = self.note_request(key, method);
         match (method, noted) {
             (Method::Basic(basic::Method::Consume(_)), Some(id)) => {
@@ -145,6 +153,7 @@ impl Session {
         &mut self,
         key: ChannelKey,
         request: &Method,
+        place: Option<&'static Location<'static>>,
     ) {
         if self.send_method(key.id, request).is_err() {
             return;
@@ -156,7 +165,7 @@ impl Session {
             consumer_tag: consumer_tag(request),
             undo: Undo::Nothing,
             consumer: self.note_cancel(key, request),
-            place: Location::caller(),
+            place,
             deadline: None,
             abandoned: true,
         };
@@ -282,6 +291,7 @@ impl Session {
             return self.violation(ReplyCode::COMMAND_INVALID, text, Some(name));
         };
         self.forget_deadline(&call);
+        self.note_answered(key, &call);
         let consumer = self.settle_consumer(key, &call, &method);
         self.note_reply(key, &method);
         if let (Method::Basic(basic::Method::CancelOk(_)), Some(id)) = (&method, call.consumer) {
@@ -358,15 +368,34 @@ impl Session {
 
 /// Whether the peer answers this very request.
 fn is_answered(request: &Method) -> bool {
-    let info = request.info();
-    let ok = |method: &&'static MethodInfo| method.name.strip_suffix("-ok") == Some(info.name);
     let no_wait = |(field, value): (&FieldInfo, Value)| {
         field.name.replace('-', "") == "nowait" && value == Value::Bit(true)
     };
-    // `basic.recover` of 0-9-1 names no response, and has one.
-    (!info.responses.is_empty()
-        || protocol::INFO.class(info.class).is_some_and(|class| class.methods.iter().any(ok)))
-        && !info.fields.iter().zip(request.values()).any(no_wait)
+    has_reply(request.info()) && !request.info().fields.iter().zip(request.values()).any(no_wait)
+}
+
+/// Whether such a request has a reply. `basic.recover` of 0-9-1 names no response, and has one.
+pub(in crate::session) fn has_reply(info: &MethodInfo) -> bool {
+    let ok = |method: &&'static MethodInfo| method.name.strip_suffix("-ok") == Some(info.name);
+    !info.responses.is_empty()
+        || protocol::INFO.class(info.class).is_some_and(|class| class.methods.iter().any(ok))
+}
+
+/// Refuses a request with no-wait whose effect only its reply would tell of: what the server is to name.
+fn refuse_unlearnable(request: &Method) -> Result<()> {
+    if let Method::Queue(queue::Method::Declare(declare)) = request
+        && declare.queue.is_empty()
+    {
+        return Err(Error::invalid("nobody would learn the name of a queue declared with no-wait"));
+    }
+    let nameless = |(field, value): (&FieldInfo, Value)| {
+        field.name == "consumer-tag" && matches!(value, Value::ShortStr(tag) if tag.is_empty())
+    };
+    let info = request.info();
+    if has_reply(info) && info.fields.iter().zip(request.values()).any(nameless) {
+        return Err(Error::invalid("a consumer without a reply needs a tag of its own"));
+    }
+    Ok(())
 }
 
 /// `class.method`.

@@ -66,7 +66,8 @@ pub(crate) struct PendingCall {
     pub(crate) undo: Undo,
     /// The consumer that the reply makes active.
     pub(crate) consumer: Option<u64>,
-    pub(crate) place: &'static Location<'static>,
+    /// Where in the program it was made; nothing where the library made it.
+    pub(crate) place: Option<&'static Location<'static>>,
     pub(crate) deadline: Option<Instant>,
     pub(crate) abandoned: bool,
 }

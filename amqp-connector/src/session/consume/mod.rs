@@ -126,7 +126,7 @@ impl Session {
     /// Cancels with nobody waiting: the answer only marks the end of what may still come.
     pub(in crate::session) fn send_cancel(&mut self, key: ChannelKey, consumer_tag: ShortStr) {
         let cancel = basic::Cancel { consumer_tag, ..Default::default() }.into_any();
-        self.send_unawaited::<basic::CancelOk>(key, &cancel);
+        self.send_unawaited::<basic::CancelOk>(key, &cancel, None);
     }
 
     /// The peer confirmed our cancel, so nothing more comes for this consumer.

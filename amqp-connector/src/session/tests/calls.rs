@@ -243,11 +243,11 @@ fn a_soft_error_fails_every_call_of_its_channel_and_no_other() {
 fn a_request_that_has_a_reply_is_not_sent_without_waiting_for_it() {
     let mut bench = Bench::new();
     let key = bench.open();
-    let refused = bench.session.send(key, &declare("q").into_any());
+    let refused = bench.send(key, declare("q"));
     assert_eq!(refused.expect_err("it has a reply").kind(), ErrorKind::Invalid);
     bench.nothing_sent();
     let no_wait = queue::Declare { no_wait: true, ..declare("q") };
-    bench.session.send(key, &no_wait.into_any()).expect("it has none");
+    bench.send(key, no_wait).expect("it has none");
     bench.only::<queue::Declare>();
 }
 

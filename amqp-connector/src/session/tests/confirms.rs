@@ -243,7 +243,7 @@ amqp_types::if_spec! { confirm.select => {
             let mut bench = Bench::new();
             let key = bench.open();
             let select = confirm::Select { no_wait: true };
-            bench.run(|session| session.send(key, &select.into_any())).expect("sent");
+            bench.send(key, select).expect("sent");
             assert_eq!(bench.accepted(key, "x"), Some(1));
             ack(&mut bench, key, 1, false);
             assert_eq!(outcomes(&mut bench, key, [1]), "a");

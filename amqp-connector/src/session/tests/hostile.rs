@@ -129,7 +129,7 @@ fn a_cancel_without_wait_ends_the_consumer() {
     let key = bench.open();
     let id = bench.consume(key, "c", false);
     let cancel = basic::Cancel { consumer_tag: short("c"), no_wait: true, ..Default::default() };
-    bench.run(|s| s.send(key, &cancel.into_any())).expect("sent");
+    bench.send(key, cancel).expect("sent");
     bench.pass(Duration::from_secs(3600));
     assert!(drain(&mut bench, key, id).1.is_some(), "the reader waits for ever");
 }

@@ -8,6 +8,7 @@
     reason = "as users set options of a non-exhaustive struct"
 )]
 
+mod blame;
 mod calls;
 mod causes;
 mod channels;
@@ -217,6 +218,17 @@ impl Bench {
         let options = self.options::<R>();
         let method = request.into_any();
         self.run(|session| session.call(key, &method, &options)).expect("sent")
+    }
+
+    /// Sends what has no reply.
+    #[track_caller]
+    fn send<M: amqp_types::Method<Protocol = Spec>>(
+        &mut self,
+        key: ChannelKey,
+        method: M,
+    ) -> Result<()> {
+        let (method, place) = (method.into_any(), Location::caller());
+        self.run(|session| session.send(key, &method, place))
     }
 
     fn poll(&mut self, call: CallId) -> Poll<Result<Box<CallReply>>> {

@@ -1,75 +1,53 @@
-//! The future of one call: a request that waits for its reply.
+//! A call without its types: what all call futures are made of.
 //!
-//! All state is the session's; the future holds the call's number. Dropping it leaves the reply to be
-//! undone by the session.
+//! All state is the session's; a [`RawCall`] holds the call's number. Dropping it leaves the reply to be
+//! undone by the session. Decides nothing about the protocol.
 
-use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use amqp_types::protocol::{self, Spec, basic};
-use amqp_types::{AnyMethod, Body, Method, Reply, Request};
+use amqp_types::{AnyMethod, Method, Reply, Request};
 use tokio::time::Instant;
 
 use crate::error::{Error, Result};
-use crate::handle::ChannelHandle;
-use crate::session::{CallId, CallOptions, CallReply};
+use crate::handle::{ChannelHandle, ConnectionHandle};
+use crate::session::{CONTROL, CallId, CallOptions, CallReply, ChannelKey};
+use crate::shared::Shared;
 
-/// A content that came with a reply: its properties and body.
-pub type Content = (protocol::Properties, Body);
-
-/// The future of a request on a channel; resolves to the specification's reply to it.
-///
-/// Nothing is sent until it is polled for the first time. Calls of one channel are answered in the order
-/// in which they were first polled, and may be pipelined.
-///
-/// # Cancel safety
-///
-/// Dropped after it was sent, the peer carries the request out; what a reply that nobody waits for brings
-/// about is undone: a message from `basic.get` is requeued, a new consumer cancelled, an exclusive queue
-/// that the server named deleted. Other replies are ignored. The replies of other calls are not affected.
-#[must_use = "nothing is sent until this future is awaited"]
-pub struct Call<R: Request<Protocol = Spec>> {
-    inner: RawCall,
-    request: std::marker::PhantomData<fn() -> R>,
+/// What a call is made on.
+enum Target {
+    Channel(Arc<ChannelHandle>),
+    Connection(Arc<ConnectionHandle>),
 }
 
-impl<R: Request<Protocol = Spec>> Call<R> {
-    #[track_caller]
-    pub(crate) fn new(channel: Arc<ChannelHandle>, request: Result<R>) -> Self {
-        Self { inner: RawCall::new(channel, request), request: std::marker::PhantomData }
+impl Target {
+    fn shared(&self) -> &Shared {
+        match self {
+            Self::Channel(handle) => handle.shared(),
+            Self::Connection(handle) => handle.shared(),
+        }
+    }
+
+    fn key(&self) -> ChannelKey {
+        match self {
+            Self::Channel(handle) => handle.key(),
+            Self::Connection(_) => CONTROL,
+        }
     }
 }
 
-impl<R: Request<Protocol = Spec>> Future for Call<R> {
-    type Output = Result<R::Reply>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let reply = ready!(self.inner.poll_reply(cx))?;
-        Poll::Ready(typed::<R::Reply>(reply.method))
-    }
-}
-
-impl<R: Request<Protocol = Spec>> fmt::Debug for Call<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Call").field("request", &R::NAME).finish_non_exhaustive()
-    }
-}
-
-/// The reply as its own type. The session matched it already, so another one cannot come.
-pub(crate) fn typed<R: Reply<Protocol = Spec>>(method: protocol::Method) -> Result<R> {
-    R::from_any(method)
-        .map_err(|_| Error::invalid("the reply is of another type than it was matched by"))
-}
-
-/// A call without its types: what all call futures are made of.
+/// A call without its types.
 pub(crate) struct RawCall {
-    channel: Arc<ChannelHandle>,
+    target: Target,
     accepts: fn(u16, u16) -> bool,
     place: &'static Location<'static>,
+    /// The call's own deadline, if it is not the connection's for all calls.
+    timeout: Option<Duration>,
     /// Sent just before the request, so that nothing comes between the two.
     quality: Option<basic::Qos>,
     state: State,
@@ -88,12 +66,32 @@ impl RawCall {
         channel: Arc<ChannelHandle>,
         request: Result<R>,
     ) -> Self {
-        let state = match request.and_then(checked) {
+        Self::of::<R::Reply>(Target::Channel(channel), request.and_then(checked))
+    }
+
+    /// A call of the connection's own.
+    #[track_caller]
+    pub(crate) fn on_connection<R: Reply<Protocol = Spec>>(
+        connection: Arc<ConnectionHandle>,
+        request: Result<protocol::Method>,
+    ) -> Self {
+        Self::of::<R>(Target::Connection(connection), request)
+    }
+
+    #[track_caller]
+    fn of<R: Reply<Protocol = Spec>>(target: Target, request: Result<protocol::Method>) -> Self {
+        let state = match request {
             Ok(request) => State::Unsent(Box::new(request)),
             Err(error) => State::Failed(error),
         };
-        let accepts = <R::Reply as Reply>::accepts;
-        Self { channel, accepts, place: Location::caller(), quality: None, state }
+        let place = Location::caller();
+        Self { target, accepts: R::accepts, place, timeout: None, quality: None, state }
+    }
+
+    /// Gives the call a deadline of its own.
+    pub(crate) fn within(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
     }
 
     /// Sends this `basic.qos` just before the request.
@@ -107,11 +105,11 @@ impl RawCall {
             match std::mem::replace(&mut self.state, State::Done) {
                 State::Unsent(request) => {
                     let options = self.call_options();
-                    let key = self.channel.key();
+                    let key = self.target.key();
                     let quality = self.quality.take();
-                    let sent = self.channel.shared().with(|session| {
+                    let sent = self.target.shared().with(|session| {
                         if let Some(qos) = quality {
-                            session.send_qos(key, qos)?;
+                            session.send_qos(key, qos, options.place)?;
                         }
                         session.call(key, &request, &options)
                     });
@@ -122,7 +120,7 @@ impl RawCall {
                 }
                 State::Failed(error) => return Poll::Ready(Err(error)),
                 State::Sent(call) => {
-                    let shared = self.channel.shared();
+                    let shared = self.target.shared();
                     break (call, shared.with(|session| session.poll_call(call, cx.waker())));
                 }
                 State::Done => {
@@ -137,12 +135,8 @@ impl RawCall {
     }
 
     fn call_options(&self) -> CallOptions {
-        CallOptions {
-            accepts: self.accepts,
-            place: self.place,
-            timeout: self.channel.shared().options.call_timeout,
-            now: Instant::now(),
-        }
+        let timeout = self.timeout.unwrap_or(self.target.shared().options.call_timeout);
+        CallOptions { accepts: self.accepts, place: self.place, timeout, now: Instant::now() }
     }
 }
 
@@ -157,7 +151,7 @@ impl Future for RawCall {
 impl Drop for RawCall {
     fn drop(&mut self) {
         if let State::Sent(call) = self.state {
-            self.channel.shared().with(|session| session.abandon_call(call));
+            self.target.shared().with(|session| session.abandon_call(call));
         }
     }
 }

@@ -1,0 +1,178 @@
+//! The futures of calls: requests that wait for their replies.
+//!
+//! Each is a [`RawCall`] that knows what its reply means, named so that the calling place can be told and a
+//! deadline of its own be given before it is awaited. All state is the session's.
+
+mod messages;
+mod opening;
+mod raw;
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use amqp_types::protocol::{self, Spec};
+use amqp_types::{Body, Reply, Request};
+
+pub use messages::{Consume, Get};
+pub use opening::ChannelOpen;
+pub(crate) use raw::{RawCall, refuse_reserved};
+
+use crate::error::{Error, Result};
+use crate::handle::{ChannelHandle, ConnectionHandle};
+
+/// A content that came with a reply: its properties and body.
+pub type Content = (protocol::Properties, Body);
+
+/// The future of a request on a channel; resolves to the specification's reply to it.
+///
+/// Nothing is sent until it is polled for the first time. Calls of one channel are answered in the order
+/// in which they were first polled, and may be pipelined.
+///
+/// # Cancel safety
+///
+/// Dropped after it was sent, the peer carries the request out; what a reply that nobody waits for brings
+/// about is undone: a message from `basic.get` is requeued, a new consumer cancelled, an exclusive queue
+/// that the server named deleted. Other replies are ignored. The replies of other calls are not affected.
+#[must_use = "nothing is sent until this future is awaited"]
+pub struct Call<R: Request<Protocol = Spec>> {
+    inner: RawCall,
+    request: PhantomData<fn() -> R>,
+}
+
+impl<R: Request<Protocol = Spec>> Call<R> {
+    #[track_caller]
+    pub(crate) fn new(channel: Arc<ChannelHandle>, request: Result<R>) -> Self {
+        Self { inner: RawCall::new(channel, request), request: PhantomData }
+    }
+
+    /// Gives this call a deadline of its own in place of [`Options::call_timeout`](crate::Options), counted
+    /// from when it is sent. A reply that comes later is undone as if the call had been dropped; one that
+    /// does not come within a further `Options::call_timeout` ends the channel.
+    pub fn within(mut self, timeout: Duration) -> Self {
+        self.inner = self.inner.within(timeout);
+        self
+    }
+}
+
+impl<R: Request<Protocol = Spec>> Future for Call<R> {
+    type Output = Result<R::Reply>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let reply = ready!(self.inner.poll_reply(cx))?;
+        Poll::Ready(typed::<R::Reply>(reply.method))
+    }
+}
+
+impl<R: Request<Protocol = Spec>> fmt::Debug for Call<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call").field("request", &R::NAME).finish_non_exhaustive()
+    }
+}
+
+/// The future of a request whose reply may carry content; resolves to both.
+///
+/// # Cancel safety
+///
+/// As [`Call`].
+#[must_use = "nothing is sent until this future is awaited"]
+pub struct CallWithContent<R: Request<Protocol = Spec>> {
+    inner: RawCall,
+    request: PhantomData<fn() -> R>,
+}
+
+impl<R: Request<Protocol = Spec>> CallWithContent<R> {
+    #[track_caller]
+    pub(crate) fn new(channel: Arc<ChannelHandle>, request: Result<R>) -> Self {
+        Self { inner: RawCall::new(channel, request), request: PhantomData }
+    }
+
+    /// As [`Call::within`].
+    pub fn within(mut self, timeout: Duration) -> Self {
+        self.inner = self.inner.within(timeout);
+        self
+    }
+}
+
+impl<R: Request<Protocol = Spec>> Future for CallWithContent<R> {
+    type Output = Result<(R::Reply, Option<Content>)>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let reply = ready!(self.inner.poll_reply(cx))?;
+        Poll::Ready(Ok((typed::<R::Reply>(reply.method)?, reply.content)))
+    }
+}
+
+impl<R: Request<Protocol = Spec>> fmt::Debug for CallWithContent<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallWithContent").field("request", &R::NAME).finish_non_exhaustive()
+    }
+}
+
+/// The future of a request whose reply tells only that it was carried out, and of one that not every
+/// specification has.
+///
+/// # Cancel safety
+///
+/// Dropped after it was sent, the peer carries the request out; the reply is ignored, and the replies of other
+/// calls are not affected.
+#[must_use = "nothing is sent until this future is awaited"]
+pub struct Completion {
+    inner: RawCall,
+}
+
+#[allow(dead_code, reason = "which of these are needed depends on the specification")]
+impl Completion {
+    #[track_caller]
+    pub(crate) fn new<R: Request<Protocol = Spec>>(
+        channel: Arc<ChannelHandle>,
+        request: Result<R>,
+    ) -> Self {
+        Self { inner: RawCall::new(channel, request) }
+    }
+
+    #[track_caller]
+    pub(crate) fn on_connection<R: Reply<Protocol = Spec>>(
+        connection: Arc<ConnectionHandle>,
+        request: Result<protocol::Method>,
+    ) -> Self {
+        Self { inner: RawCall::on_connection::<R>(connection, request) }
+    }
+
+    /// What the specification has no method for.
+    #[track_caller]
+    pub(crate) fn unsupported(channel: Arc<ChannelHandle>, what: &'static str) -> Self {
+        let request: Result<protocol::queue::Declare> = Err(Error::unsupported(what));
+        Self { inner: RawCall::new(channel, request) }
+    }
+
+    /// As [`Call::within`].
+    pub fn within(mut self, timeout: Duration) -> Self {
+        self.inner = self.inner.within(timeout);
+        self
+    }
+}
+
+impl Future for Completion {
+    type Output = Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.inner.poll_reply(cx).map_ok(drop)
+    }
+}
+
+impl fmt::Debug for Completion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Completion").finish_non_exhaustive()
+    }
+}
+
+/// The reply as its own type. The session matched it already, so another one cannot come.
+pub(crate) fn typed<R: Reply<Protocol = Spec>>(method: protocol::Method) -> Result<R> {
+    R::from_any(method)
+        .map_err(|_| Error::invalid("the reply is of another type than it was matched by"))
+}

@@ -1,0 +1,99 @@
+//! The future of `channel.open`, which has no channel yet to be made on.
+
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use amqp_types::Reply;
+use amqp_types::protocol::channel;
+use tokio::time::Instant;
+
+use crate::channel::Channel;
+use crate::error::{Error, Result};
+use crate::handle::{ChannelHandle, ConnectionHandle};
+use crate::session::{CallId, CallOptions, ChannelKey};
+
+/// The future of [`Connection::channel_open`](crate::Connection::channel_open).
+///
+/// # Cancel safety
+///
+/// Dropped before it resolves, the channel is closed again once the peer has opened it.
+#[must_use = "nothing is sent until this future is awaited"]
+pub struct ChannelOpen {
+    connection: Arc<ConnectionHandle>,
+    place: &'static Location<'static>,
+    timeout: Option<Duration>,
+    state: State,
+}
+
+enum State {
+    Unsent,
+    Sent(ChannelKey, CallId),
+    Done,
+}
+
+impl ChannelOpen {
+    #[track_caller]
+    pub(crate) fn new(connection: Arc<ConnectionHandle>) -> Self {
+        Self { connection, place: Location::caller(), timeout: None, state: State::Unsent }
+    }
+
+    /// Gives this call a deadline of its own in place of [`Options::call_timeout`](crate::Options), counted
+    /// from when it is sent. A channel that is opened later is closed again.
+    pub fn within(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    fn send(&self) -> Result<(ChannelKey, CallId)> {
+        let shared = self.connection.shared();
+        let options = CallOptions {
+            accepts: <channel::OpenOk as Reply>::accepts,
+            place: self.place,
+            timeout: self.timeout.unwrap_or(shared.options.call_timeout),
+            now: Instant::now(),
+        };
+        shared.with(|session| session.open(&options))
+    }
+}
+
+impl Future for ChannelOpen {
+    type Output = Result<Channel>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let (key, call) = match self.state {
+            State::Unsent => self.send()?,
+            State::Sent(key, call) => (key, call),
+            State::Done => {
+                return Poll::Ready(Err(Error::invalid("the call was completed before")));
+            }
+        };
+        self.state = State::Sent(key, call);
+        let shared = self.connection.shared();
+        // Given up by the drop unless it is open.
+        ready!(shared.with(|session| session.poll_call(call, cx.waker())))?;
+        self.state = State::Done;
+        Poll::Ready(Ok(Channel::new(ChannelHandle::new(self.connection.clone(), key))))
+    }
+}
+
+impl Drop for ChannelOpen {
+    fn drop(&mut self) {
+        if let State::Sent(key, call) = self.state {
+            self.connection.shared().with(|session| {
+                session.abandon_call(call);
+                session.release_channel(key);
+            });
+        }
+    }
+}
+
+impl fmt::Debug for ChannelOpen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChannelOpen").finish_non_exhaustive()
+    }
+}
