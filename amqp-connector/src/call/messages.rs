@@ -107,12 +107,14 @@ impl Consume {
         channel: Arc<ChannelHandle>,
         request: Result<(basic::Consume, u16)>,
         unsettled: Option<Unsettled>,
+        buffer_max: Option<usize>,
     ) -> Self {
         let prefetch_count = request.as_ref().map_or(0, |(_, prefetch)| *prefetch);
         let no_ack = request.as_ref().is_ok_and(|(consume, _)| consume.no_ack);
         let qos = basic::Qos { prefetch_count, ..Default::default() };
         let consume = request.map(|(consume, _)| consume);
-        let inner = RawCall::new(channel.clone(), consume).with_quality(qos);
+        let call = RawCall::new(channel.clone(), consume);
+        let inner = call.with_quality(qos).with_buffer_max(buffer_max);
         Self { inner, channel, no_ack, unsettled }
     }
 

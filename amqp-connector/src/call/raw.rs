@@ -50,6 +50,8 @@ pub(crate) struct RawCall {
     timeout: Option<Duration>,
     /// Sent just before the request, so that nothing comes between the two.
     quality: Option<basic::Qos>,
+    /// Octets that may wait for the consumer which the request starts.
+    buffer_max: Option<usize>,
     state: State,
 }
 
@@ -85,7 +87,8 @@ impl RawCall {
             Err(error) => State::Failed(error),
         };
         let place = Location::caller();
-        Self { target, accepts: R::accepts, place, timeout: None, quality: None, state }
+        let (timeout, quality, buffer_max) = (None, None, None);
+        Self { target, accepts: R::accepts, place, timeout, quality, buffer_max, state }
     }
 
     /// Gives the call a deadline of its own.
@@ -100,18 +103,28 @@ impl RawCall {
         self
     }
 
+    /// Limits what may wait for the consumer that the request starts, in octets.
+    pub(crate) fn with_buffer_max(mut self, octets: Option<usize>) -> Self {
+        self.buffer_max = octets;
+        self
+    }
+
     pub(crate) fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Result<Box<CallReply>>> {
         let (call, reply) = loop {
             match std::mem::replace(&mut self.state, State::Done) {
                 State::Unsent(request) => {
                     let options = self.call_options();
                     let key = self.target.key();
-                    let quality = self.quality.take();
+                    let (quality, buffer_max) = (self.quality.take(), self.buffer_max);
                     let sent = self.target.shared().with(|session| {
                         if let Some(qos) = quality {
                             session.send_qos(key, qos, options.place)?;
                         }
-                        session.call(key, &request, &options)
+                        let call = session.call(key, &request, &options)?;
+                        if let Some(octets) = buffer_max {
+                            session.limit_consumer(call, octets);
+                        }
+                        Ok(call)
                     });
                     match sent {
                         Ok(call) => self.state = State::Sent(call),

@@ -41,6 +41,7 @@ pub struct BasicConsume {
     method: basic::Consume,
     prefetch: Prefetch,
     unsettled: Option<Unsettled>,
+    buffer_max: Option<usize>,
     /// Those that were set by name and type.
     arguments: Entries,
     further: FieldTable,
@@ -56,7 +57,8 @@ impl BasicConsume {
     {
         let (arguments, further, mut error) = (Entries::default(), FieldTable::default(), None);
         let method = basic::Consume { queue: short_str(queue, &mut error), ..Default::default() };
-        Self { method, prefetch, unsettled: None, arguments, further, error }
+        let (unsettled, buffer_max) = (None, None);
+        Self { method, prefetch, unsettled, buffer_max, arguments, further, error }
     }
 
     /// The consumer's tag, unique on its channel.
@@ -76,6 +78,15 @@ impl BasicConsume {
         no_local
         /// Whether no other consumer may read the queue.
         exclusive
+    }
+
+    /// Octets of deliveries that may wait unread; otherwise
+    /// [`Options::consumer_budget`](crate::Options::consumer_budget) tells. Past it the consumer is ended with
+    /// [`ConsumerEnd::Overflow`](crate::ConsumerEnd::Overflow); one delivery alone may be larger. What a delivery
+    /// takes besides its body counts, too: some hundred octets, and its headers.
+    pub fn buffer_max(mut self, octets: usize) -> Self {
+        self.buffer_max = Some(octets);
+        self
     }
 
     /// What becomes of its deliveries that are dropped unsettled; otherwise
@@ -274,8 +285,8 @@ impl Channel {
     /// received goes back to its queue.
     #[track_caller]
     pub fn basic_consume(&self, consume: BasicConsume) -> Consume {
-        let unsettled = consume.unsettled;
-        Consume::new(self.handle.clone(), consume.into_parts(), unsettled)
+        let (unsettled, buffer_max) = (consume.unsettled, consume.buffer_max);
+        Consume::new(self.handle.clone(), consume.into_parts(), unsettled, buffer_max)
     }
 
     /// The handle of a consumer that was started by [`call`](Self::call) or [`send`](Self::send) with a

@@ -6,6 +6,7 @@
 mod basic;
 mod binding;
 mod confirm;
+mod consume;
 mod exchange;
 mod queue;
 

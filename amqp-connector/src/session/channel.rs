@@ -21,6 +21,7 @@ use crate::error::CloseReason;
 use crate::outcome::Returned;
 use crate::session::calls::blame::Unanswered;
 use crate::session::calls::pending::PendingCall;
+use crate::session::consume::coalesce::Coalescer;
 use crate::session::consume::consumer::Consumers;
 use crate::session::output::outbox::LargeItem;
 use crate::session::publish::admission::Admission;
@@ -55,6 +56,11 @@ pub(crate) struct ChannelState {
     pub(crate) consumers: Consumers,
     /// The prefetch that the next consumer gets, as sent last; zero is unlimited.
     pub(crate) prefetch: u16,
+    /// The prefetch of all consumers together.
+    pub(crate) prefetch_global: u16,
+    /// A `basic.consume` or `basic.get` was sent.
+    pub(crate) consumed: bool,
+    pub(crate) coalescer: Option<Box<Coalescer>>,
     /// Deliveries up to this tag are settled by a multiple ack or nack.
     pub(crate) settled_to: u64,
     /// Deliveries to be settled that are with the user.
@@ -87,6 +93,9 @@ impl ChannelState {
             unanswered: Vec::new(),
             consumers: Consumers::default(),
             prefetch: 0,
+            prefetch_global: 0,
+            consumed: false,
+            coalescer: None,
             settled_to: 0,
             in_flight: 0,
             settle_waiters: WaitList::default(),

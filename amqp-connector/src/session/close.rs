@@ -44,6 +44,7 @@ impl Session {
             reply_text: short(reason.text()),
             ..Default::default()
         };
+        self.write_acks(key);
         // Text and numbers of our own always fit a frame.
         let _ = self.send_method(key.id, &close.into_any());
         self.end_channel(key, Arc::new(reason), false);
@@ -135,6 +136,7 @@ impl Session {
     fn end_channel(&mut self, key: ChannelKey, reason: Arc<CloseReason>, closed: bool) {
         let Some(channel) = self.channels.get(key) else { return };
         let reason = channel.close_reason().cloned().unwrap_or(reason);
+        channel.coalescer = None;
         channel.phase = match closed {
             true => ChannelPhase::Closed(reason.clone()),
             false => ChannelPhase::Closing(reason.clone()),
@@ -236,6 +238,9 @@ impl Session {
     }
 
     fn begin_close(&mut self, reason: CloseReason, code: ReplyCode, deadline: Option<Instant>) {
+        for key in self.channels.keys() {
+            self.write_acks(key);
+        }
         let close = connection::Close {
             reply_code: code.0,
             reply_text: short(reason.text()),

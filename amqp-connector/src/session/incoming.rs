@@ -34,7 +34,7 @@ impl Session {
             ChannelPhase::Closed(_) => {}
             ChannelPhase::Closing(_) => self.handle_frame_while_closing(key, frame),
             ChannelPhase::Opening | ChannelPhase::Open => {
-                let ChannelState { assembler, consumers, .. } = channel;
+                let ChannelState { assembler, consumers, coalescer, .. } = channel;
                 let complete = match assembler.push_in_place(frame) {
                     Ok(None) => return,
                     Ok(Some(complete)) => complete,
@@ -45,9 +45,9 @@ impl Session {
                     content: Some(content),
                 } = complete
                 {
-                    let (budget, crowd) = (self.options.consumer_budget, &mut self.crowd);
-                    let delivered =
-                        deliver(consumers, method, content, budget, crowd, &mut self.effects);
+                    let (crowd, effects) = (&mut self.crowd, &mut self.effects);
+                    let coalescer = coalescer.as_deref_mut();
+                    let delivered = deliver(consumers, coalescer, method, content, crowd, effects);
                     return self.handle_delivered(key, delivered, now);
                 }
                 if let Some(incoming) = complete.take() {

@@ -84,6 +84,9 @@ pub(crate) struct Session {
     pause: Option<Instant>,
     /// What waits for all consumers together.
     crowd: Crowd,
+    /// When acks that are held back are to be sent, and whether there are some whose time has to be started.
+    acks_due: Option<Instant>,
+    acks_unclocked: bool,
     close_deadline: Option<Instant>,
     /// When to look for buffers that nobody needs any more.
     tidy_at: Option<Instant>,
@@ -137,6 +140,8 @@ impl Session {
             blocked: None,
             pause: None,
             crowd: Crowd::default(),
+            acks_due: None,
+            acks_unclocked: false,
             close_deadline: None,
             tidy_at: None,
             moved: 0,
@@ -243,6 +248,9 @@ impl Session {
         ticket: &mut Option<u64>,
         waker: &Waker,
     ) -> Poll<Result<()>> {
+        if position.is_none() {
+            self.write_acks(channel);
+        }
         let position = *position.get_or_insert(self.outbox.position());
         if self.is_flushed(channel, position) {
             return Poll::Ready(Ok(()));

@@ -99,6 +99,7 @@ impl Session {
             self.pause,
             self.close_deadline,
             self.tidy_at,
+            self.acks_due,
         ]
         .into_iter()
         .flatten()
@@ -137,6 +138,9 @@ impl Session {
         }
         if self.tidy_at.is_some_and(|at| at <= now) {
             self.tidy(now);
+        }
+        if self.acks_unclocked || self.acks_due.is_some_and(|at| at <= now) {
+            self.clock_acks(now);
         }
         self.expire_calls(now);
     }

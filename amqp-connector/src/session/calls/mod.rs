@@ -75,6 +75,7 @@ impl Session {
         if key == CONTROL {
             self.send_control(request)?;
         } else {
+            self.before_method(key, request);
             self.send_method(key.id, request)?;
         }
         let id = self.fresh_id();
@@ -99,6 +100,16 @@ impl Session {
         }
         self.slots.insert(id, CallSlot::Waiting(None));
         Ok(CallId { key, id })
+    }
+
+    /// Gives the consumer that a call starts a budget of its own, in octets.
+    pub(crate) fn limit_consumer(&mut self, call: CallId, budget: usize) {
+        let Some(id) = self.pending_call(call.key, call.id).and_then(|call| call.consumer) else {
+            return;
+        };
+        if let Some(consumer) = self.channels.get(call.key).and_then(|it| it.consumers.by_id(id)) {
+            consumer.budget = budget;
+        }
     }
 
     /// Sends a `basic.qos` for the consumer that follows it.
@@ -127,6 +138,7 @@ impl Session {
             return Err(Error::invalid("the request has a reply: use `call`, or set its no-wait"));
         }
         refuse_unlearnable(method)?;
+        self.before_method(key, method);
         self.send_method(key.id, method)?;
         self.note_unanswered(key, method, Some(place));
         let noted = self.note_request(key, method);
@@ -155,6 +167,7 @@ impl Session {
         request: &Method,
         place: Option<&'static Location<'static>>,
     ) {
+        self.before_method(key, request);
         if self.send_method(key.id, request).is_err() {
             return;
         }
@@ -203,17 +216,30 @@ impl Session {
     fn note_request(&mut self, key: ChannelKey, request: &Method) -> Option<u64> {
         match request {
             Method::Basic(basic::Method::Qos(qos)) => {
-                self.channels.get(key)?.prefetch = qos.prefetch_count;
+                let channel = self.channels.get(key)?;
+                match qos.global {
+                    true => channel.prefetch_global = qos.prefetch_count,
+                    false => channel.prefetch = qos.prefetch_count,
+                }
+                channel.bound_coalescer();
+                None
+            }
+            Method::Basic(basic::Method::Get(_)) => {
+                self.channels.get(key)?.consumed = true;
                 None
             }
             Method::Basic(basic::Method::Consume(consume)) => {
-                let id = self.fresh_id();
+                let (id, budget) = (self.fresh_id(), self.options.consumer_budget);
                 let channel = self.channels.get(key)?;
                 // A copy: the user's own octets must not be dropped under the lock.
                 let tag = ShortStr::try_from(consume.consumer_tag.as_bytes()).unwrap_or_default();
-                let mut consumer = ConsumerState::new(id, tag, consume.no_ack);
-                consumer.backlog.paced = consume.no_ack || channel.prefetch == 0;
+                let mut consumer =
+                    ConsumerState::new(id, tag, consume.no_ack, channel.prefetch, budget);
+                let unlimited = channel.prefetch == 0 && channel.prefetch_global == 0;
+                consumer.backlog.paced = consume.no_ack || unlimited;
                 channel.consumers.push(consumer);
+                channel.consumed = true;
+                channel.bound_coalescer();
                 Some(id)
             }
             Method::Basic(basic::Method::Cancel(cancel)) => {
@@ -292,6 +318,10 @@ impl Session {
         };
         self.forget_deadline(&call);
         self.note_answered(key, &call);
+        if let Method::Basic(basic::Method::GetOk(got)) = &method {
+            let (tag, open) = (got.delivery_tag, call.undo == Undo::Requeue);
+            self.note_told(key, |coalescer| coalescer.delivered(tag, open));
+        }
         let consumer = self.settle_consumer(key, &call, &method);
         self.note_reply(key, &method);
         if let (Method::Basic(basic::Method::CancelOk(_)), Some(id)) = (&method, call.consumer) {

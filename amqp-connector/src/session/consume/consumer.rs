@@ -32,6 +32,10 @@ pub(crate) struct ConsumerState {
     pub(crate) id: u64,
     pub(crate) tag: ShortStr,
     pub(crate) no_ack: bool,
+    /// Zero is unlimited.
+    pub(crate) prefetch: u16,
+    /// Octets of deliveries that may wait.
+    pub(crate) budget: usize,
     pub(crate) phase: Phase,
     /// A handle exists, or a call that will give one is waiting.
     pub(crate) owned: bool,
@@ -43,11 +47,13 @@ pub(crate) struct ConsumerState {
 }
 
 impl ConsumerState {
-    pub(crate) fn new(id: u64, tag: ShortStr, no_ack: bool) -> Self {
+    pub(crate) fn new(id: u64, tag: ShortStr, no_ack: bool, prefetch: u16, budget: usize) -> Self {
         Self {
             id,
             tag,
             no_ack,
+            prefetch,
+            budget,
             phase: Phase::Requested,
             owned: true,
             claimed: false,

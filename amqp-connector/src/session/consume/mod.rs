@@ -4,6 +4,7 @@
 //! `settle`, counting what is with the user to `in_flight`.
 
 pub(in crate::session) mod backlog;
+pub(in crate::session) mod coalesce;
 pub(in crate::session) mod consumer;
 pub(in crate::session) mod in_flight;
 pub(in crate::session) mod settle;
@@ -21,6 +22,7 @@ use crate::error::Result;
 use crate::outcome::ConsumerEnd;
 use crate::session::channel::{ChannelKey, ChannelPhase};
 use crate::session::consume::backlog::{Crowd, Queued};
+use crate::session::consume::coalesce::Coalescer;
 use crate::session::consume::consumer::{Consumers, Phase};
 use crate::session::consume::in_flight::InFlight;
 use crate::session::{Effects, Garbage, Session};
@@ -195,14 +197,19 @@ impl Session {
 #[inline]
 pub(in crate::session) fn deliver(
     consumers: &mut Consumers,
+    coalescer: Option<&mut Coalescer>,
     deliver: &mut basic::Deliver,
     content: Content<'_, Spec>,
-    budget: usize,
     crowd: &mut Crowd,
     effects: &mut Effects,
 ) -> Delivered {
     let delivery_tag = deliver.delivery_tag;
-    let Some(consumer) = consumers.receiver(&deliver.consumer_tag) else {
+    let receiver = consumers.receiver(&deliver.consumer_tag);
+    if let Some(coalescer) = coalescer {
+        let open = receiver.as_ref().is_none_or(|consumer| !consumer.no_ack);
+        coalescer.delivered(delivery_tag, open);
+    }
+    let Some(consumer) = receiver else {
         tracing::debug!(delivery_tag, "a delivery for a consumer that is gone is requeued");
         forget(content);
         return Delivered::Unwanted(delivery_tag);
@@ -228,7 +235,7 @@ pub(in crate::session) fn deliver(
     };
     let pause = consumer.backlog.push(queued, crowd);
     effects.wake(consumer.waker.take());
-    if consumer.backlog.is_over(budget) {
+    if consumer.backlog.is_over(consumer.budget) {
         return Delivered::Overflow(consumer.id);
     }
     pause.map_or(Delivered::Kept, Delivered::Pause)

@@ -58,6 +58,7 @@ impl Session {
             Err(error) => return Err(Error::stale(error.into_reason())),
         };
         let last = channel.land(1, left);
+        let coalesces = channel.coalescer.is_some();
         let settled = tag <= channel.settled_to;
         if settle.is_multiple() && !settled {
             channel.settled_to = tag;
@@ -68,6 +69,19 @@ impl Session {
         if settled {
             return Err(Error::invalid("a later delivery's multiple has settled it already"));
         }
+        match coalesces {
+            true => self.settle_coalesced(key, tag, settle),
+            false => self.send_settle(key, tag, settle),
+        }
+    }
+
+    #[inline]
+    pub(in crate::session) fn send_settle(
+        &mut self,
+        key: ChannelKey,
+        tag: u64,
+        settle: Settle,
+    ) -> Result<()> {
         match settle {
             Settle::Ack { multiple } => {
                 self.send_one(key.id, &basic::Ack { delivery_tag: tag, multiple })
@@ -116,6 +130,7 @@ impl Session {
     /// Rejects a message, unless it is settled already.
     fn reject(&mut self, key: ChannelKey, delivery_tag: u64, requeue: bool) {
         if self.open_channel(key).is_ok_and(|channel| delivery_tag > channel.settled_to) {
+            self.note_told(key, |coalescer| coalescer.settle(delivery_tag));
             // Numbers always fit a frame.
             let _ = self.send_one(key.id, &basic::Reject { delivery_tag, requeue });
         }

@@ -12,6 +12,7 @@ mod blame;
 mod calls;
 mod causes;
 mod channels;
+mod coalescing;
 mod confirms;
 mod consumers;
 mod hostile;

@@ -4,20 +4,20 @@ use super::*;
 use crate::Unsettled;
 
 /// A consumer and what its handle keeps.
-struct User {
-    key: ChannelKey,
-    id: u64,
-    in_flight: InFlight,
+pub(super) struct User {
+    pub(super) key: ChannelKey,
+    pub(super) id: u64,
+    pub(super) in_flight: InFlight,
 }
 
 impl User {
-    fn new(bench: &mut Bench, key: ChannelKey, tag: &str) -> Self {
+    pub(super) fn new(bench: &mut Bench, key: ChannelKey, tag: &str) -> Self {
         let id = bench.consume(key, tag, false);
         Self { key, id, in_flight: InFlight::default() }
     }
 
     /// Takes a batch, as its handle does; gives the tags.
-    fn take(&self, bench: &mut Bench) -> Vec<u64> {
+    pub(super) fn take(&self, bench: &mut Bench) -> Vec<u64> {
         let Self { key, id, in_flight } = self;
         let mut batch = VecDeque::new();
         let taken = bench.run(|session| {
@@ -27,15 +27,15 @@ impl User {
         batch.iter().map(|queued| queued.delivery_tag).collect()
     }
 
-    fn settle(&self, bench: &mut Bench, tag: u64, settle: Settle) -> Result<()> {
+    pub(super) fn settle(&self, bench: &mut Bench, tag: u64, settle: Settle) -> Result<()> {
         bench.run(|session| session.settle(self.key, tag, settle, &self.in_flight))
     }
 
-    fn ack(&self, bench: &mut Bench, tag: u64) {
+    pub(super) fn ack(&self, bench: &mut Bench, tag: u64) {
         self.settle(bench, tag, Settle::Ack { multiple: false }).expect("settled");
     }
 
-    fn drop(&self, bench: &mut Bench, tag: u64, unsettled: Unsettled) {
+    pub(super) fn drop(&self, bench: &mut Bench, tag: u64, unsettled: Unsettled) {
         bench.run(|session| session.drop_unsettled(self.key, tag, unsettled, &self.in_flight));
     }
 

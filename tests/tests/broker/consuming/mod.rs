@@ -1,5 +1,6 @@
 //! Consuming: deliveries, settling them, prefetch, and the ways in which a consumer ends.
 
+mod coalescing;
 mod settling;
 
 use std::time::Duration;
@@ -42,6 +43,27 @@ async fn await_counts(channel: &Channel, queue: &str, expected: (u32, u32)) {
     });
     if reached.await.is_err() {
         panic!("{:?} is not {expected:?}", counts(channel, queue).await);
+    }
+}
+
+/// How many of the queue's messages are delivered and not settled.
+async fn unacked(t: &Fixture, queue: &str) -> u64 {
+    let question = format!(
+        "{{ok, Q}} = rabbit_amqqueue:lookup({{resource, <<\"/\">>, queue, <<\"{queue}\">>}}),
+         [{{_, N}}] = rabbit_amqqueue:info(Q, [messages_unacknowledged]), integer_to_list(N)"
+    );
+    t.eval(&question).await.unwrap().parse().unwrap()
+}
+
+/// Waits until the queue has so many.
+async fn await_unacked(t: &Fixture, queue: &str, expected: u64) {
+    let reached = timeout(SOON, async {
+        while unacked(t, queue).await != expected {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    if reached.await.is_err() {
+        panic!("{} unacked, and not {expected}", unacked(t, queue).await);
     }
 }
 

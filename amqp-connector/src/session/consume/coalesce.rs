@@ -1,0 +1,339 @@
+//! Acks that are held back for a moment, to be sent as few `multiple` ones: a channel's option.
+//!
+//! A multiple settles everything up to its tag, whoever it was delivered to. So it is used only up to the first
+//! delivery of the channel that is not settled yet, whichever consumer or `basic.get` that belongs to; held acks
+//! behind that one are sent one by one. For that every delivery that is to be settled is kept here, from when it
+//! comes until it is settled. A peer that does not number deliveries one by one never gets a multiple.
+//!
+//! Held acks are sent when there are as many as allowed, when their time is up, and before anything else whose
+//! effect they could change: every request on the channel, a flush, a close. Never waits.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use amqp_types::AnyMethod;
+use amqp_types::protocol::{Method, basic};
+use tokio::time::Instant;
+
+use crate::error::{Error, Result};
+use crate::session::Session;
+use crate::session::channel::{ChannelKey, ChannelState};
+use crate::session::consume::settle::Settle;
+use crate::session::timers::after;
+
+/// What has become of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// It is to be settled.
+    Open,
+    /// It is acked, and the peer was not told.
+    Held,
+    /// The peer was told.
+    Settled,
+}
+
+/// When held acks are sent at the latest. It may have been set for others, which have been sent since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    No,
+    /// After the delay, counted from when somebody tells the time.
+    Unclocked,
+    At(Instant),
+}
+
+/// Tombstones that are not worth the moving.
+const FEW: usize = 64;
+
+/// The deliveries of a channel that the peer waits to have settled, and the acks that are held back.
+#[derive(Debug)]
+pub(crate) struct Coalescer {
+    /// In the order of their tags. The first is never `Settled`, and of all no more than half, but for a few.
+    line: VecDeque<(u64, State)>,
+    /// The tags of those that are `Held`.
+    held: Vec<u64>,
+    /// How many are `Settled`.
+    settled: usize,
+    /// The highest tag that came.
+    last: u64,
+    /// A tag was not the successor of the one before: who knows what is between.
+    irregular: bool,
+    /// As many acks as the user wants to have held at most.
+    max: usize,
+    /// The same, and no more than half of any prefetch: a consumer must not starve for acks that are held.
+    limit: usize,
+    delay: Duration,
+    due: Due,
+}
+
+impl Coalescer {
+    fn new(max: usize, delay: Duration) -> Self {
+        Self {
+            line: VecDeque::new(),
+            held: Vec::new(),
+            settled: 0,
+            last: 0,
+            irregular: false,
+            max,
+            limit: max,
+            delay,
+            due: Due::No,
+        }
+    }
+
+    /// A delivery has come; `open`: it is to be settled.
+    pub(in crate::session) fn delivered(&mut self, tag: u64, open: bool) {
+        self.irregular |= self.last.checked_add(1) != Some(tag);
+        // One that comes out of order could not be found again: it is settled as if nothing could be held.
+        if open && tag > self.last {
+            self.line.push_back((tag, State::Open));
+        }
+        self.last = self.last.max(tag);
+    }
+
+    /// Consumers have come, with these prefetches; zero is unlimited.
+    pub(in crate::session) fn bound(&mut self, prefetches: impl Iterator<Item = u16>) {
+        let least = prefetches.filter(|prefetch| *prefetch > 0).min();
+        let half = least.map_or(usize::MAX, |least| usize::from(least / 2).max(1));
+        self.limit = self.max.min(half);
+    }
+
+    #[cfg(test)]
+    pub(in crate::session) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    #[cfg(test)]
+    pub(in crate::session) fn len(&self) -> usize {
+        self.line.len()
+    }
+
+    fn state(&mut self, tag: u64) -> Option<&mut State> {
+        let (first, _) = self.line.front()?;
+        // Where it is unless there are gaps.
+        let at = usize::try_from(tag.checked_sub(*first)?).ok()?;
+        let at = match self.line.get(at) {
+            Some((found, _)) if *found == tag => at,
+            _ => self.line.binary_search_by_key(&tag, |(tag, _)| *tag).ok()?,
+        };
+        self.line.get_mut(at).map(|(_, state)| state)
+    }
+
+    /// Keeps an ack; `false` if it is for nothing that is open.
+    fn hold(&mut self, tag: u64) -> bool {
+        let Some(state @ State::Open) = self.state(tag) else { return false };
+        *state = State::Held;
+        self.held.push(tag);
+        true
+    }
+
+    /// The peer is told about this one.
+    pub(in crate::session) fn settle(&mut self, tag: u64) {
+        let Some(state) = self.state(tag) else { return };
+        match std::mem::replace(state, State::Settled) {
+            State::Settled => return,
+            State::Held => self.held.retain(|held| *held != tag),
+            State::Open => {}
+        }
+        self.settled += 1;
+        self.trim();
+    }
+
+    /// The peer is told about all up to this one.
+    fn settle_to(&mut self, tag: u64) {
+        self.held.retain(|held| *held > tag);
+        self.pop_while(|front, _| front <= tag);
+        self.trim();
+    }
+
+    /// Takes out what is settled: from the front always, and from among the others when it is the most of them.
+    fn trim(&mut self) {
+        self.pop_while(|_, state| state == State::Settled);
+        if self.settled > FEW && self.settled > self.line.len() / 2 {
+            self.line.retain(|(_, state)| *state != State::Settled);
+            self.settled = 0;
+        }
+    }
+
+    fn pop_while(&mut self, mut goes: impl FnMut(u64, State) -> bool) {
+        while let Some((tag, state)) = self.line.front().copied()
+            && goes(tag, state)
+        {
+            self.line.pop_front();
+            self.settled -= usize::from(state == State::Settled);
+        }
+    }
+
+    /// The last of the held ones that nothing open is before, if a multiple up to there saves anything.
+    fn prefix(&self) -> Option<u64> {
+        let prefix = self.line.iter().take_while(|(_, state)| *state != State::Open);
+        // The tag of a multiple must be one that the peer waits for.
+        let mut held = prefix.filter(|(_, state)| *state == State::Held).map(|(tag, _)| *tag);
+        held.next();
+        held.last().filter(|_| !self.irregular)
+    }
+
+    /// The acks to be sent now.
+    fn take_acks(&mut self) -> Vec<basic::Ack> {
+        let mut acks = Vec::new();
+        if self.held.is_empty() {
+            return acks;
+        }
+        if let Some(delivery_tag) = self.prefix() {
+            self.settle_to(delivery_tag);
+            acks.push(basic::Ack { delivery_tag, multiple: true });
+        }
+        for delivery_tag in std::mem::take(&mut self.held) {
+            self.settle(delivery_tag);
+            acks.push(basic::Ack { delivery_tag, multiple: false });
+        }
+        acks
+    }
+}
+
+impl ChannelState {
+    /// Holds no more acks than its consumers' prefetches allow.
+    pub(in crate::session) fn bound_coalescer(&mut self) {
+        let Self { coalescer: Some(coalescer), consumers, prefetch_global, .. } = self else {
+            return;
+        };
+        let live = consumers.iter().filter(|it| !it.no_ack && it.end.is_none());
+        coalescer.bound(live.map(|it| it.prefetch).chain([*prefetch_global]));
+    }
+}
+
+impl Session {
+    /// Holds back the acks of a channel: at most `max`, for `delay` at the latest. Only a channel that nothing was
+    /// delivered on can know of every delivery.
+    pub(crate) fn coalesce_acks(
+        &mut self,
+        key: ChannelKey,
+        max: usize,
+        delay: Duration,
+    ) -> Result<()> {
+        let channel = self.open_channel(key)?;
+        if channel.consumed {
+            let text =
+                "acks can be coalesced only from before the first basic.consume or basic.get";
+            return Err(Error::invalid(text));
+        }
+        channel.coalescer = Some(Box::new(Coalescer::new(max, delay)));
+        Ok(())
+    }
+
+    /// As [`Session::settle`], on a channel that coalesces acks.
+    #[cold]
+    pub(in crate::session) fn settle_coalesced(
+        &mut self,
+        key: ChannelKey,
+        tag: u64,
+        settle: Settle,
+    ) -> Result<()> {
+        let Some(ChannelState { coalescer: Some(coalescer), .. }) = self.channels.get(key) else {
+            return Ok(());
+        };
+        match settle {
+            Settle::Ack { multiple: false } if coalescer.hold(tag) => {
+                if coalescer.held.len() >= coalescer.limit {
+                    self.write_acks(key);
+                } else if coalescer.due == Due::No {
+                    coalescer.due = Due::Unclocked;
+                    self.acks_unclocked = true;
+                    self.notify_driver();
+                }
+                return Ok(());
+            }
+            Settle::Ack { multiple: true } => coalescer.settle_to(tag),
+            Settle::Nack { multiple: true, .. } => {
+                // It must not take what was acked.
+                self.write_acks(key);
+                self.note_told(key, |coalescer| coalescer.settle_to(tag));
+            }
+            Settle::Ack { .. } | Settle::Nack { .. } | Settle::Reject { .. } => {
+                coalescer.settle(tag);
+            }
+        }
+        self.send_settle(key, tag, settle)
+    }
+
+    /// Sends the acks that a channel holds.
+    pub(in crate::session) fn write_acks(&mut self, key: ChannelKey) {
+        let Some(ChannelState { coalescer: Some(coalescer), .. }) = self.channels.get(key) else {
+            return;
+        };
+        for ack in coalescer.take_acks() {
+            // Numbers always fit a frame.
+            let _ = self.send_one(key.id, &ack);
+        }
+    }
+
+    /// The peer is told about a delivery.
+    pub(in crate::session) fn note_told(
+        &mut self,
+        key: ChannelKey,
+        note: impl FnOnce(&mut Coalescer),
+    ) {
+        if let Some(ChannelState { coalescer: Some(coalescer), .. }) = self.channels.get(key) {
+            note(coalescer);
+        }
+    }
+
+    /// A method is about to be sent on the channel: held acks go before it, since it may mean them (`tx.commit`,
+    /// `basic.recover`), or what follows from it (a cancel). If it settles deliveries itself, that is noted.
+    pub(in crate::session) fn before_method(&mut self, key: ChannelKey, method: &Method) {
+        if self.channels.get(key).is_none_or(|channel| channel.coalescer.is_none()) {
+            return;
+        }
+        self.write_acks(key);
+        if let Some((tag, multiple)) = settles(method) {
+            self.note_told(key, |coalescer| match multiple {
+                true => coalescer.settle_to(tag),
+                false => coalescer.settle(tag),
+            });
+        }
+    }
+
+    /// Sends the acks whose time is up, and starts the time of those that came since.
+    #[cold]
+    pub(in crate::session) fn clock_acks(&mut self, now: Instant) {
+        self.acks_unclocked = false;
+        let mut due = Vec::new();
+        let mut next: Option<Instant> = None;
+        for channel in self.channels.iter_mut() {
+            let Some(coalescer) = &mut channel.coalescer else { continue };
+            if coalescer.due == Due::Unclocked {
+                coalescer.due = Due::At(after(now, coalescer.delay));
+            }
+            if let Due::At(at) = coalescer.due {
+                if at <= now {
+                    coalescer.due = Due::No;
+                    due.push(channel.key);
+                } else {
+                    next = Some(next.map_or(at, |next| next.min(at)));
+                }
+            }
+        }
+        self.acks_due = next;
+        for key in due {
+            self.write_acks(key);
+        }
+    }
+}
+
+/// The deliveries that a method of the user's own making settles: up to which tag, or which one.
+fn settles(method: &Method) -> Option<(u64, bool)> {
+    if method.info().full_name.starts_with("basic.recover") {
+        // All of them go back, and come under new tags.
+        return Some((u64::MAX, true));
+    }
+    let Method::Basic(method) = method else { return None };
+    amqp_types::if_spec! { basic.nack => {
+        if let basic::Method::Nack(nack) = method {
+            return Some((nack.delivery_tag, nack.multiple));
+        }
+    } else {} }
+    match method {
+        basic::Method::Ack(ack) => Some((ack.delivery_tag, ack.multiple)),
+        basic::Method::Reject(reject) => Some((reject.delivery_tag, false)),
+        _ => None,
+    }
+}
