@@ -5,14 +5,16 @@
 
 use std::collections::VecDeque;
 
+use amqp_types::Method as _;
 use amqp_types::protocol::basic;
 
 use crate::error::{Error, Result};
 use crate::options::Unsettled;
 use crate::session::Session;
-use crate::session::channel::ChannelKey;
+use crate::session::channel::{ChannelKey, ChannelPhase};
 use crate::session::consume::backlog::Queued;
 use crate::session::consume::in_flight::InFlight;
+use crate::session::output::put_method;
 
 /// How deliveries are settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,12 +55,36 @@ impl Session {
         in_flight: &InFlight,
     ) -> Result<()> {
         let left = in_flight.remove(1);
+        let frame_max = self.tuning.frame_max;
+        if let Settle::Ack { multiple: false } = settle
+            && let Some(channel) = self.channels.get(key)
+            && matches!(channel.phase, ChannelPhase::Open)
+            && channel.settle_waiters.is_empty()
+            && channel.coalescer.is_none()
+            && tag > channel.settled_to
+        {
+            channel.land(1, left);
+            let ack = basic::Ack { delivery_tag: tag, multiple: false };
+            put_method(&mut self.outbox, channel, frame_max, |writer| ack.encode(writer))?;
+            self.notify_driver();
+            return Ok(());
+        }
+        self.settle_otherwise(key, tag, settle, left)
+    }
+
+    /// What is not a plain ack that nobody waits for.
+    fn settle_otherwise(
+        &mut self,
+        key: ChannelKey,
+        tag: u64,
+        settle: Settle,
+        left: usize,
+    ) -> Result<()> {
         let channel = match self.open_channel(key) {
             Ok(channel) => channel,
             Err(error) => return Err(Error::stale(error.into_reason())),
         };
-        let last = channel.land(1, left);
-        let coalesces = channel.coalescer.is_some();
+        let (last, coalesces) = (channel.land(1, left), channel.coalescer.is_some());
         let settled = tag <= channel.settled_to;
         if settle.is_multiple() && !settled {
             channel.settled_to = tag;
@@ -66,16 +92,13 @@ impl Session {
         if last {
             self.wake_settled(key);
         }
-        if settled {
-            return Err(Error::invalid("a later delivery's multiple has settled it already"));
-        }
-        match coalesces {
-            true => self.settle_coalesced(key, tag, settle),
-            false => self.send_settle(key, tag, settle),
+        match (settled, coalesces) {
+            (true, _) => Err(Error::invalid("a later delivery's multiple has settled it already")),
+            (false, true) => self.settle_coalesced(key, tag, settle),
+            (false, false) => self.send_settle(key, tag, settle),
         }
     }
 
-    #[inline]
     pub(in crate::session) fn send_settle(
         &mut self,
         key: ChannelKey,

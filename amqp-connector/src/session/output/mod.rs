@@ -177,6 +177,20 @@ pub(in crate::session) fn put_content<M: Method, P: Properties>(
     Ok(())
 }
 
+/// Encodes a method without content behind what its channel has sent.
+#[inline]
+pub(in crate::session) fn put_method(
+    outbox: &mut Outbox,
+    channel: &mut ChannelState,
+    frame_max: u32,
+    encode: impl FnOnce(&mut Writer<'_>) -> Result<(), EncodeError>,
+) -> Result<()> {
+    let id = channel.key.id;
+    append(outbox, Some(&mut channel.large), |chunk| {
+        chunk.write(|writer| put_frame(writer, FrameKind::Method, id, frame_max, encode))
+    })
+}
+
 impl Session {
     /// Encodes a method without content on channel 0.
     pub(in crate::session) fn send_control<M: AnyMethod>(&mut self, method: &M) -> Result<()> {
@@ -213,9 +227,7 @@ impl Session {
     ) -> Result<()> {
         let frame_max = self.tuning.frame_max;
         let Some(channel) = self.channels.by_id(id) else { return Err(Error::stale(None)) };
-        append(&mut self.outbox, Some(&mut channel.large), |chunk| {
-            chunk.write(|writer| put_frame(writer, FrameKind::Method, id, frame_max, encode))
-        })?;
+        put_method(&mut self.outbox, channel, frame_max, encode)?;
         self.notify_driver();
         Ok(())
     }
