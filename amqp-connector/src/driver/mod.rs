@@ -178,9 +178,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
     /// One lock: in goes what was read and the time, out comes what is to be written.
     fn exchange(&mut self, cx: &mut Context<'_>, read: &mut Read, now: Instant) -> View {
         let received = std::mem::take(&mut self.received);
+        let overdue = self.timeout.is_some_and(|at| at < now);
         let mut frames = self.frames.take();
         let Self { shared, queue, written, flushed, report, spent, state, turn, .. } = self;
         let view = shared.with(|session| {
+            if overdue {
+                session.handle_look(now);
+            }
             if received > 0 {
                 session.handle_received(received, now);
             }

@@ -291,19 +291,7 @@ impl Session {
 
     /// The transport ended or failed.
     pub(crate) fn handle_io_end(&mut self, error: Option<io::Error>) {
-        let reason = match error {
-            None => CloseReason::new(
-                Scope::Connection,
-                CloseCause::TransportEnded,
-                "the peer ended the transport without a close",
-            ),
-            Some(error) => CloseReason::new(
-                Scope::Connection,
-                CloseCause::TransportFailed,
-                "the transport failed",
-            )
-            .with_io(error),
-        };
+        let reason = self.heartbeat.reason_of_end(error);
         self.terminate(reason);
     }
 

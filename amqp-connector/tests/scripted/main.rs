@@ -17,6 +17,7 @@ mod cancellation;
 mod closing;
 mod driver_rules;
 mod handshake;
+mod heartbeats;
 mod hostile;
 mod limits;
 mod lock_rules;

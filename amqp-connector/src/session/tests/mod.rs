@@ -18,6 +18,7 @@ mod consumers;
 mod hostile;
 mod output;
 mod settling;
+mod stalls;
 mod time;
 
 use std::collections::VecDeque;
@@ -98,6 +99,16 @@ impl Bench {
         result
     }
 
+    /// Lets time pass as a driver that is polled whenever it has asked to be.
+    fn pass_awake(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            let due = self.session.poll_timeout().map_or(end, |at| at.clamp(self.now, end));
+            self.pass(due - self.now);
+        }
+    }
+
+    /// Lets time pass in which the driver is not polled.
     fn pass(&mut self, time: Duration) {
         self.now += time;
         let now = self.now;

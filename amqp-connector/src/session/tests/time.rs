@@ -43,9 +43,9 @@ fn two_silent_intervals_end_the_connection() {
     let now = bench.now;
     bench.run(|session| session.handle_received(8, now));
     let call = bench.call(key, queue::Declare::default());
-    bench.pass(19 * SECOND);
+    bench.pass_awake(19 * SECOND);
     assert!(!bench.session.is_closed());
-    bench.pass(SECOND);
+    bench.pass_awake(SECOND);
     assert!(bench.session.is_closed());
     let reason = bench.session.close_reason().expect("closed").clone();
     assert_eq!((reason.initiator(), reason.code()), (Initiator::Library, None));
@@ -71,6 +71,36 @@ fn a_heartbeat_of_one_second_does_not_spin() {
         assert!(at > bench.now);
         bench.pass(at - bench.now);
         assert_eq!(heartbeats(&mut bench), 1);
+    }
+}
+
+#[test]
+fn heartbeats_do_not_pile_up_behind_what_cannot_be_written() {
+    let mut bench = Bench::tuned(Options::default(), 4096, 1);
+    let key = bench.open();
+    bench.accepted(key, vec![1; 10_000]);
+    for _ in 0..1000 {
+        let now = bench.now;
+        bench.run(|session| session.handle_received(8, now));
+        bench.pass_awake(SECOND);
+    }
+    assert_eq!(heartbeats(&mut bench), 0, "the peer would get them all at once");
+    bench.pass_awake(SECOND / 2);
+    assert_eq!(heartbeats(&mut bench), 1);
+}
+
+#[test]
+fn heartbeats_of_zero_are_off_whoever_wished_it() {
+    let off = Options { heartbeat: Some(Duration::ZERO), ..Options::default() };
+    for (options, offered) in [(off.clone(), 60), (off, 0), (Options::default(), 0)] {
+        let offer = connection::Tune { heartbeat: offered, ..Default::default() };
+        let (tuning, reply) = Tuning::negotiate(&options, &offer);
+        assert_eq!((tuning.heartbeat, reply.heartbeat), (0, 0));
+        let mut bench = Bench::tuned(options, 4096, tuning.heartbeat);
+        bench.pass_awake(100_000 * SECOND);
+        bench.pass(100_000 * SECOND);
+        assert_eq!(heartbeats(&mut bench), 0);
+        assert!(!bench.session.is_closed());
     }
 }
 

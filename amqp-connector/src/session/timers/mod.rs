@@ -2,48 +2,19 @@
 //!
 //! The clock is the caller's; this module only compares instants.
 
+mod heartbeat;
+
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::error::{CloseCause, CloseReason, Scope};
+pub(super) use self::heartbeat::Heartbeat;
 use crate::session::Session;
 
 /// Buffers of a burst are freed when hardly anything moved for about this long: heartbeats and a few messages
 /// need no more than one.
 const IDLE: Duration = Duration::from_secs(1);
 const QUIET: usize = 64 << 10;
-
-/// Sends before half the interval passed unused; gives the peer up after two of its silence.
-pub(super) struct Heartbeat {
-    /// Zero is off.
-    interval: Duration,
-    last_sent: Instant,
-    last_received: Instant,
-}
-
-impl Heartbeat {
-    pub(super) fn new(seconds: u16, now: Instant) -> Self {
-        let interval = Duration::from_secs(seconds.into());
-        Self { interval, last_sent: now, last_received: now }
-    }
-
-    pub(super) fn sent(&mut self, now: Instant) {
-        self.last_sent = now;
-    }
-
-    fn received(&mut self, now: Instant) {
-        self.last_received = now;
-    }
-
-    fn next_send(&self) -> Option<Instant> {
-        (!self.interval.is_zero()).then(|| self.last_sent + self.interval / 2)
-    }
-
-    fn next_check(&self) -> Option<Instant> {
-        (!self.interval.is_zero()).then(|| self.last_received + self.interval * 2)
-    }
-}
 
 /// A deadline that far away; one beyond what the clock can tell is as good as none.
 pub(crate) fn after(now: Instant, timeout: Duration) -> Instant {
@@ -52,6 +23,12 @@ pub(crate) fn after(now: Instant, timeout: Duration) -> Instant {
 }
 
 impl Session {
+    /// The driver looks at the connection at `now`, possibly much later than it had asked for. To be told
+    /// before anything else of the same look, since what is found then may be due to that.
+    pub(crate) fn handle_look(&mut self, now: Instant) {
+        self.heartbeat.look(now);
+    }
+
     /// So many octets came from the peer; any count as a sign of life.
     pub(crate) fn handle_received(&mut self, octets: usize, now: Instant) {
         self.heartbeat.received(now);
@@ -114,22 +91,19 @@ impl Session {
         if self.is_closed() {
             return;
         }
-        if self.heartbeat.next_check().is_some_and(|at| at <= now) {
-            let silence = now.saturating_duration_since(self.heartbeat.last_received);
-            let text = format!(
-                "no octet from the peer for {:.1} s, two heartbeat intervals of {} s",
-                silence.as_secs_f64(),
-                self.heartbeat.interval.as_secs()
-            );
-            self.terminate(CloseReason::new(
-                Scope::Connection,
-                CloseCause::PeerSilent { silence },
-                text,
-            ));
-            return;
+        let send = self.heartbeat.next_send().is_some_and(|at| at <= now);
+        if send {
+            self.heartbeat.look(now);
         }
-        if self.heartbeat.next_send().is_some_and(|at| at <= now) {
-            self.send_heartbeat();
+        if self.heartbeat.next_check().is_some_and(|at| at <= now) {
+            let reason = self.heartbeat.verdict(now);
+            return self.terminate(reason);
+        }
+        if send {
+            // Behind octets that cannot be written it would tell the peer nothing sooner than they do.
+            if self.outbox.outstanding() == 0 {
+                self.send_heartbeat();
+            }
             // Written or not, the next one is due half an interval from now.
             self.heartbeat.sent(now);
         }

@@ -1,0 +1,132 @@
+//! A driver that is not polled in time: what it takes for the peer's silence is looked at twice, and what
+//! follows is blamed on the stall.
+
+use std::io;
+
+use super::*;
+use crate::CloseCause;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A session with heartbeats every 10 seconds that has just heard from its peer.
+fn alive() -> Bench {
+    let mut bench = Bench::tuned(Options::default(), 4096, 10);
+    bench.hears();
+    bench
+}
+
+impl Bench {
+    fn hears(&mut self) {
+        let now = self.now;
+        self.run(|session| session.handle_received(8, now));
+    }
+
+    /// As the driver does first when it is polled late.
+    fn looks(&mut self) {
+        let now = self.now;
+        self.run(|session| session.handle_look(now));
+    }
+
+    fn cause(&self) -> Option<CloseCause> {
+        self.session.close_reason().map(|reason| reason.cause())
+    }
+}
+
+#[test]
+fn a_peer_whose_octets_waited_while_we_stalled_is_not_given_up() {
+    let mut bench = alive();
+    // They are read in the very look that is late.
+    bench.now += 100 * SECOND;
+    bench.looks();
+    bench.hears();
+    bench.pass(Duration::ZERO);
+    assert_eq!(bench.cause(), None);
+    // Or only in the next: the transport did not know yet that it can be read.
+    bench.pass(100 * SECOND);
+    assert_eq!(bench.cause(), None);
+    bench.hears();
+    bench.pass_awake(19 * SECOND);
+    assert_eq!(bench.cause(), None);
+}
+
+#[test]
+fn a_peer_that_says_nothing_after_a_stall_is_given_up_an_interval_later_and_the_stall_is_blamed() {
+    let mut bench = alive();
+    bench.pass(100 * SECOND);
+    bench.pass_awake(9 * SECOND);
+    assert_eq!(bench.cause(), None);
+    bench.pass_awake(SECOND);
+    // It was due after 5 seconds.
+    assert_eq!(bench.cause(), Some(CloseCause::RuntimeStalled { stall: 95 * SECOND }));
+    let reason = bench.session.close_reason().expect("closed").to_string();
+    assert!(reason.contains("95.0 s") && reason.contains("10 s"), "{reason}");
+}
+
+#[test]
+fn a_peer_that_left_while_we_stalled_had_the_right_to() {
+    for failed in [false, true] {
+        let mut bench = alive();
+        bench.now += 30 * SECOND;
+        bench.looks();
+        // Its last words were waiting, too.
+        bench.hears();
+        let error = failed.then(|| io::ErrorKind::ConnectionReset.into());
+        bench.run(|session| session.handle_io_end(error));
+        assert_eq!(bench.cause(), Some(CloseCause::RuntimeStalled { stall: 25 * SECOND }));
+        let reason = bench.session.close_reason().expect("closed").clone();
+        assert_eq!(reason.io_error().is_some(), failed);
+        assert!(crate::Error::closed(reason).is_transient());
+    }
+}
+
+#[test]
+fn a_stall_too_short_to_matter_is_not_blamed() {
+    let mut bench = alive();
+    bench.pass(9 * SECOND);
+    bench.run(|session| session.handle_io_end(None));
+    assert_eq!(bench.cause(), Some(CloseCause::TransportEnded), "late by 4 seconds");
+    let mut bench = alive();
+    bench.pass(9 * SECOND);
+    bench.pass_awake(11 * SECOND);
+    assert_eq!(bench.cause(), Some(CloseCause::PeerSilent { silence: 20 * SECOND }));
+    // Noted, but the peer had no reason to leave.
+    let mut bench = alive();
+    bench.pass(15 * SECOND);
+    bench.run(|session| session.handle_io_end(None));
+    assert_eq!(bench.cause(), Some(CloseCause::TransportEnded));
+}
+
+#[test]
+fn a_stall_is_forgotten_once_the_peer_has_shown_that_it_lives() {
+    let mut bench = alive();
+    bench.pass(100 * SECOND);
+    bench.hears();
+    bench.pass_awake(11 * SECOND);
+    bench.hears();
+    bench.pass_awake(5 * SECOND);
+    bench.run(|session| session.handle_io_end(None));
+    assert_eq!(bench.cause(), Some(CloseCause::TransportEnded));
+
+    let mut bench = alive();
+    bench.pass(100 * SECOND);
+    bench.hears();
+    bench.pass_awake(20 * SECOND);
+    assert_eq!(bench.cause(), Some(CloseCause::PeerSilent { silence: 20 * SECOND }));
+}
+
+#[test]
+fn the_longest_of_stalls_in_a_row_is_told() {
+    let mut bench = alive();
+    bench.pass(100 * SECOND);
+    bench.pass(12 * SECOND);
+    bench.pass_awake(10 * SECOND);
+    assert_eq!(bench.cause(), Some(CloseCause::RuntimeStalled { stall: 95 * SECOND }));
+}
+
+#[test]
+fn without_heartbeats_a_stall_is_nothing() {
+    let mut bench = Bench::new();
+    bench.pass(100_000 * SECOND);
+    bench.run(|session| session.handle_io_end(None));
+    assert_eq!(bench.cause(), Some(CloseCause::TransportEnded));
+}
