@@ -95,6 +95,11 @@ pub(super) fn field(field: &Field) -> TokenStream {
     }])
 }
 
+/// For the method that sets a property.
+pub(super) fn setter(field: &Field) -> TokenStream {
+    doc(&[format!("Sets `{}`.", field.name.spec)])
+}
+
 /// For a reply enum.
 pub(super) fn reply(method: &Method, class: &Class) -> TokenStream {
     doc(&[format!("What answers `{}.{}`.", class.name.spec, method.name.spec)])

@@ -16,6 +16,7 @@ pub(super) fn items(
     runtime: &TokenStream,
 ) -> TokenStream {
     let structure = structure(properties, class, spec, runtime);
+    let setters = setters(properties, runtime);
     let class_id = Literal::u16_unsuffixed(class.id);
     let encode = encode(properties, runtime);
     let decode = decode(properties, runtime);
@@ -26,6 +27,7 @@ pub(super) fn items(
     let none = (!sole).then(|| quote!(_ => ::core::option::Option::None,));
     quote! {
         #structure
+        #setters
 
         impl #runtime::Properties for Properties {
             type Protocol = super::Spec;
@@ -86,6 +88,39 @@ fn structure(
             #(#fields,)*
         }
     }
+}
+
+/// A method for each property that sets it, so that one can follow the other: `with_priority(9)`. It takes
+/// the field's own type.
+fn setters(properties: &Properties, runtime: &TokenStream) -> Option<TokenStream> {
+    let setters = sent(properties).map(|Property { field, .. }| {
+        let doc = docs::setter(field);
+        let (name, kind) = (ident(&field.name.value), field.wire.rust(runtime));
+        let setter = ident(&format!("with_{}", field.name.plain));
+        let value = match field.wire {
+            WireType::Bit => quote!(#name),
+            _ => quote!(::core::option::Option::Some(#name)),
+        };
+        quote! {
+            #doc
+            #[inline]
+            #[must_use]
+            pub fn #setter(mut self, #name: #kind) -> Self {
+                self.#name = #value;
+                self
+            }
+        }
+    });
+    let allow = sent(properties).find_map(|property| odd_case(&property.field.name.plain));
+    let any = sent(properties).next().is_some();
+    any.then(|| {
+        quote! {
+            #allow
+            impl Properties {
+                #(#setters)*
+            }
+        }
+    })
 }
 
 /// The properties that are not reserved.

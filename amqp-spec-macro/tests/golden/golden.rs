@@ -1541,6 +1541,106 @@ pub mod content {
         /// `p16`: timestamp.
         pub p16: ::core::option::Option<::amqp_types::Timestamp>,
     }
+    impl Properties {
+        /// Sets `p1`.
+        #[inline]
+        #[must_use]
+        pub fn with_p1(mut self, p1: ::amqp_types::ShortStr) -> Self {
+            self.p1 = ::core::option::Option::Some(p1);
+            self
+        }
+        /// Sets `p2`.
+        #[inline]
+        #[must_use]
+        pub fn with_p2(mut self, p2: u8) -> Self {
+            self.p2 = ::core::option::Option::Some(p2);
+            self
+        }
+        /// Sets `p3`.
+        #[inline]
+        #[must_use]
+        pub fn with_p3(mut self, p3: bool) -> Self {
+            self.p3 = p3;
+            self
+        }
+        /// Sets `p4`.
+        #[inline]
+        #[must_use]
+        pub fn with_p4(mut self, p4: ::amqp_types::FieldTable) -> Self {
+            self.p4 = ::core::option::Option::Some(p4);
+            self
+        }
+        /// Sets `p7`.
+        #[inline]
+        #[must_use]
+        pub fn with_p7(mut self, p7: u8) -> Self {
+            self.p7 = ::core::option::Option::Some(p7);
+            self
+        }
+        /// Sets `p8`.
+        #[inline]
+        #[must_use]
+        pub fn with_p8(mut self, p8: u8) -> Self {
+            self.p8 = ::core::option::Option::Some(p8);
+            self
+        }
+        /// Sets `p9`.
+        #[inline]
+        #[must_use]
+        pub fn with_p9(mut self, p9: u8) -> Self {
+            self.p9 = ::core::option::Option::Some(p9);
+            self
+        }
+        /// Sets `p10`.
+        #[inline]
+        #[must_use]
+        pub fn with_p10(mut self, p10: u8) -> Self {
+            self.p10 = ::core::option::Option::Some(p10);
+            self
+        }
+        /// Sets `p11`.
+        #[inline]
+        #[must_use]
+        pub fn with_p11(mut self, p11: u8) -> Self {
+            self.p11 = ::core::option::Option::Some(p11);
+            self
+        }
+        /// Sets `p12`.
+        #[inline]
+        #[must_use]
+        pub fn with_p12(mut self, p12: u8) -> Self {
+            self.p12 = ::core::option::Option::Some(p12);
+            self
+        }
+        /// Sets `p13`.
+        #[inline]
+        #[must_use]
+        pub fn with_p13(mut self, p13: u8) -> Self {
+            self.p13 = ::core::option::Option::Some(p13);
+            self
+        }
+        /// Sets `p14`.
+        #[inline]
+        #[must_use]
+        pub fn with_p14(mut self, p14: u8) -> Self {
+            self.p14 = ::core::option::Option::Some(p14);
+            self
+        }
+        /// Sets `p15`.
+        #[inline]
+        #[must_use]
+        pub fn with_p15(mut self, p15: u16) -> Self {
+            self.p15 = ::core::option::Option::Some(p15);
+            self
+        }
+        /// Sets `p16`.
+        #[inline]
+        #[must_use]
+        pub fn with_p16(mut self, p16: ::amqp_types::Timestamp) -> Self {
+            self.p16 = ::core::option::Option::Some(p16);
+            self
+        }
+    }
     impl ::amqp_types::Properties for Properties {
         type Protocol = super::Spec;
         const CLASS_ID: u16 = 30;
@@ -1956,6 +2056,23 @@ pub mod amqp_types_ {
         pub Some_: ::core::option::Option<::amqp_types::ShortStr>,
         /// `None`: bit.
         pub None_: bool,
+    }
+    #[allow(non_snake_case)]
+    impl Properties {
+        /// Sets `Some`.
+        #[inline]
+        #[must_use]
+        pub fn with_Some(mut self, Some_: ::amqp_types::ShortStr) -> Self {
+            self.Some_ = ::core::option::Option::Some(Some_);
+            self
+        }
+        /// Sets `None`.
+        #[inline]
+        #[must_use]
+        pub fn with_None(mut self, None_: bool) -> Self {
+            self.None_ = None_;
+            self
+        }
     }
     impl ::amqp_types::Properties for Properties {
         type Protocol = super::Spec;
