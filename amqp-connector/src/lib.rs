@@ -91,9 +91,11 @@ pub use connector::{Connector, Greeted};
 pub use consumer::{Consumer, Recv};
 pub use delivery::{Acker, Delivery};
 pub use driver::Driver;
-pub use error::{CloseCause, CloseReason, Error, ErrorKind, Initiator, Result, Scope};
-pub use options::{Options, Tuning, Unsettled};
-pub use outcome::{ConsumerEnd, Outcome, Returned, UnknownReason};
-pub use publish::{BasicPublish, Confirmation, Publish};
+pub use error::{
+    BlamedPublish, CloseCause, CloseReason, Error, ErrorKind, Initiator, Result, Scope,
+};
+pub use options::{ConfirmOptions, Options, Tuning, Unsettled};
+pub use outcome::{ConfirmCounts, ConsumerEnd, Outcome, Returned, UnknownReason};
+pub use publish::{BasicPublish, Confirmation, Publish, Returns};
 pub use sasl::Mechanism;
 pub use uri::UriError;

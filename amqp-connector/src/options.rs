@@ -40,8 +40,11 @@ pub struct Options {
     /// Publishes that may be unconfirmed, or confirmed but unawaited, on one channel before publishers
     /// wait. Default 65536.
     pub unconfirmed_max: usize,
-    /// Octets of unconfirmed mandatory messages that one channel keeps, to know them by if they come back,
-    /// before publishers wait. Default 64 MiB.
+    /// Octets of messages, as they are sent, that may be unconfirmed on one channel before publishers wait; a
+    /// larger message is let in when there is none. Default 256 MiB.
+    pub unconfirmed_octets_max: usize,
+    /// Octets of messages that one channel keeps before publishers wait: mandatory ones, to know them by if they come
+    /// back, and with [`ConfirmOptions::retain`] all until they are confirmed. Default 64 MiB.
     pub retained_budget: usize,
     /// What becomes of a delivery that is dropped unsettled, where its consumer or `basic.get` does not say.
     /// Default [`Unsettled::Leave`].
@@ -82,9 +85,62 @@ impl Default for Options {
             consumer_budget: 64 << 20,
             body_max: 128 << 20,
             unconfirmed_max: 65_536,
+            unconfirmed_octets_max: 256 << 20,
             retained_budget: 64 << 20,
             unsettled: Unsettled::Leave,
         }
+    }
+}
+
+/// What one channel's confirm mode is like; see [`Channel::confirm_select_with`](crate::Channel::confirm_select_with).
+/// What is not set is the connection's, from [`Options`].
+///
+/// ```
+/// use amqp_connector::ConfirmOptions;
+///
+/// let options = ConfirmOptions::new().unconfirmed_max(1000).retain(true);
+/// # let _ = options;
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use = "the options are given to `Channel::confirm_select_with`"]
+pub struct ConfirmOptions {
+    pub(crate) retain: bool,
+    pub(crate) unconfirmed_max: Option<usize>,
+    pub(crate) unconfirmed_octets_max: Option<usize>,
+    pub(crate) retained_budget: Option<usize>,
+}
+
+impl ConfirmOptions {
+    /// Nothing kept, and the connection's limits.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether every message is kept until the broker has acked it, so that it can be had again when it was nacked
+    /// or its outcome is unknown: by [`Confirmation::take_message`](crate::Confirmation::take_message), or by
+    /// [`Channel::take_unconfirmed`](crate::Channel::take_unconfirmed) where the confirmation was dropped. Once on,
+    /// it stays on. Default false.
+    pub fn retain(mut self, retain: bool) -> Self {
+        self.retain = retain;
+        self
+    }
+
+    /// As [`Options::unconfirmed_max`], for this channel.
+    pub fn unconfirmed_max(mut self, publishes: usize) -> Self {
+        self.unconfirmed_max = Some(publishes);
+        self
+    }
+
+    /// As [`Options::unconfirmed_octets_max`], for this channel.
+    pub fn unconfirmed_octets_max(mut self, octets: usize) -> Self {
+        self.unconfirmed_octets_max = Some(octets);
+        self
+    }
+
+    /// As [`Options::retained_budget`], for this channel.
+    pub fn retained_budget(mut self, octets: usize) -> Self {
+        self.retained_budget = Some(octets);
+        self
     }
 }
 

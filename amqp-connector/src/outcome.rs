@@ -34,6 +34,28 @@ impl Outcome {
     }
 }
 
+/// How many publishes ended in which way; see [`Channel::wait_for_confirms`](crate::Channel::wait_for_confirms).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConfirmCounts {
+    /// Those of [`Outcome::Acked`].
+    pub acked: u64,
+    /// Those of [`Outcome::Nacked`].
+    pub nacked: u64,
+    /// Those of [`Outcome::Returned`].
+    pub returned: u64,
+    /// Those of [`Outcome::Unknown`].
+    pub unknown: u64,
+}
+
+impl ConfirmCounts {
+    /// Whether none was nacked, returned or is unknown.
+    #[must_use]
+    pub fn all_acked(&self) -> bool {
+        self.nacked == 0 && self.returned == 0 && self.unknown == 0
+    }
+}
+
 /// Why the outcome of a publish is unknown.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

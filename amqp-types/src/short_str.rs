@@ -266,7 +266,11 @@ impl fmt::Debug for ShortStr {
 impl PartialEq for ShortStr {
     #[inline]
     fn eq(&self, other: &Self) -> bool {
-        self.as_bytes() == other.as_bytes()
+        // Blocks that are equal as a whole need no look at how long they are.
+        match (self.0.as_block(), other.0.as_block()) {
+            (Some((one, _)), Some((another, _))) if one == another => true,
+            _ => self.as_bytes() == other.as_bytes(),
+        }
     }
 }
 

@@ -223,12 +223,13 @@ impl Channel {
     /// # Errors
     ///
     /// `Invalid` for a name over 255 octets, and for properties or arguments that do not fit a frame;
-    /// `Limit` if as many confirmations as allowed are kept unawaited; the reason why the channel is
+    /// `Limit` if as many confirmations as allowed are kept unawaited, or failed messages are kept and not taken; the reason why the channel is
     /// closed. The message was not sent in any of these cases.
     ///
     /// # Cancel safety
     ///
     /// See [`Publish`].
+    #[track_caller]
     pub fn basic_publish(&self, publish: BasicPublish) -> Publish {
         Publish::new(self.handle.clone(), publish)
     }
@@ -238,6 +239,7 @@ impl Channel {
     /// # Errors
     ///
     /// `Blocked`, and as [`basic_publish`](Self::basic_publish).
+    #[track_caller]
     pub fn try_basic_publish(&self, publish: BasicPublish) -> Result<Confirmation> {
         Publish::new(self.handle.clone(), publish).try_now()
     }

@@ -1,7 +1,15 @@
 //! Publisher confirms, where the specification has them.
 
+use std::future::{Future, poll_fn};
+
 use super::Channel;
 use crate::call::Completion;
+use crate::error::Result;
+use crate::options::ConfirmOptions;
+use crate::outcome::ConfirmCounts;
+use crate::publish::BasicPublish;
+use crate::session::Line;
+use crate::shared::Ticket;
 
 impl Channel {
     /// Puts the channel into confirm mode (`confirm.select`): from then on every publish has an outcome
@@ -23,6 +31,70 @@ impl Channel {
         } else {
             Completion::unsupported(self.handle.clone(), "confirm.select")
         } }
+    }
+
+    /// As [`confirm_select`](Self::confirm_select), with limits of the channel's own, or with messages kept to be
+    /// handed back. On a channel in confirm mode it changes these.
+    ///
+    /// # Errors
+    ///
+    /// As [`confirm_select`](Self::confirm_select).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`confirm_select`](Self::confirm_select).
+    #[track_caller]
+    pub fn confirm_select_with(
+        &self,
+        options: ConfirmOptions,
+    ) -> impl Future<Output = Result<()>> + Send + use<> {
+        let handle = self.handle.clone();
+        let selected = self.confirm_select();
+        async move {
+            // Before the select is sent: publishes count from where it stands.
+            handle.shared().with(|session| session.set_confirm_options(handle.key(), options));
+            selected.await
+        }
+    }
+
+    /// Waits until every publish that was accepted on this channel so far is answered, and tells how many outcomes of
+    /// each kind there were since it told last, or since confirm mode was selected. Outcomes of later publishes that
+    /// came meanwhile are among them. The confirmations give their outcomes all the same.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` under specifications without class `confirm`; `Invalid` if the channel is not in confirm mode; the
+    /// reason why the channel ended, if that was before all of them were answered.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, no count is lost. Called anew, it waits for publishes made meanwhile, too.
+    pub async fn wait_for_confirms(&self) -> Result<ConfirmCounts> {
+        amqp_types::if_spec! { confirm.select => {} else {
+            return Err(crate::error::Error::unsupported("confirm.select"));
+        } }
+        #[allow(unreachable_code, reason = "not every specification has confirms")]
+        {
+            let (key, mut target) = (self.handle.key(), None);
+            let mut ticket = Ticket::new(self.handle.shared(), Line::Answered(key));
+            poll_fn(|cx| {
+                ticket
+                    .poll(|session, held| session.poll_answered(key, &mut target, held, cx.waker()))
+            })
+            .await
+        }
+    }
+
+    /// The messages that failed and that nobody holds a [`Confirmation`](crate::Confirmation) of, in the order in which they
+    /// were published: nacked ones, and once the channel is over those whose outcome is unknown. Only a
+    /// channel that keeps messages has any ([`ConfirmOptions::retain`]). Each is given once.
+    ///
+    /// A message whose outcome is unknown may have reached its queue: publishing it again may make it two.
+    #[must_use = "the messages are given once"]
+    pub fn take_unconfirmed(&self) -> Vec<BasicPublish> {
+        let key = self.handle.key();
+        let messages = self.handle.shared().with(|session| session.take_unconfirmed(key));
+        messages.into_iter().map(BasicPublish::from_message).collect()
     }
 
     /// Publishes of this channel that the broker has not answered yet.

@@ -9,6 +9,7 @@ mod confirm;
 mod consume;
 mod exchange;
 mod queue;
+mod tx;
 
 use std::fmt;
 use std::future::poll_fn;
@@ -28,6 +29,7 @@ use crate::call::{Call, CallWithContent, refuse_reserved};
 use crate::error::{CloseReason, Error, Result};
 use crate::handle::ChannelHandle;
 use crate::outcome::Returned;
+use crate::publish::Returns;
 use crate::session::{Line, Place};
 use crate::shared::Ticket;
 
@@ -188,8 +190,9 @@ impl Channel {
         .await
     }
 
-    /// The next message that the broker gave back (`basic.return`) on a channel without confirms. With
-    /// confirms a returned message is the outcome of its publish instead.
+    /// The next message that the broker gave back (`basic.return`) and that is no publish's outcome: on a channel
+    /// without confirms any, with confirms one that fits no publish. The oldest go when more than 1024 of them, or more
+    /// than the budget of a consumer, wait for somebody to ask. See [`returns`](Self::returns), too.
     ///
     /// # Errors
     ///
@@ -203,6 +206,11 @@ impl Channel {
         let mut ticket = Ticket::new(self.handle.shared(), Line::Returned(key));
         poll_fn(|cx| ticket.poll(|session, held| session.poll_returned(key, held, cx.waker())))
             .await
+    }
+
+    /// As [`returned`](Self::returned), as a stream. What several ask for goes to one of them.
+    pub fn returns(&self) -> Returns {
+        Returns::new(self.handle.clone())
     }
 
     /// Closes the channel (`channel.close`) and waits for the broker's answer, for at most

@@ -4,11 +4,14 @@
 //! an ending that all handles of a channel or connection share. Failures while connecting have a type
 //! of their own ([`ConnectError`](crate::ConnectError)). Nothing here does I/O or holds a lock.
 
+mod publishes;
 mod reason;
 
 use std::fmt;
 use std::sync::Arc;
 
+pub use publishes::BlamedPublish;
+pub(crate) use publishes::Publishes;
 pub use reason::{CloseCause, CloseReason, Initiator, Scope};
 
 use amqp_types::{EncodeError, InvalidShortStr};

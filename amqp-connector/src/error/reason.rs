@@ -4,10 +4,13 @@
 
 use std::fmt;
 use std::io;
+use std::ops::RangeInclusive;
 use std::panic::Location;
 use std::time::Duration;
 
 use amqp_types::protocol::ReplyCode;
+
+use super::publishes::{BlamedPublish, Publishes};
 
 /// Who brought an ending about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -96,12 +99,22 @@ pub struct CloseReason {
     text: String,
     method: Option<&'static str>,
     place: Option<&'static Location<'static>>,
+    publishes: Option<Box<Publishes>>,
     io: Option<io::Error>,
 }
 
 impl CloseReason {
     pub(crate) fn new(scope: Scope, cause: CloseCause, text: impl Into<String>) -> Self {
-        Self { scope, cause, code: None, text: text.into(), method: None, place: None, io: None }
+        Self {
+            scope,
+            cause,
+            code: None,
+            text: text.into(),
+            method: None,
+            place: None,
+            publishes: None,
+            io: None,
+        }
     }
 
     pub(crate) fn with_code(mut self, code: ReplyCode) -> Self {
@@ -116,6 +129,12 @@ impl CloseReason {
 
     pub(crate) fn with_place(mut self, place: Option<&'static Location<'static>>) -> Self {
         self.place = place;
+        self
+    }
+
+    pub(crate) fn with_publishes(mut self, publishes: Option<Box<Publishes>>) -> Self {
+        self.place = self.place.or(publishes.as_ref().and_then(|it| it.blamed.as_ref()?.place));
+        self.publishes = publishes;
         self
     }
 
@@ -182,6 +201,20 @@ impl CloseReason {
         self.place
     }
 
+    /// The publish that the peer blames, when it closed a channel because of one.
+    #[must_use]
+    pub fn publish(&self) -> Option<&BlamedPublish> {
+        self.publishes.as_ref()?.blamed.as_ref()
+    }
+
+    /// The tags of the publishes that had no answer when the peer closed a channel in confirm mode, in ascending order;
+    /// see [`Confirmation::delivery_tag`](crate::Confirmation::delivery_tag). Their outcomes are unknown. Empty where
+    /// a whole connection ended.
+    #[must_use]
+    pub fn unconfirmed(&self) -> &[RangeInclusive<u64>] {
+        self.publishes.as_ref().map_or(&[], |publishes| &publishes.unconfirmed)
+    }
+
     /// The transport's error, when that ended the connection.
     #[must_use]
     pub fn io_error(&self) -> Option<&io::Error> {
@@ -208,6 +241,9 @@ impl fmt::Display for CloseReason {
         }
         if let Some(method) = self.method {
             write!(f, " (caused by {method}")?;
+            if let Some(key) = self.publish().and_then(BlamedPublish::routing_key) {
+                write!(f, " with routing key {:?}", key.to_string_lossy())?;
+            }
             if let Some(place) = self.place {
                 write!(f, " at {place}")?;
             }

@@ -18,6 +18,7 @@ use amqp_types::content::Assembler;
 use amqp_types::protocol::Spec;
 
 use crate::error::CloseReason;
+use crate::options::ConfirmOptions;
 use crate::outcome::Returned;
 use crate::session::calls::blame::Unanswered;
 use crate::session::calls::pending::PendingCall;
@@ -68,6 +69,10 @@ pub(crate) struct ChannelState {
     /// Tasks that wait until none of a consumer's, or of the channel's, are.
     pub(crate) settle_waiters: WaitList,
     pub(crate) confirms: Option<Confirms>,
+    /// What the confirm mode is to be like, or is.
+    pub(crate) confirm_options: ConfirmOptions,
+    /// Who waits until all publishes are answered.
+    pub(crate) answer_waiters: WaitList,
     /// False while the peer has paused this channel by `channel.flow`.
     pub(crate) flow: bool,
     /// Publishers that wait for flow, or for the limit of unconfirmed publishes.
@@ -100,6 +105,8 @@ impl ChannelState {
             in_flight: 0,
             settle_waiters: WaitList::default(),
             confirms: None,
+            confirm_options: ConfirmOptions::default(),
+            answer_waiters: WaitList::default(),
             flow: true,
             gate: Admission::default(),
             large: VecDeque::new(),
@@ -118,14 +125,14 @@ impl ChannelState {
         }
     }
 
-    /// How many publishes flow, the limit of unconfirmed ones and the budget for retained ones allow now,
-    /// besides those that were admitted already.
+    /// How many publishes flow and the limits of unconfirmed and retained ones allow now, besides those that
+    /// were admitted already.
     #[inline]
-    pub(crate) fn gate_room(&self, max: usize, budget: usize) -> usize {
+    pub(crate) fn gate_room(&self) -> usize {
         let room = match &self.confirms {
             _ if !self.flow => 0,
             None => usize::MAX,
-            Some(confirms) => confirms.room(max, budget),
+            Some(confirms) => confirms.room(),
         };
         room.saturating_sub(self.gate.reserved())
     }

@@ -94,6 +94,9 @@ impl Session {
     pub(crate) fn release_channel(&mut self, key: ChannelKey) {
         let Some(channel) = self.channels.get(key) else { return };
         channel.released = true;
+        if let Some(confirms) = &mut channel.confirms {
+            confirms.abandon_kept(&mut self.effects);
+        }
         if channel.is_closed() {
             self.channels.forget(key);
         } else if matches!(channel.phase, ChannelPhase::Open) {
@@ -106,6 +109,7 @@ impl Session {
     pub(super) fn handle_channel_close(&mut self, key: ChannelKey, close: &channel::Close) {
         let blamed = blamed(close.class_id, close.method_id);
         let place = blamed.and_then(|name| self.blamed_place(Some(key), name));
+        let publishes = self.publishes_at_close(key, blamed, &close.reply_text);
         let reason = CloseReason::new(
             Scope::Channel(key.id),
             CloseCause::PeerClosed,
@@ -113,7 +117,8 @@ impl Session {
         )
         .with_code(ReplyCode(close.reply_code))
         .with_method(blamed)
-        .with_place(place);
+        .with_place(place)
+        .with_publishes(publishes);
         self.answer_channel_close(key);
         self.end_channel(key, Arc::new(reason), true);
     }
@@ -164,6 +169,9 @@ impl Session {
         }
         let Some(channel) = self.channels.get(key) else { return };
         for waker in channel.gate.take_all().chain(channel.return_waiters.take_all()) {
+            self.effects.wake(Some(waker));
+        }
+        for waker in channel.answer_waiters.take_all() {
             self.effects.wake(Some(waker));
         }
         for waker in channel.close_waiters.take_all().chain(channel.settle_waiters.take_all()) {

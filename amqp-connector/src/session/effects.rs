@@ -14,7 +14,7 @@ use amqp_types::protocol;
 use crate::session::consume::backlog::Queued;
 use crate::session::output::chunk::Chunk;
 use crate::session::output::outbox::LargeItem;
-use crate::session::publish::confirm::Mandatory;
+use crate::session::publish::Message;
 
 /// Wakers to wake and values to drop, both outside the lock.
 #[derive(Default)]
@@ -30,7 +30,7 @@ pub(crate) struct Effects {
 pub(crate) enum Garbage {
     Content(Box<(protocol::Properties, Body)>),
     Deliveries(Vec<VecDeque<Queued>>),
-    Mandatory(VecDeque<Mandatory>),
+    Messages(Vec<Message>),
     Large(VecDeque<LargeItem>),
     Chunks(VecDeque<Chunk>),
     Waker(Waker),

@@ -20,6 +20,8 @@ pub struct Leftovers {
     pub consumers: usize,
     /// Publishes that have no outcome yet, or one that nobody has taken.
     pub confirms: usize,
+    /// Octets of published messages that are kept for their return, or to be handed back.
+    pub kept: usize,
     /// Tasks in any line: for room, for a flush, for an end.
     pub waiting: usize,
     /// Octets that are not written.
@@ -42,8 +44,10 @@ impl Session {
             left.calls += channel.calls.len();
             left.consumers += channel.consumers.len();
             left.confirms += channel.confirms.as_ref().map_or(0, |confirms| confirms.held());
+            left.kept += channel.confirms.as_ref().map_or(0, |confirms| confirms.kept());
             left.waiting += channel.gate.len()
                 + channel.return_waiters.len()
+                + channel.answer_waiters.len()
                 + channel.close_waiters.len()
                 + channel.settle_waiters.len();
         }

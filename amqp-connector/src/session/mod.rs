@@ -39,7 +39,7 @@ pub(crate) use effects::{Effects, Garbage};
 #[cfg(feature = "testing")]
 pub use leftovers::Leftovers;
 pub(crate) use output::chunk::{Chunk, Segment, WriteQueue};
-pub(crate) use publish::{Accepted, Message, Place};
+pub(crate) use publish::{Accepted, Claimed, Message, Place};
 pub(crate) use timers::after;
 
 use self::calls::pending::{CallSlot, PendingCall};
@@ -120,6 +120,7 @@ pub(crate) enum Line {
     Returned(ChannelKey),
     #[allow(dead_code, reason = "for a consumer's graceful end")]
     Settled(ChannelKey),
+    Answered(ChannelKey),
     Flushed,
 }
 
@@ -284,6 +285,9 @@ impl Session {
                 self.channels.get(key).map(|channel| &mut channel.return_waiters)
             }
             Line::Settled(key) => self.channels.get(key).map(|channel| &mut channel.settle_waiters),
+            Line::Answered(key) => {
+                self.channels.get(key).map(|channel| &mut channel.answer_waiters)
+            }
         };
         let waker = list.and_then(|list| list.leave(ticket));
         self.effects.discard_waker(waker);

@@ -21,6 +21,8 @@ use crate::session::calls::pending::{
 };
 use crate::session::channel::{ChannelKey, ChannelPhase};
 use crate::session::consume::consumer::{ConsumerState, Phase};
+#[allow(unused_imports, reason = "not every specification has confirms")]
+use crate::session::publish::confirm::Confirms;
 use crate::session::timers::after;
 
 /// The key of channel 0, which carries the connection's own calls.
@@ -258,9 +260,12 @@ impl Session {
     fn note_select(&mut self, key: ChannelKey, request: &Method) {
         amqp_types::if_spec! { confirm.select => {
             if let Method::Confirm(protocol::confirm::Method::Select(_)) = request
-                && let Some(channel) = self.channels.get(key)
+                && let Some(options) = self.channels.get(key).map(|it| it.confirm_options.clone())
             {
-                channel.confirms.get_or_insert_default();
+                let limits = self.confirm_limits(&options);
+                if let Some(channel) = self.channels.get(key) {
+                    channel.confirms.get_or_insert_with(|| Confirms::new(limits, options.retain));
+                }
             }
         } else {} }
     }

@@ -34,6 +34,12 @@ impl Admission {
         self.line.len()
     }
 
+    /// Whether nobody waits, admitted or not.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.line.is_empty()
+    }
+
     /// What is kept for those who are admitted and have not gone on yet.
     #[inline]
     pub(crate) fn reserved(&self) -> usize {

@@ -6,56 +6,28 @@
 //! order, and count in the limit of unconfirmed publishes. Called by the session only.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
+use std::panic::Location;
 use std::sync::Arc;
 use std::task::Waker;
 
-use amqp_types::protocol::basic;
-use amqp_types::{Body, ShortStr};
-
 use crate::error::CloseReason;
-use crate::outcome::{Outcome, Returned, UnknownReason};
+use crate::outcome::{ConfirmCounts, Outcome, Returned};
 use crate::session::effects::{Effects, Garbage};
 use crate::session::publish::Message;
+use crate::session::publish::keep::{Keep, Pairing};
+use crate::session::publish::origin::{Origin, Origins};
+use crate::session::publish::slot::{Slot, State, is_failure};
 
-/// A mandatory publish that may still be returned, kept to recognise its return by.
-pub(crate) struct Mandatory {
-    pub(crate) tag: u64,
-    pub(crate) exchange: ShortStr,
-    pub(crate) routing_key: ShortStr,
-    pub(crate) properties: basic::Properties,
-    pub(crate) body: Body,
-}
-
-impl Mandatory {
-    fn is_addressed_as(&self, returned: &Returned) -> bool {
-        self.exchange == returned.exchange && self.routing_key == returned.routing_key
-    }
-
-    fn is(&self, returned: &Returned) -> bool {
-        self.is_addressed_as(returned)
-            && self.body.len() == returned.body.len()
-            && self.properties == returned.properties
-            && self.body == returned.body
-    }
-}
-
-#[derive(Default)]
-struct Slot {
-    state: State,
-    waker: Option<Waker>,
-    detached: bool,
-}
-
-#[derive(Default)]
-enum State {
-    #[default]
-    Pending,
-    /// A return came and fits; the ack that covers it is to follow.
-    Returned(Box<Returned>),
-    /// A return came that fits none of the pending publishes: this one may or may not be meant.
-    Uncertain,
-    Done(Outcome),
-    Claimed,
+/// How much may be unconfirmed, or kept, on one channel.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Publishes that are unconfirmed, or confirmed and unawaited.
+    pub(crate) count: usize,
+    /// Octets of unconfirmed publishes.
+    pub(crate) octets: usize,
+    /// Octets of messages that are kept.
+    pub(crate) retained: usize,
 }
 
 /// The confirm state of one channel in confirm mode.
@@ -63,121 +35,160 @@ pub(crate) struct Confirms {
     /// Tag of the ring's front slot. Tags count from 1.
     base: u64,
     ring: VecDeque<Slot>,
-    /// Slots of the ring that the broker has not answered.
+    /// Slots of the ring that the broker has not answered, and what they count in octets.
     open: usize,
+    open_octets: usize,
     aside: VecDeque<(u64, Option<Outcome>)>,
     /// Entries of `aside` that are `Some`.
     unclaimed: usize,
-    mandatory: VecDeque<Mandatory>,
-    /// Octets of the bodies kept in `mandatory`.
-    retained: usize,
+    keep: Keep,
+    origins: Origins,
+    limits: Limits,
+    /// Outcomes since they were told last. Acks are not counted: they are what is left.
+    counts: ConfirmCounts,
+    /// How many publishes were answered by then.
+    counted: u64,
+    /// The first unanswered tag when the channel ended.
+    ended_at: Option<u64>,
+    /// Who waits for all publishes is to look again once the ring begins here.
+    wake_at: u64,
 }
 
-impl Default for Confirms {
-    fn default() -> Self {
+impl Confirms {
+    #[allow(dead_code, reason = "not every specification has confirms")]
+    pub(crate) fn new(limits: Limits, retains: bool) -> Self {
         Self {
             base: 1,
             ring: VecDeque::new(),
             open: 0,
+            open_octets: 0,
             aside: VecDeque::new(),
             unclaimed: 0,
-            mandatory: VecDeque::new(),
-            retained: 0,
+            keep: Keep::new(retains),
+            origins: Origins::default(),
+            limits,
+            counts: ConfirmCounts::default(),
+            counted: 0,
+            ended_at: None,
+            wake_at: u64::MAX,
         }
     }
-}
 
-impl Confirms {
+    /// Other limits from now on. What is kept once is kept to the end.
+    pub(crate) fn set_limits(&mut self, limits: Limits, retains: bool) {
+        self.limits = limits;
+        self.keep.retains |= retains;
+    }
+
     /// Unconfirmed publishes, and confirmed ones whose outcome nobody has taken.
+    #[inline]
     pub(crate) fn held(&self) -> usize {
         self.ring.len() + self.unclaimed
     }
 
     /// Publishes without an answer of the broker.
+    #[inline]
     pub(crate) fn unconfirmed(&self) -> usize {
         self.open
     }
 
+    /// Octets of messages that are kept.
+    #[cfg(feature = "testing")]
+    pub(crate) fn kept(&self) -> usize {
+        self.keep.octets()
+    }
+
+    #[cfg(test)]
+    #[allow(dead_code, reason = "not every specification has confirms")]
+    pub(crate) fn kept_entries(&self) -> usize {
+        self.keep.entries()
+    }
+
     /// The tag that the next publish gets, which is what the broker counts too.
+    #[inline]
     pub(crate) fn next_tag(&self) -> u64 {
         self.base + self.ring.len() as u64
     }
 
-    /// Adds a publish that has just been encoded; gives its tag. Of a mandatory one the content is taken, so
-    /// that its return can be told from others'.
+    /// Adds a publish that has just been encoded, in so many octets; gives its tag. Of a mandatory one the
+    /// content is taken, so that its return can be told from others'.
     #[inline]
-    pub(crate) fn publish(&mut self, message: &mut Message) -> u64 {
+    pub(crate) fn publish(
+        &mut self,
+        message: &mut Message,
+        octets: usize,
+        place: &'static Location<'static>,
+    ) -> u64 {
         let tag = self.next_tag();
-        self.ring.push_back(Slot::default());
+        let counted = u32::try_from(octets).unwrap_or(u32::MAX);
+        self.ring.push_back(Slot { octets: counted, ..Slot::default() });
         self.open += 1;
-        if message.publish.mandatory || message.publish.immediate {
-            self.remember(tag, message);
+        self.open_octets += counted as usize;
+        let publish = &mut message.publish;
+        if publish.mandatory || publish.immediate || self.keep.retains {
+            self.origins.note_kept(tag, publish, place);
+            self.keep.add(tag, message, octets);
+        } else {
+            self.origins.note(tag, publish, place);
         }
         tag
     }
 
-    #[cold]
-    fn remember(&mut self, tag: u64, message: &mut Message) {
-        let Message { publish, properties, body } = message;
-        self.retained += body.len();
-        self.mandatory.push_back(Mandatory {
-            tag,
-            exchange: std::mem::take(&mut publish.exchange),
-            routing_key: std::mem::take(&mut publish.routing_key),
-            properties: std::mem::take(properties),
-            body: Body::from(std::mem::take(body)),
-        });
-    }
-
-    /// How many more publishes there may be: `max` less those before, but none while the octets that are
-    /// kept of messages which may still come back are over their budget.
+    /// How many more publishes there may be: as many as the limit less those before, but none while the octets
+    /// that are unconfirmed or kept are over theirs.
     #[inline]
-    pub(crate) fn room(&self, max: usize, budget: usize) -> usize {
-        if self.retained >= budget { 0 } else { max.saturating_sub(self.held()) }
+    pub(crate) fn room(&self) -> usize {
+        let Limits { count, octets, retained } = self.limits;
+        if self.keep.octets() >= retained.max(1) || self.open_octets >= octets.max(1) {
+            return 0;
+        }
+        count.saturating_sub(self.held())
     }
 
     /// Whether there may be no more.
-    pub(crate) fn is_full(&self, max: usize, budget: usize) -> bool {
-        self.room(max, budget) == 0
+    pub(crate) fn is_full(&self) -> bool {
+        self.room() == 0
+    }
+
+    /// Why there may be no more though the broker has answered everything: the program's own doing.
+    pub(crate) fn stuck(&self) -> Option<&'static str> {
+        if self.open > 0 || !self.is_full() {
+            None
+        } else if self.keep.octets() >= self.limits.retained.max(1) {
+            Some(
+                "messages that failed fill the budget of retained octets, and nobody takes them back",
+            )
+        } else {
+            Some("as many confirmations as the limit of unconfirmed publishes are kept unawaited")
+        }
     }
 
     /// Pairs a return with its publish. Returns come in publish order and before the ack that covers
-    /// them, so the search goes on from the last one paired.
-    pub(crate) fn returned(&mut self, returned: Returned, effects: &mut Effects) {
-        let found = self
-            .mandatory
-            .iter()
-            .position(|mandatory| mandatory.is(&returned) && self.is_open(mandatory.tag));
-        let Some(position) = found else {
-            self.doubt(&returned);
-            return;
+    /// them. One that fits none makes every publish that it could mean uncertain, and is given back.
+    pub(crate) fn returned(&mut self, returned: Returned) -> Option<Returned> {
+        let Self { keep, ring, base, .. } = self;
+        let is_open = |tag: u64| {
+            let index = tag.checked_sub(*base).and_then(|n| usize::try_from(n).ok());
+            index
+                .and_then(|n| ring.get(n))
+                .is_some_and(|slot| matches!(slot.state, State::Pending | State::Uncertain))
         };
-        let passed: VecDeque<Mandatory> = self.mandatory.drain(..=position).collect();
-        let tag = passed.back().map_or(0, |mandatory| mandatory.tag);
-        if let Some(slot) = self.slot(tag) {
-            slot.state = State::Returned(Box::new(returned));
-        }
-        self.retained -= passed.iter().map(|kept| kept.body.len()).sum::<usize>();
-        effects.discard(Garbage::Mandatory(passed));
-    }
-
-    /// A return that fits no pending publish makes every publish that it could mean uncertain.
-    fn doubt(&mut self, returned: &Returned) {
-        let alike: Vec<u64> = self
-            .mandatory
-            .iter()
-            .filter(|mandatory| mandatory.is_addressed_as(returned))
-            .map(|mandatory| mandatory.tag)
-            .collect();
-        let doubted = match alike.is_empty() {
-            true => self.mandatory.iter().map(|mandatory| mandatory.tag).collect(),
-            false => alike,
-        };
-        for tag in doubted {
-            if let Some(slot) = self.slot(tag)
-                && matches!(slot.state, State::Pending)
-            {
-                slot.state = State::Uncertain;
+        match keep.pair(&returned, is_open) {
+            Pairing::One(tag) => {
+                if let Some(slot) = self.slot(tag) {
+                    slot.state = State::Returned(Box::new(returned));
+                }
+                None
+            }
+            Pairing::Doubt(tags) => {
+                for tag in tags {
+                    if let Some(slot) = self.slot(tag)
+                        && matches!(slot.state, State::Pending)
+                    {
+                        slot.state = State::Uncertain;
+                    }
+                }
+                Some(returned)
             }
         }
     }
@@ -196,32 +207,89 @@ impl Confirms {
         }
         // 0-9-1 1.8.3.13: tag 0 with multiple means everything outstanding.
         let last = if tag == 0 { self.next_tag() - 1 } else { tag };
-        let count = match multiple {
-            true => usize::try_from((last + 1).saturating_sub(self.base)).unwrap_or(usize::MAX),
-            false => 0,
-        };
-        for slot in self.ring.iter_mut().take(count) {
-            self.open -= usize::from(slot.resolve(positive, effects));
-        }
-        if !multiple && let Some(slot) = self.slot(tag) {
-            let resolved = slot.resolve(positive, effects);
-            self.open -= usize::from(resolved);
+        let base = self.base;
+        if multiple {
+            self.resolve(base..=last, positive, effects);
+        } else if tag >= base {
+            self.resolve(tag..=tag, positive, effects);
         }
         self.advance(effects);
         true
     }
 
+    /// Resolves these slots of the ring, as far as they are open.
+    #[inline]
+    fn resolve(&mut self, tags: RangeInclusive<u64>, positive: bool, effects: &mut Effects) {
+        let Self { ring, base, keep, counts, open, open_octets, .. } = self;
+        let index = |tag: u64| usize::try_from(tag.saturating_sub(*base)).unwrap_or(usize::MAX);
+        let (from, count) = (index(*tags.start()), index(*tags.end() + 1));
+        let slots = ring.iter_mut().take(count).skip(from);
+        let (mut answered, mut octets, kept) = (0, 0, !keep.is_empty());
+        for (slot, tag) in slots.zip(*tags.start()..) {
+            if slot.resolve(positive, counts, effects) {
+                answered += 1;
+                octets += slot.octets as usize;
+                if kept {
+                    keep.settle(tag, slot.state.has_failed());
+                }
+            }
+        }
+        *open -= answered;
+        *open_octets -= octets;
+    }
+
     /// The channel ended: what the broker has not answered is unknown.
     pub(crate) fn end(&mut self, reason: &Arc<CloseReason>, effects: &mut Effects) {
-        self.open = 0;
-        for slot in &mut self.ring {
-            slot.end(reason);
+        self.ended_at.get_or_insert(self.base);
+        self.counts.unknown += self.open as u64;
+        (self.open, self.open_octets) = (0, 0);
+        for (slot, tag) in self.ring.iter_mut().zip(self.base..) {
+            if slot.end(reason) && !self.keep.is_empty() {
+                self.keep.settle(tag, true);
+            }
             effects.wake(slot.waker.take());
         }
         self.advance(effects);
     }
 
-    /// The outcome of `tag` if it is known, else the waker is kept. Gives the waker that it replaced.
+    /// Whether all publishes up to now, or to `target` if that is set, are answered, and what was answered since this
+    /// was told last; false if the channel ended before.
+    pub(crate) fn poll_answered(
+        &mut self,
+        target: &mut Option<u64>,
+    ) -> Option<(bool, ConfirmCounts)> {
+        let target = *target.get_or_insert(self.next_tag());
+        if self.base < target {
+            self.wake_at = self.wake_at.min(target);
+            return None;
+        }
+        if self.ended_at.is_some_and(|at| at < target) {
+            return Some((false, self.counts));
+        }
+        let answered = self.next_tag() - 1 - self.open as u64;
+        let mut counts = std::mem::take(&mut self.counts);
+        counts.acked = answered - self.counted - counts.nacked - counts.returned - counts.unknown;
+        self.counted = answered;
+        Some((true, counts))
+    }
+
+    /// Whether those who wait for all publishes are to look again.
+    #[inline]
+    pub(crate) fn wakes_waiters(&mut self) -> bool {
+        let wakes = self.base >= self.wake_at;
+        if wakes {
+            self.wake_at = u64::MAX;
+        }
+        wakes
+    }
+
+    /// The tags that are unanswered, and where they came from.
+    pub(super) fn pending(&self) -> impl Iterator<Item = (u64, Option<&Origin>)> {
+        let open = self.ring.iter().zip(self.base..).filter(|(slot, _)| slot.state.is_open());
+        open.map(|(_, tag)| (tag, self.origins.of(tag)))
+    }
+
+    /// The outcome of `tag` if it is known, else the waker is kept.
     pub(crate) fn poll(
         &mut self,
         tag: u64,
@@ -246,6 +314,9 @@ impl Confirms {
 
     /// The owner of `tag` is gone.
     pub(crate) fn detach(&mut self, tag: u64, effects: &mut Effects) -> Option<Outcome> {
+        if !self.keep.is_empty() {
+            self.keep.orphan(tag);
+        }
         if let Some(slot) = self.slot(tag) {
             slot.detached = true;
             effects.discard_waker(slot.waker.take());
@@ -253,6 +324,33 @@ impl Confirms {
             return None;
         }
         self.claim_aside(tag)
+    }
+
+    /// The message of a publish that failed, if messages are kept for that.
+    #[inline]
+    pub(crate) fn take_kept(&mut self, tag: u64, outcome: &Outcome) -> Option<Box<Message>> {
+        if !self.keep.retains || !is_failure(outcome) {
+            return None;
+        }
+        self.keep.take(tag).map(Box::new)
+    }
+
+    /// The messages of failed publishes whose confirmation nobody holds, in tag order.
+    pub(crate) fn take_orphans(&mut self) -> Vec<Message> {
+        self.keep.take_orphans()
+    }
+
+    /// No handle of the channel is left: nobody can ask for a message any more.
+    pub(crate) fn abandon_kept(&mut self, effects: &mut Effects) {
+        self.keep.retains = false;
+        self.keep.clear();
+        self.discard_gone(effects);
+    }
+
+    fn discard_gone(&mut self, effects: &mut Effects) {
+        if let Some(gone) = self.keep.take_gone() {
+            effects.discard(Garbage::Messages(gone));
+        }
     }
 
     fn claim_aside(&mut self, tag: u64) -> Option<Outcome> {
@@ -275,13 +373,6 @@ impl Confirms {
         outcome
     }
 
-    fn is_open(&self, tag: u64) -> bool {
-        let index = tag.checked_sub(self.base).and_then(|n| usize::try_from(n).ok());
-        index
-            .and_then(|n| self.ring.get(n))
-            .is_some_and(|slot| matches!(slot.state, State::Pending | State::Uncertain))
-    }
-
     fn slot(&mut self, tag: u64) -> Option<&mut Slot> {
         let index = usize::try_from(tag.checked_sub(self.base)?).ok()?;
         self.ring.get_mut(index)
@@ -298,49 +389,11 @@ impl Confirms {
             }
             self.base += 1;
         }
-        let settled = self.mandatory.iter().take_while(|kept| kept.tag < self.base).count();
-        if settled > 0 {
-            let gone: VecDeque<Mandatory> = self.mandatory.drain(..settled).collect();
-            self.retained -= gone.iter().map(|kept| kept.body.len()).sum::<usize>();
-            effects.discard(Garbage::Mandatory(gone));
-        }
+        self.discard_gone(effects);
+        self.origins.forget_below(self.base);
         if self.ring.is_empty() && self.ring.capacity() > 4096 {
             self.ring.shrink_to(1024);
-        }
-    }
-}
-
-impl State {
-    fn is_open(&self) -> bool {
-        matches!(self, Self::Pending | Self::Returned(_) | Self::Uncertain)
-    }
-}
-
-impl Slot {
-    /// True if it was open.
-    #[inline]
-    fn resolve(&mut self, positive: bool, effects: &mut Effects) -> bool {
-        let outcome = match std::mem::take(&mut self.state) {
-            State::Pending if positive => Outcome::Acked,
-            State::Pending => Outcome::Nacked,
-            State::Returned(returned) if positive => Outcome::Returned(returned),
-            State::Returned(_) => Outcome::Nacked,
-            State::Uncertain if positive => Outcome::Unknown(UnknownReason::UnmatchedReturn),
-            State::Uncertain => Outcome::Nacked,
-            settled @ (State::Done(_) | State::Claimed) => {
-                self.state = settled;
-                return false;
-            }
-        };
-        self.state = State::Done(outcome);
-        effects.wake(self.waker.take());
-        true
-    }
-
-    fn end(&mut self, reason: &Arc<CloseReason>) {
-        if self.state.is_open() {
-            let unknown = Outcome::Unknown(UnknownReason::Closed(reason.clone()));
-            self.state = State::Done(unknown);
+            self.origins.shrink();
         }
     }
 }

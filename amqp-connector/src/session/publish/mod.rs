@@ -4,8 +4,14 @@
 //! the connection's (outbound budget, blocked broker). What it carries stays with the caller till it goes.
 
 pub(in crate::session) mod admission;
+mod blame;
 pub(in crate::session) mod confirm;
+mod keep;
+mod origin;
+mod returns;
+mod slot;
 
+use std::panic::Location;
 use std::task::{Poll, Waker, ready};
 
 use amqp_types::protocol::basic;
@@ -13,11 +19,12 @@ use amqp_types::{Method, Properties};
 use bytes::Bytes;
 
 use crate::error::{Error, Result};
-use crate::outcome::{Outcome, Returned};
+use crate::options::ConfirmOptions;
+use crate::outcome::{ConfirmCounts, Outcome};
 use crate::session::Session;
 use crate::session::channel::{ChannelKey, ChannelPhase};
 use crate::session::output::put_content;
-use crate::session::publish::confirm::Confirms;
+use crate::session::publish::confirm::{Confirms, Limits};
 
 /// A message as the user gave it.
 #[derive(Clone, Debug)]
@@ -25,6 +32,17 @@ pub(crate) struct Message {
     pub(crate) publish: basic::Publish,
     pub(crate) properties: basic::Properties,
     pub(crate) body: Bytes,
+}
+
+/// An outcome that was asked for.
+#[derive(Debug)]
+pub(crate) struct Claimed {
+    /// None on a channel without confirms.
+    pub(crate) outcome: Option<Outcome>,
+    /// Of one that failed, where messages are kept.
+    pub(crate) message: Option<Box<Message>>,
+    /// As in [`Accepted`].
+    pub(crate) charge: bool,
 }
 
 /// A publish that was encoded: its tag on a channel in confirm mode.
@@ -50,8 +68,6 @@ pub(crate) enum Place {
 /// is polled, and what each message counts besides its body.
 const CHARGED_UNIT: usize = 4 << 10;
 const CHARGED_PER_MESSAGE: usize = CHARGED_UNIT / 8;
-/// Returned messages kept for a channel without confirms whose user does not ask for them.
-const RETURNS_MAX: usize = 1024;
 
 impl Session {
     /// Encodes the message if it may go now; with no `waker` it fails instead of waiting. The message stays
@@ -60,6 +76,7 @@ impl Session {
         &mut self,
         key: ChannelKey,
         message: &mut Message,
+        caller: &'static Location<'static>,
         place: &mut Place,
         waker: Option<&Waker>,
     ) -> Poll<Result<Accepted>> {
@@ -71,15 +88,19 @@ impl Session {
             return Poll::Ready(Err(Error::stale(None)));
         };
         let Message { publish, properties, body } = &*message;
+        let (before, size) = (self.outbox.outstanding(), body.len());
         let sent = put_content(&mut self.outbox, channel, frame_max, publish, properties, body);
         let tag = match (&sent, &mut channel.confirms) {
-            (Ok(()), Some(confirms)) => Some(confirms.publish(message)),
+            (Ok(()), Some(confirms)) => {
+                let octets = self.outbox.outstanding() - before;
+                Some(confirms.publish(message, octets, caller))
+            }
             _ => None,
         };
         self.leave(key, place);
         sent?;
         self.notify_driver();
-        let charge = self.charge(message.body.len());
+        let charge = self.charge(size);
         Poll::Ready(Ok(Accepted { tag, charge }))
     }
 
@@ -99,11 +120,10 @@ impl Session {
     #[inline]
     fn may_pass_at_once(&mut self, key: ChannelKey, size: usize, place: &Place) -> bool {
         let room = matches!(place, Place::None) && self.has_room(size) && self.room.admits(None);
-        let (max, budget) = (self.options.unconfirmed_max, self.options.retained_budget);
         room && self.channels.get(key).is_some_and(|channel| {
             matches!(channel.phase, ChannelPhase::Open)
                 && channel.gate.admits(None)
-                && channel.gate_room(max, budget) > 0
+                && channel.gate_room() > 0
         })
     }
 
@@ -179,10 +199,8 @@ impl Session {
     }
 
     fn gate_is_open(&mut self, key: ChannelKey) -> bool {
-        let (max, budget) = (self.options.unconfirmed_max, self.options.retained_budget);
         self.channels.get(key).is_some_and(|channel| {
-            let full = |confirms: &Confirms| confirms.is_full(max, budget);
-            channel.flow && !channel.confirms.as_ref().is_some_and(full)
+            channel.flow && !channel.confirms.as_ref().is_some_and(Confirms::is_full)
         })
     }
 
@@ -192,7 +210,6 @@ impl Session {
         place: &mut Place,
         waker: Option<&Waker>,
     ) -> Poll<Result<()>> {
-        let (max, budget) = (self.options.unconfirmed_max, self.options.retained_budget);
         let channel = match self.open_channel(key) {
             Ok(channel) => channel,
             Err(error) => return Poll::Ready(Err(error)),
@@ -201,10 +218,10 @@ impl Session {
             Place::Gate(ticket) => Some(ticket),
             _ => None,
         };
-        let full = channel.confirms.as_ref().is_some_and(|confirms| confirms.is_full(max, budget));
+        let full = channel.confirms.as_ref().is_some_and(Confirms::is_full);
         let admitted = match ticket {
             Some(_) => channel.flow && !full,
-            None => channel.gate_room(max, budget) > 0,
+            None => channel.gate_room() > 0,
         };
         if admitted && channel.gate.admits(ticket) {
             return Poll::Ready(Ok(()));
@@ -212,12 +229,8 @@ impl Session {
         if ticket.is_some() && !admitted {
             channel.gate.revoke();
         }
-        let answered = |confirms: &Confirms| confirms.unconfirmed() == 0;
-        let nothing_to_come = full && channel.confirms.as_ref().is_none_or(answered);
-        if nothing_to_come {
+        if let Some(text) = channel.confirms.as_ref().and_then(Confirms::stuck) {
             // Waiting would be for the user's own doing, possibly by this very task.
-            let text =
-                "as many confirmations as the limit of unconfirmed publishes are kept unawaited";
             self.leave(key, place);
             return Poll::Ready(Err(Error::limit(text)));
         }
@@ -271,13 +284,15 @@ impl Session {
     }
 
     /// Admits publishers of a channel as far as its limits allow.
+    #[inline]
     pub(in crate::session) fn wake_gate(&mut self, key: ChannelKey) {
-        let (max, budget) = (self.options.unconfirmed_max, self.options.retained_budget);
-        if let Some(channel) = self.channels.get(key) {
-            let room = channel.gate_room(max, budget);
+        if let Some(channel) = self.channels.get(key)
+            && !channel.gate.is_empty()
+        {
+            let room = channel.gate_room();
             channel.gate.admit(room, false, &mut self.effects);
-            let answered = |confirms: &Confirms| confirms.unconfirmed() == 0;
-            if room == 0 && channel.flow && channel.confirms.as_ref().is_some_and(answered) {
+            let stuck = |confirms: &Confirms| confirms.stuck().is_some();
+            if room == 0 && channel.flow && channel.confirms.as_ref().is_some_and(stuck) {
                 // No answer is to come that could make room: they are to be told.
                 for waker in channel.gate.take_wakers() {
                     self.effects.wake(Some(waker));
@@ -300,71 +315,32 @@ impl Session {
             Some(confirms) => confirms.confirm(tag, multiple, positive, &mut self.effects),
             None => false,
         };
+        if channel.confirms.as_mut().is_some_and(Confirms::wakes_waiters) {
+            for waker in channel.answer_waiters.take_all() {
+                self.effects.wake(Some(waker));
+            }
+        }
         self.wake_gate(key);
         known
     }
 
-    /// A message came back: it is the outcome of a publish with confirms, or news without them.
-    pub(in crate::session) fn handle_return(&mut self, key: ChannelKey, returned: Returned) {
-        let Some(channel) = self.channels.get(key) else { return };
-        if let Some(confirms) = &mut channel.confirms {
-            confirms.returned(returned, &mut self.effects);
-            return;
-        }
-        channel.returns_octets += returned.body.len();
-        channel.returns.push_back(returned);
-        let budget = self.options.consumer_budget;
-        while channel.returns.len() > RETURNS_MAX
-            || (channel.returns_octets > budget && channel.returns.len() > 1)
-        {
-            tracing::warn!("nobody takes returned messages; the oldest is dropped");
-            let dropped = channel.returns.pop_front();
-            channel.returns_octets -= dropped.map_or(0, |returned| returned.body.len());
-        }
-        for waker in channel.return_waiters.take_all() {
-            self.effects.wake(Some(waker));
-        }
-    }
-
-    /// The next message that came back on a channel without confirms.
-    pub(crate) fn poll_returned(
-        &mut self,
-        key: ChannelKey,
-        ticket: &mut Option<u64>,
-        waker: &Waker,
-    ) -> Poll<Result<Returned>> {
-        if let Some(channel) = self.channels.get(key)
-            && let Some(returned) = channel.returns.pop_front()
-        {
-            channel.returns_octets -= returned.body.len();
-            return Poll::Ready(Ok(returned));
-        }
-        match self.open_channel(key) {
-            Err(error) => Poll::Ready(Err(error)),
-            Ok(channel) => {
-                let old = channel.return_waiters.stay(ticket, waker);
-                self.effects.discard_waker(old);
-                Poll::Pending
-            }
-        }
-    }
-
-    /// What became of the publish with `tag`, and whether the task has done a unit of work by now.
+    /// What became of the publish with `tag`.
     pub(crate) fn poll_confirm(
         &mut self,
         key: ChannelKey,
         tag: u64,
         waker: &Waker,
-    ) -> Poll<(Option<Outcome>, bool)> {
+    ) -> Poll<Claimed> {
         let Some(confirms) = self.channels.get(key).and_then(|channel| channel.confirms.as_mut())
         else {
-            return Poll::Ready((None, false));
+            return Poll::Ready(Claimed { outcome: None, message: None, charge: false });
         };
         match confirms.poll(tag, waker, &mut self.effects) {
             None => Poll::Pending,
-            outcome => {
+            Some(outcome) => {
+                let message = confirms.take_kept(tag, &outcome);
                 self.wake_gate(key);
-                Poll::Ready((outcome, self.charge(0)))
+                Poll::Ready(Claimed { outcome: Some(outcome), message, charge: self.charge(0) })
             }
         }
     }
@@ -383,5 +359,66 @@ impl Session {
             .get(key)
             .and_then(|channel| channel.confirms.as_ref())
             .map_or(0, Confirms::unconfirmed)
+    }
+
+    /// Waits until all publishes up to the first look are answered.
+    pub(crate) fn poll_answered(
+        &mut self,
+        key: ChannelKey,
+        target: &mut Option<u64>,
+        ticket: &mut Option<u64>,
+        waker: &Waker,
+    ) -> Poll<Result<ConfirmCounts>> {
+        let Some(channel) = self.channels.get(key) else {
+            return Poll::Ready(Err(Error::stale(None)));
+        };
+        let Some(confirms) = &mut channel.confirms else {
+            return Poll::Ready(Err(match channel.close_reason() {
+                Some(reason) => Error::closed(reason.clone()),
+                None => Error::invalid("the channel is not in confirm mode"),
+            }));
+        };
+        match confirms.poll_answered(target) {
+            Some((true, counts)) => Poll::Ready(Ok(counts)),
+            Some((false, _)) => Poll::Ready(Err(match channel.close_reason() {
+                Some(reason) => Error::closed(reason.clone()),
+                None => Error::stale(None),
+            })),
+            None => {
+                let old = channel.answer_waiters.stay(ticket, waker);
+                self.effects.discard_waker(old);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// What the channel's confirm mode is to be like, from its beginning or from now on.
+    pub(crate) fn set_confirm_options(&mut self, key: ChannelKey, options: ConfirmOptions) {
+        let limits = self.confirm_limits(&options);
+        if let Some(channel) = self.channels.get(key) {
+            if let Some(confirms) = &mut channel.confirms {
+                confirms.set_limits(limits, options.retain);
+            }
+            channel.confirm_options = options;
+            self.wake_gate(key);
+        }
+    }
+
+    /// The limits of a channel, where it has none of its own the connection's.
+    pub(in crate::session) fn confirm_limits(&self, options: &ConfirmOptions) -> Limits {
+        let all = &self.options;
+        Limits {
+            count: options.unconfirmed_max.unwrap_or(all.unconfirmed_max),
+            octets: options.unconfirmed_octets_max.unwrap_or(all.unconfirmed_octets_max),
+            retained: options.retained_budget.unwrap_or(all.retained_budget),
+        }
+    }
+
+    /// The messages of failed publishes whose confirmation nobody holds, in tag order.
+    pub(crate) fn take_unconfirmed(&mut self, key: ChannelKey) -> Vec<Message> {
+        let confirms = self.channels.get(key).and_then(|channel| channel.confirms.as_mut());
+        let orphans = confirms.map(Confirms::take_orphans).unwrap_or_default();
+        self.wake_gate(key);
+        orphans
     }
 }

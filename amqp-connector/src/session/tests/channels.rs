@@ -210,7 +210,8 @@ fn flow_pauses_the_publishers_of_its_channel_alone() {
     // Without waiting it is refused at once.
     let mut now = message("now");
     let mut nowhere = Place::None;
-    let refused = bench.run(|session| session.poll_publish(key, &mut now, &mut nowhere, None));
+    let refused = bench
+        .run(|session| session.poll_publish(key, &mut now, Location::caller(), &mut nowhere, None));
     let Poll::Ready(Err(error)) = refused else { panic!("it must not wait") };
     assert_eq!(error.kind(), ErrorKind::Blocked);
 

@@ -37,7 +37,7 @@ amqp_types::if_spec! { confirm.select => {
 
         fn outcome(bench: &mut Bench, key: ChannelKey, tag: u64) -> Option<Outcome> {
             match bench.run(|session| session.poll_confirm(key, tag, Waker::noop())) {
-                Poll::Ready((outcome, _)) => Some(outcome.expect("confirm mode")),
+                Poll::Ready(claimed) => Some(claimed.outcome.expect("confirm mode")),
                 Poll::Pending => None,
             }
         }

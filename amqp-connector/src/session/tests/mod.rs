@@ -21,6 +21,11 @@ mod settling;
 mod stalls;
 mod time;
 
+amqp_types::if_spec! { confirm.select => {
+    mod confirming;
+    mod pairing;
+} else {} }
+
 use std::collections::VecDeque;
 use std::panic::Location;
 use std::sync::Arc;
@@ -314,8 +319,10 @@ impl Bench {
         place: &mut Place,
         waker: &Waker,
     ) -> Published {
-        self.run(|session| session.poll_publish(key, message, place, Some(waker)))
-            .map_ok(|accepted| accepted.tag)
+        self.run(|session| {
+            session.poll_publish(key, message, Location::caller(), place, Some(waker))
+        })
+        .map_ok(|accepted| accepted.tag)
     }
 
     #[track_caller]

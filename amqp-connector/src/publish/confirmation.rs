@@ -1,0 +1,118 @@
+//! The outcome of one publish: a future that is the session's tag.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use super::BasicPublish;
+use crate::handle::ChannelHandle;
+use crate::outcome::Outcome;
+use crate::session::{Claimed, Message};
+use crate::turn::{poll_turn, spend};
+
+/// The outcome of one publish, to await or to drop.
+///
+/// It resolves exactly once, whatever happens: the end of the channel or connection makes it
+/// [`Outcome::Unknown`]. On a channel without confirms it is [`Outcome::Accepted`] at once.
+///
+/// A returned message is told from others by its address, properties and body. Of messages that are equal in all of
+/// these as many are [`Outcome::Returned`] as came back; which of them it was cannot be known, and the earliest
+/// that is unconfirmed is taken for it.
+///
+/// # Drop
+///
+/// Forgets the outcome; the message is not affected. Until the broker has answered, the publish counts in the limit of
+/// unconfirmed ones; dropped or not, nothing else of it is held, unless its message is kept.
+///
+/// # Cancel safety
+///
+/// It may be polled again after having been dropped out of a `select!`, by reference.
+#[must_use = "the outcome of the publish is known only by awaiting this"]
+pub struct Confirmation {
+    state: State,
+}
+
+enum State {
+    Pending {
+        channel: Arc<ChannelHandle>,
+        tag: u64,
+    },
+    /// Kept for a second look.
+    Done(Outcome, Option<Box<Message>>),
+}
+
+impl Confirmation {
+    #[inline]
+    pub(super) fn pending(channel: Arc<ChannelHandle>, tag: u64) -> Self {
+        Self { state: State::Pending { channel, tag } }
+    }
+
+    #[inline]
+    pub(super) fn accepted() -> Self {
+        Self { state: State::Done(Outcome::Accepted, None) }
+    }
+
+    /// The publish's number on its channel, counted from 1 since confirm mode was selected; `None`
+    /// without confirms.
+    #[must_use]
+    pub fn delivery_tag(&self) -> Option<u64> {
+        match &self.state {
+            State::Pending { tag, .. } => Some(*tag),
+            State::Done(..) => None,
+        }
+    }
+
+    /// The message, to publish it again: once this has resolved to [`Outcome::Nacked`] or [`Outcome::Unknown`] on a
+    /// channel that keeps messages ([`ConfirmOptions::retain`](crate::ConfirmOptions::retain)). It is given
+    /// once; `None` in every other case.
+    ///
+    /// A message whose outcome is unknown may have reached its queue: publishing it again may make it two.
+    pub fn take_message(&mut self) -> Option<BasicPublish> {
+        match &mut self.state {
+            State::Pending { .. } => None,
+            State::Done(_, message) => {
+                message.take().map(|message| BasicPublish::from_message(*message))
+            }
+        }
+    }
+}
+
+impl Future for Confirmation {
+    type Output = Outcome;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+        ready!(poll_turn(cx));
+        let (channel, tag) = match &self.state {
+            State::Pending { channel, tag } => (channel, tag),
+            State::Done(outcome, _) => return Poll::Ready(outcome.clone()),
+        };
+        let (key, tag) = (channel.key(), *tag);
+        let waker = cx.waker();
+        let Claimed { outcome, message, charge } =
+            ready!(channel.shared().with(|session| session.poll_confirm(key, tag, waker)));
+        if charge {
+            spend(cx);
+        }
+        let outcome = outcome.unwrap_or(Outcome::Accepted);
+        self.state = State::Done(outcome.clone(), message);
+        Poll::Ready(outcome)
+    }
+}
+
+impl Drop for Confirmation {
+    fn drop(&mut self) {
+        if let State::Pending { channel, tag } = &self.state {
+            let (key, tag) = (channel.key(), *tag);
+            // What it gives is dropped here, outside the lock.
+            drop(channel.shared().with(|session| session.detach_confirm(key, tag)));
+        }
+    }
+}
+
+impl fmt::Debug for Confirmation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Confirmation").field("delivery_tag", &self.delivery_tag()).finish()
+    }
+}

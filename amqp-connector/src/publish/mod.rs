@@ -1,0 +1,107 @@
+//! Publishing as the user sees it: the message, the future that gets it accepted, and its outcome.
+//!
+//! All state is the session's; these types hold a ticket and a handle. Called from [`Channel`](crate::Channel).
+
+mod confirmation;
+mod message;
+mod returns;
+
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+pub use confirmation::Confirmation;
+pub use message::BasicPublish;
+pub use returns::Returns;
+
+use crate::error::{Error, Result};
+use crate::handle::ChannelHandle;
+use crate::session::{Accepted, Place};
+use crate::turn::{poll_turn, spend};
+
+/// The future of [`Channel::basic_publish`](crate::Channel::basic_publish): resolves when the message
+/// is accepted for sending, to the [`Confirmation`] of its outcome.
+///
+/// # Cancel safety
+///
+/// Dropped before it resolves, nothing was sent and nothing will be. One that has to wait has a place in a
+/// line, and later its room: poll it on or drop it, since others of the connection wait behind it. Of several
+/// that wait at once, any may be accepted first.
+#[must_use = "nothing is published until this future is awaited"]
+pub struct Publish {
+    channel: Arc<ChannelHandle>,
+    publish: BasicPublish,
+    caller: &'static Location<'static>,
+    place: Place,
+}
+
+impl Publish {
+    #[inline]
+    #[track_caller]
+    pub(crate) fn new(channel: Arc<ChannelHandle>, publish: BasicPublish) -> Self {
+        Self { channel, publish, caller: Location::caller(), place: Place::None }
+    }
+
+    /// Encodes the message if it may go at once, and fails with `Blocked` otherwise.
+    pub(crate) fn try_now(mut self) -> Result<Confirmation> {
+        match self.poll_session(None) {
+            Poll::Ready(result) => result,
+            // Without a waker the session answers at once.
+            Poll::Pending => Err(Error::blocked("the publish would have to wait")),
+        }
+    }
+
+    fn poll_session(&mut self, cx: Option<&mut Context<'_>>) -> Poll<Result<Confirmation>> {
+        let Self { channel, publish: BasicPublish { message, invalid }, caller, place } = self;
+        if let Some(invalid) = invalid.take() {
+            *place = Place::Gone;
+            return Poll::Ready(Err(invalid.into()));
+        }
+        if matches!(place, Place::Gone) {
+            return Poll::Ready(Err(Error::invalid("the publish was completed before")));
+        }
+        let (key, waker) = (channel.key(), cx.as_ref().map(|cx| cx.waker()));
+        let accepted = channel
+            .shared()
+            .with(|session| session.poll_publish(key, message, caller, place, waker));
+        let accepted = ready!(accepted);
+        *place = Place::Gone;
+        let Accepted { tag, charge } = accepted?;
+        if charge && let Some(cx) = cx {
+            spend(cx);
+        }
+        Poll::Ready(Ok(match tag {
+            Some(tag) => Confirmation::pending(channel.clone(), tag),
+            None => Confirmation::accepted(),
+        }))
+    }
+}
+
+impl Future for Publish {
+    type Output = Result<Confirmation>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // A tight loop of publishes must leave the driver its turns on a current-thread runtime.
+        ready!(poll_turn(cx));
+        self.poll_session(Some(cx))
+    }
+}
+
+impl Drop for Publish {
+    fn drop(&mut self) {
+        if !matches!(self.place, Place::None | Place::Gone) {
+            let Self { channel, place, .. } = self;
+            let key = channel.key();
+            channel.shared().with(|session| session.leave(key, place));
+        }
+    }
+}
+
+impl fmt::Debug for Publish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Publish").field("channel", &self.channel.key().id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,64 @@
+//! The messages that came back and are no publish's outcome, as a stream.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use futures_core::Stream;
+
+use crate::handle::ChannelHandle;
+use crate::outcome::Returned;
+use crate::session::Line;
+use crate::turn::{poll_turn, spend};
+
+/// Messages that the broker gave back, from [`Channel::returns`](crate::Channel::returns): a stream that ends with the
+/// channel.
+///
+/// # Cancel safety
+///
+/// A `next` that is dropped loses no message.
+///
+/// # Drop
+///
+/// Keeps the channel open till then; messages that were not read stay for others who ask.
+#[must_use = "returned messages are had by reading this stream"]
+pub struct Returns {
+    channel: Arc<ChannelHandle>,
+    ticket: Option<u64>,
+}
+
+impl Returns {
+    pub(crate) fn new(channel: Arc<ChannelHandle>) -> Self {
+        Self { channel, ticket: None }
+    }
+}
+
+impl Stream for Returns {
+    type Item = Returned;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Returned>> {
+        ready!(poll_turn(cx));
+        let Self { channel, ticket } = &mut *self;
+        let (key, waker) = (channel.key(), cx.waker());
+        let returned = channel.shared().with(|session| session.poll_returned(key, ticket, waker));
+        let returned = ready!(returned);
+        spend(cx);
+        Poll::Ready(returned.ok())
+    }
+}
+
+impl Drop for Returns {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket {
+            let key = self.channel.key();
+            self.channel.shared().with(|session| session.leave_line(Line::Returned(key), ticket));
+        }
+    }
+}
+
+impl fmt::Debug for Returns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Returns").field("channel", &self.channel.key().id).finish_non_exhaustive()
+    }
+}

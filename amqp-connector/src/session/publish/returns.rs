@@ -1,0 +1,62 @@
+//! Messages that came back: paired with their publishes, or kept for whoever asks for them.
+//!
+//! What nobody asks for is bounded, and the oldest goes.
+
+use std::task::{Poll, Waker};
+
+use crate::error::Result;
+use crate::outcome::Returned;
+use crate::session::Session;
+use crate::session::channel::ChannelKey;
+
+/// Returned messages kept for a user who does not ask for them.
+const RETURNS_MAX: usize = 1024;
+
+impl Session {
+    /// A message came back: it is the outcome of a publish with confirms, or news without them and where
+    /// there is no publish that it fits.
+    pub(in crate::session) fn handle_return(&mut self, key: ChannelKey, returned: Returned) {
+        let Some(channel) = self.channels.get(key) else { return };
+        let unpaired = match &mut channel.confirms {
+            Some(confirms) => confirms.returned(returned),
+            None => Some(returned),
+        };
+        let Some(returned) = unpaired else { return };
+        channel.returns_octets += returned.body.len();
+        channel.returns.push_back(returned);
+        let budget = self.options.consumer_budget;
+        while channel.returns.len() > RETURNS_MAX
+            || (channel.returns_octets > budget && channel.returns.len() > 1)
+        {
+            tracing::warn!("nobody takes returned messages; the oldest is dropped");
+            let dropped = channel.returns.pop_front();
+            channel.returns_octets -= dropped.map_or(0, |returned| returned.body.len());
+        }
+        for waker in channel.return_waiters.take_all() {
+            self.effects.wake(Some(waker));
+        }
+    }
+
+    /// The next message that came back and is no publish's outcome.
+    pub(crate) fn poll_returned(
+        &mut self,
+        key: ChannelKey,
+        ticket: &mut Option<u64>,
+        waker: &Waker,
+    ) -> Poll<Result<Returned>> {
+        if let Some(channel) = self.channels.get(key)
+            && let Some(returned) = channel.returns.pop_front()
+        {
+            channel.returns_octets -= returned.body.len();
+            return Poll::Ready(Ok(returned));
+        }
+        match self.open_channel(key) {
+            Err(error) => Poll::Ready(Err(error)),
+            Ok(channel) => {
+                let old = channel.return_waiters.stay(ticket, waker);
+                self.effects.discard_waker(old);
+                Poll::Pending
+            }
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! One publish in the ring of a channel in confirm mode: what is known of its outcome, and who waits for it.
+//!
+//! Plain state, changed by [`Confirms`](super::confirm::Confirms) alone.
+
+use std::sync::Arc;
+use std::task::Waker;
+
+use crate::error::CloseReason;
+use crate::outcome::{ConfirmCounts, Outcome, Returned, UnknownReason};
+use crate::session::effects::Effects;
+
+#[derive(Default)]
+pub(super) struct Slot {
+    pub(super) state: State,
+    pub(super) waker: Option<Waker>,
+    /// Nobody waits for it.
+    pub(super) detached: bool,
+    /// What it counts in the limit of octets.
+    pub(super) octets: u32,
+}
+
+#[derive(Default)]
+pub(super) enum State {
+    #[default]
+    Pending,
+    /// A return came and fits; the ack that covers it is to follow.
+    Returned(Box<Returned>),
+    /// A return came that fits none of the pending publishes: this one may or may not be meant.
+    Uncertain,
+    Done(Outcome),
+    Claimed,
+}
+
+/// Whether the message of such an outcome is handed back where messages are kept.
+pub(super) fn is_failure(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Nacked | Outcome::Unknown(_))
+}
+
+impl State {
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self, Self::Pending | Self::Returned(_) | Self::Uncertain)
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        matches!(self, Self::Done(outcome) if is_failure(outcome))
+    }
+}
+
+impl Slot {
+    /// True if it was open.
+    #[inline]
+    pub(super) fn resolve(
+        &mut self,
+        positive: bool,
+        counts: &mut ConfirmCounts,
+        effects: &mut Effects,
+    ) -> bool {
+        let outcome = match std::mem::take(&mut self.state) {
+            State::Pending if positive => Outcome::Acked,
+            State::Returned(returned) if positive => {
+                counts.returned += 1;
+                Outcome::Returned(returned)
+            }
+            State::Uncertain if positive => {
+                counts.unknown += 1;
+                Outcome::Unknown(UnknownReason::UnmatchedReturn)
+            }
+            State::Pending | State::Returned(_) | State::Uncertain => {
+                counts.nacked += 1;
+                Outcome::Nacked
+            }
+            settled @ (State::Done(_) | State::Claimed) => {
+                self.state = settled;
+                return false;
+            }
+        };
+        self.state = State::Done(outcome);
+        effects.wake(self.waker.take());
+        true
+    }
+
+    /// True if it was open.
+    pub(super) fn end(&mut self, reason: &Arc<CloseReason>) -> bool {
+        let open = self.state.is_open();
+        if open {
+            let unknown = Outcome::Unknown(UnknownReason::Closed(reason.clone()));
+            self.state = State::Done(unknown);
+        }
+        open
+    }
+}

@@ -1,0 +1,339 @@
+//! Confirm mode beyond the single outcome: limits, counts, messages that are kept, and what a close tells.
+
+use super::confirms::select;
+use super::*;
+use crate::{ConfirmCounts, ConfirmOptions, ErrorKind, Outcome};
+
+fn ready(options: ConfirmOptions) -> (Bench, ChannelKey) {
+    let mut bench = Bench::tuned(Options::default(), 131_072, 0);
+    let key = bench.open();
+    bench.run(|session| session.set_confirm_options(key, options));
+    select(&mut bench, key);
+    (bench, key)
+}
+
+fn ack(bench: &mut Bench, key: ChannelKey, delivery_tag: u64, multiple: bool) {
+    bench.receive(key.id, basic::Ack { delivery_tag, multiple });
+}
+
+fn nack(bench: &mut Bench, key: ChannelKey, delivery_tag: u64) {
+    bench.receive(key.id, basic::Nack { delivery_tag, ..Default::default() });
+}
+
+/// The outcome and, where it is kept, the body.
+fn claim(bench: &mut Bench, key: ChannelKey, tag: u64) -> Option<(Outcome, Option<Bytes>)> {
+    match bench.run(|session| session.poll_confirm(key, tag, Waker::noop())) {
+        Poll::Ready(claimed) => {
+            let body = claimed.message.map(|message| message.body);
+            Some((claimed.outcome.expect("confirm mode"), body))
+        }
+        Poll::Pending => None,
+    }
+}
+
+fn detach(bench: &mut Bench, key: ChannelKey, tag: u64) {
+    bench.run(|session| session.detach_confirm(key, tag));
+}
+
+fn answered(
+    bench: &mut Bench,
+    key: ChannelKey,
+    wait: &mut Wait,
+    waker: &Waker,
+) -> Poll<Result<ConfirmCounts>> {
+    let Wait { target, ticket } = wait;
+    bench.run(|session| session.poll_answered(key, target, ticket, waker))
+}
+
+/// One task that waits for all publishes.
+#[derive(Default)]
+struct Wait {
+    target: Option<u64>,
+    ticket: Option<u64>,
+}
+
+fn closes(bench: &mut Bench, key: ChannelKey, code: u16, text: &str) {
+    let (class_id, method_id) = (basic::Publish::CLASS_ID, basic::Publish::METHOD_ID);
+    let reply_text = short(text);
+    bench.receive(key.id, channel::Close { reply_code: code, reply_text, class_id, method_id });
+}
+
+fn publish_to(bench: &mut Bench, key: ChannelKey, exchange: &str, routing_key: &str) -> u32 {
+    let mut message = message("x");
+    message.publish.exchange = short(exchange);
+    message.publish.routing_key = short(routing_key);
+    let caller = Location::caller();
+    let mut place = Place::None;
+    let accepted = bench.run(|session| {
+        session.poll_publish(key, &mut message, caller, &mut place, Some(Waker::noop()))
+    });
+    assert!(accepted.is_ready());
+    caller.line()
+}
+
+#[test]
+fn the_limit_of_octets_holds_publishers_until_the_broker_answers() {
+    let (mut bench, key) = ready(ConfirmOptions::new().unconfirmed_octets_max(1000));
+    bench.accepted(key, vec![0; 900]);
+    bench.accepted(key, vec![0; 5000]);
+    let (woken, waker) = counter();
+    let (mut third, mut place) = (message("x"), Place::None);
+    assert!(bench.publish_from(key, &mut third, &mut place, &waker).is_pending());
+    detach(&mut bench, key, 1);
+    detach(&mut bench, key, 2);
+    ack(&mut bench, key, 1, false);
+    assert_eq!(woken.get(), 0, "the second alone is over the limit");
+    ack(&mut bench, key, 2, false);
+    assert_eq!(woken.get(), 1);
+    assert!(bench.publish_from(key, &mut third, &mut place, &waker).is_ready());
+}
+
+#[test]
+fn one_publish_goes_however_low_the_limit_of_octets_is() {
+    let (mut bench, key) = ready(ConfirmOptions::new().unconfirmed_octets_max(0));
+    bench.accepted(key, "x");
+    let refused = bench.run(|session| {
+        let (mut second, mut place) = (message("x"), Place::None);
+        session.poll_publish(key, &mut second, Location::caller(), &mut place, None)
+    });
+    let Poll::Ready(Err(error)) = refused else { panic!("{refused:?}") };
+    assert_eq!(error.kind(), ErrorKind::Blocked);
+    ack(&mut bench, key, 1, false);
+    bench.accepted(key, "x");
+}
+
+#[test]
+fn a_thousand_large_bodies_are_within_the_default_limits() {
+    let (mut bench, key) = ready(ConfirmOptions::new());
+    for _ in 0..1000 {
+        bench.accepted(key, vec![0; 64 << 10]);
+        bench.write();
+        bench.out.clear();
+    }
+}
+
+#[test]
+fn a_channel_has_its_own_limit_and_may_change_it() {
+    let (mut bench, key) = ready(ConfirmOptions::new().unconfirmed_max(1));
+    bench.accepted(key, "x");
+    let (woken, waker) = counter();
+    let (mut second, mut place) = (message("x"), Place::None);
+    assert!(bench.publish_from(key, &mut second, &mut place, &waker).is_pending());
+    bench.run(|session| {
+        session.set_confirm_options(key, ConfirmOptions::new().unconfirmed_max(2));
+    });
+    assert_eq!(woken.get(), 1);
+    assert!(bench.publish_from(key, &mut second, &mut place, &waker).is_ready());
+}
+
+#[test]
+fn the_wait_for_confirms_ends_with_the_last_publish_before_it_and_tells_the_counts() {
+    let (mut bench, key) = ready(ConfirmOptions::new());
+    let (woken, waker) = counter();
+    let mut target = Wait::default();
+    let now = answered(&mut bench, key, &mut target, &waker);
+    assert!(matches!(now, Poll::Ready(Ok(counts)) if counts == ConfirmCounts::default()));
+    for _ in 1..=4 {
+        bench.accepted(key, "x");
+    }
+    target = Wait::default();
+    assert!(answered(&mut bench, key, &mut target, &waker).is_pending());
+    bench.accepted(key, "later");
+    ack(&mut bench, key, 4, false);
+    nack(&mut bench, key, 2);
+    ack(&mut bench, key, 1, false);
+    assert_eq!(woken.get(), 0, "the third is not answered");
+    assert!(answered(&mut bench, key, &mut target, &waker).is_pending());
+    ack(&mut bench, key, 3, false);
+    assert_eq!(woken.get(), 1);
+    let counts = answered(&mut bench, key, &mut target, &waker);
+    let Poll::Ready(Ok(counts)) = counts else { panic!("{counts:?}") };
+    assert_eq!((counts.acked, counts.nacked, counts.all_acked()), (3, 1, false));
+    ack(&mut bench, key, 5, false);
+    let counts = answered(&mut bench, key, &mut Wait::default(), &waker);
+    let Poll::Ready(Ok(counts)) = counts else { panic!("{counts:?}") };
+    assert_eq!((counts.acked, counts.nacked), (1, 0), "since the last time");
+}
+
+#[test]
+fn the_wait_for_confirms_fails_with_the_channel_unless_all_were_answered() {
+    let (mut bench, key) = ready(ConfirmOptions::new());
+    bench.accepted(key, "x");
+    let mut before = Wait::default();
+    assert!(answered(&mut bench, key, &mut before, Waker::noop()).is_pending());
+    ack(&mut bench, key, 1, false);
+    bench.accepted(key, "x");
+    let (woken, waker) = counter();
+    let mut after = Wait::default();
+    assert!(answered(&mut bench, key, &mut after, &waker).is_pending());
+    closes(&mut bench, key, 404, "NOT_FOUND");
+    assert_eq!(woken.get(), 1);
+    let failed = answered(&mut bench, key, &mut after, &waker);
+    let Poll::Ready(Err(error)) = failed else { panic!("{failed:?}") };
+    assert_eq!(error.close_reason().and_then(|it| it.code()).map(|code| code.0), Some(404));
+    let counts = answered(&mut bench, key, &mut before, &waker);
+    let Poll::Ready(Ok(counts)) = counts else { panic!("{counts:?}") };
+    assert_eq!((counts.acked, counts.unknown), (1, 1));
+}
+
+#[test]
+fn without_confirm_mode_there_is_nothing_to_wait_for() {
+    let mut bench = Bench::new();
+    let key = bench.open();
+    let refused = answered(&mut bench, key, &mut Wait::default(), Waker::noop());
+    let Poll::Ready(Err(error)) = refused else { panic!("{refused:?}") };
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+}
+
+#[test]
+fn a_message_that_failed_is_handed_back_and_one_that_was_acked_is_not_kept() {
+    let (mut bench, key) = ready(ConfirmOptions::new().retain(true));
+    for body in ["one", "two", "three"] {
+        bench.accepted(key, body);
+    }
+    ack(&mut bench, key, 3, false);
+    nack(&mut bench, key, 2);
+    assert!(matches!(claim(&mut bench, key, 3), Some((Outcome::Acked, None))));
+    let second = claim(&mut bench, key, 2);
+    assert!(matches!(&second, Some((Outcome::Nacked, Some(body))) if body == "two"), "{second:?}");
+    closes(&mut bench, key, 404, "NOT_FOUND");
+    let first = claim(&mut bench, key, 1);
+    assert!(
+        matches!(&first, Some((Outcome::Unknown(_), Some(body))) if body == "one"),
+        "{first:?}"
+    );
+    let left = bench.left();
+    assert_eq!((left.kept, left.confirms), (0, 0));
+}
+
+#[test]
+fn messages_whose_confirmation_nobody_holds_are_had_from_the_channel_in_their_order() {
+    let (mut bench, key) = ready(ConfirmOptions::new().retain(true));
+    for body in ["one", "two", "three", "four", "five"] {
+        bench.accepted(key, body);
+    }
+    for tag in [5, 1, 2, 3] {
+        detach(&mut bench, key, tag);
+    }
+    nack(&mut bench, key, 3);
+    ack(&mut bench, key, 2, false);
+    bench.receive(0, connection::Close { reply_code: 320, ..Default::default() });
+    let bodies = |bench: &mut Bench| -> Vec<Bytes> {
+        let messages = bench.run(|session| session.take_unconfirmed(key));
+        messages.into_iter().map(|message| message.body).collect()
+    };
+    assert_eq!(bodies(&mut bench), ["one", "three", "five"]);
+    // The last one has an owner still.
+    assert_eq!(bodies(&mut bench), [""; 0]);
+    detach(&mut bench, key, 4);
+    assert_eq!(bodies(&mut bench), ["four"]);
+}
+
+#[test]
+fn what_is_kept_counts_in_the_budget_until_it_is_acked_or_taken() {
+    let (mut bench, key) = ready(ConfirmOptions::new().retain(true).retained_budget(5000));
+    for _ in 0..3 {
+        let tag = bench.accepted(key, vec![0; 2000]).expect("confirm mode");
+        detach(&mut bench, key, tag);
+    }
+    let (woken, waker) = counter();
+    let (mut more, mut place) = (message("x"), Place::None);
+    assert!(bench.publish_from(key, &mut more, &mut place, &waker).is_pending());
+    nack(&mut bench, key, 1);
+    nack(&mut bench, key, 2);
+    nack(&mut bench, key, 3);
+    assert_eq!(woken.get(), 1);
+    let refused = bench.publish_from(key, &mut more, &mut place, &waker);
+    let Poll::Ready(Err(error)) = refused else { panic!("{refused:?}") };
+    assert_eq!(error.kind(), ErrorKind::Limit);
+    assert_eq!(bench.run(|session| session.take_unconfirmed(key)).len(), 3);
+    assert!(bench.publish_from(key, &mut more, &mut place, &waker).is_ready());
+}
+
+#[test]
+fn a_kept_message_in_front_does_not_make_the_others_add_up() {
+    let (mut bench, key) = ready(ConfirmOptions::new().retain(true));
+    bench.accepted(key, "kept");
+    detach(&mut bench, key, 1);
+    nack(&mut bench, key, 1);
+    let first = bench.left().kept;
+    for _ in 0..10_000 {
+        let tag = bench.accepted(key, "x").expect("confirm mode");
+        detach(&mut bench, key, tag);
+        ack(&mut bench, key, tag, false);
+    }
+    assert_eq!(bench.left().kept, first);
+    let channel = bench.session.channels.get(key).expect("open");
+    let entries = channel.confirms.as_ref().map_or(0, |confirms| confirms.kept_entries());
+    assert!(entries < 200, "{entries} entries for one message");
+}
+
+#[test]
+fn the_last_handle_takes_the_kept_messages_with_it() {
+    let (mut bench, key) = ready(ConfirmOptions::new().retain(true));
+    bench.accepted(key, "x");
+    detach(&mut bench, key, 1);
+    bench.run(|session| session.release_channel(key));
+    bench.receive(key.id, channel::CloseOk::default());
+    assert_eq!(bench.left(), Leftovers::default());
+}
+
+#[test]
+fn a_close_names_the_oldest_publish_to_the_exchange_that_it_names() {
+    let (mut bench, key) = ready(ConfirmOptions::new());
+    publish_to(&mut bench, key, "", "fine");
+    let line = publish_to(&mut bench, key, "it's gone", "lost");
+    publish_to(&mut bench, key, "it's gone", "lost too");
+    publish_to(&mut bench, key, "it", "another");
+    ack(&mut bench, key, 1, false);
+    ack(&mut bench, key, 3, false);
+    closes(&mut bench, key, 404, "NOT_FOUND - no exchange 'it's gone' in vhost '/'");
+    let reason = bench.run(|session| session.channel_close_reason(key)).expect("closed");
+    let blamed = reason.publish().expect("blamed");
+    assert_eq!(blamed.exchange(), Some(&short("it's gone")));
+    assert_eq!(blamed.routing_key(), Some(&short("lost")));
+    assert_eq!(blamed.delivery_tag(), Some(2));
+    assert_eq!(blamed.place().map(|place| place.line()), Some(line));
+    assert_eq!(reason.place(), blamed.place());
+    assert_eq!(reason.unconfirmed(), [2..=2, 4..=4]);
+    assert!(reason.to_string().contains("with routing key \"lost\" at "), "{reason}");
+}
+
+#[test]
+fn a_close_that_names_no_exchange_tells_what_is_certain() {
+    let (mut bench, key) = ready(ConfirmOptions::new());
+    for routing_key in ["one", "two"] {
+        publish_to(&mut bench, key, "amq.topic", routing_key);
+    }
+    closes(&mut bench, key, 406, "PRECONDITION_FAILED - invalid expiration");
+    let reason = bench.run(|session| session.channel_close_reason(key)).expect("closed");
+    let blamed = reason.publish().expect("something is certain");
+    assert_eq!(blamed.exchange(), Some(&short("amq.topic")));
+    assert_eq!((blamed.routing_key(), blamed.delivery_tag()), (None, None));
+    assert_eq!(reason.unconfirmed(), [1..=2]);
+}
+
+#[test]
+fn a_close_for_another_method_blames_no_publish() {
+    let (mut bench, key) = ready(ConfirmOptions::new());
+    publish_to(&mut bench, key, "x", "k");
+    let reply_text = short("NOT_FOUND - no exchange 'x' in vhost '/'");
+    bench.receive(
+        key.id,
+        channel::Close { reply_code: 404, reply_text, class_id: 50, method_id: 20 },
+    );
+    let reason = bench.run(|session| session.channel_close_reason(key)).expect("closed");
+    assert_eq!((reason.publish(), reason.unconfirmed()), (None, &[1..=1][..]));
+}
+
+#[test]
+fn a_name_that_the_text_cuts_off_is_found_all_the_same() {
+    let (mut bench, key) = ready(ConfirmOptions::new());
+    let name = "e".repeat(240);
+    publish_to(&mut bench, key, "other", "k");
+    publish_to(&mut bench, key, &name, "k");
+    let text: String = format!("NOT_FOUND - no exchange '{name}").chars().take(250).collect();
+    closes(&mut bench, key, 404, &(text + "..."));
+    let reason = bench.run(|session| session.channel_close_reason(key)).expect("closed");
+    assert_eq!(reason.publish().and_then(|it| it.delivery_tag()), Some(2));
+}

@@ -1,0 +1,293 @@
+//! Returned messages find the publish that they were, and nobody else's.
+
+use amqp_types::FieldTable;
+
+use super::confirms::select;
+use super::*;
+use crate::testing::Rng;
+use crate::{Outcome, ShortStr, UnknownReason};
+
+fn ready() -> (Bench, ChannelKey) {
+    let mut bench = Bench::new();
+    let key = bench.open();
+    select(&mut bench, key);
+    (bench, key)
+}
+
+fn mandatory(properties: basic::Properties, body: &str) -> Message {
+    let publish = basic::Publish { mandatory: true, routing_key: short("k"), ..Default::default() };
+    Message { publish, properties, body: Bytes::copy_from_slice(body.as_bytes()) }
+}
+
+fn publish(bench: &mut Bench, key: ChannelKey, mut message: Message) -> u64 {
+    let mut place = Place::None;
+    match bench.publish_from(key, &mut message, &mut place, Waker::noop()) {
+        Poll::Ready(Ok(Some(tag))) => tag,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn give_back(bench: &mut Bench, key: ChannelKey, properties: &basic::Properties, body: &str) {
+    let returned = basic::Return { reply_code: 312, routing_key: short("k"), ..Default::default() };
+    bench.receive_with(key.id, returned, properties, body.as_bytes());
+}
+
+fn answer(bench: &mut Bench, key: ChannelKey, delivery_tag: u64, multiple: bool, positive: bool) {
+    match positive {
+        true => bench.receive(key.id, basic::Ack { delivery_tag, multiple }),
+        false => bench.receive(key.id, basic::Nack { delivery_tag, multiple, requeue: false }),
+    }
+}
+
+fn outcome(bench: &mut Bench, key: ChannelKey, tag: u64) -> Option<Outcome> {
+    match bench.run(|session| session.poll_confirm(key, tag, Waker::noop())) {
+        Poll::Ready(claimed) => Some(claimed.outcome.expect("confirm mode")),
+        Poll::Pending => None,
+    }
+}
+
+/// `a` acked, `n` nacked, `r` returned, `u` unknown because of a return that fits none, `.` pending.
+fn letter(outcome: Option<&Outcome>) -> char {
+    match outcome {
+        None => '.',
+        Some(Outcome::Acked) => 'a',
+        Some(Outcome::Nacked) => 'n',
+        Some(Outcome::Returned(_)) => 'r',
+        Some(Outcome::Unknown(UnknownReason::UnmatchedReturn)) => 'u',
+        Some(other) => panic!("{other:?}"),
+    }
+}
+
+fn outcomes(bench: &mut Bench, key: ChannelKey, tags: std::ops::RangeInclusive<u64>) -> String {
+    tags.map(|tag| letter(outcome(bench, key, tag).as_ref())).collect()
+}
+
+fn headers(entries: &[(&str, i32)]) -> basic::Properties {
+    let table = entries
+        .iter()
+        .fold(FieldTable::new(), |table, (key, value)| table.with(short(key), *value));
+    basic::Properties::default().with_headers(table)
+}
+
+#[test]
+fn messages_that_differ_in_their_headers_alone_are_told_apart() {
+    let (mut bench, key) = ready();
+    for n in 0..4 {
+        publish(&mut bench, key, mandatory(headers(&[("n", n)]), "same"));
+    }
+    give_back(&mut bench, key, &headers(&[("n", 1)]), "same");
+    give_back(&mut bench, key, &headers(&[("n", 3)]), "same");
+    answer(&mut bench, key, 4, true, true);
+    assert_eq!(outcomes(&mut bench, key, 1..=4), "arar");
+}
+
+#[test]
+fn a_header_that_the_broker_takes_out_hides_nothing() {
+    let (mut bench, key) = ready();
+    publish(&mut bench, key, mandatory(headers(&[("n", 1), ("BCC", 7), ("m", 1)]), "same"));
+    publish(&mut bench, key, mandatory(headers(&[("BCC", 7), ("n", 2)]), "same"));
+    give_back(&mut bench, key, &headers(&[("n", 2)]), "same");
+    answer(&mut bench, key, 2, true, true);
+    assert_eq!(outcomes(&mut bench, key, 1..=2), "ar");
+}
+
+#[test]
+fn an_address_for_replies_that_the_broker_completes_hides_nothing() {
+    let (mut bench, key) = ready();
+    let reply_to = |text: &str| basic::Properties::default().with_reply_to(short(text));
+    publish(&mut bench, key, mandatory(reply_to("amq.rabbitmq.reply-to"), "one"));
+    publish(&mut bench, key, mandatory(reply_to("amq.rabbitmq.reply-to"), "two"));
+    publish(&mut bench, key, mandatory(reply_to("elsewhere"), "two"));
+    give_back(&mut bench, key, &reply_to("amq.rabbitmq.reply-to.g2dkABByYWJiaXQ"), "two");
+    answer(&mut bench, key, 3, true, true);
+    assert_eq!(outcomes(&mut bench, key, 1..=3), "ara");
+}
+
+#[test]
+fn what_differed_only_in_what_the_broker_took_out_is_not_guessed() {
+    let (mut bench, key) = ready();
+    publish(&mut bench, key, mandatory(headers(&[("n", 1), ("BCC", 7)]), "same"));
+    publish(&mut bench, key, mandatory(headers(&[("n", 1), ("BCC", 8)]), "same"));
+    publish(&mut bench, key, mandatory(headers(&[("n", 2), ("BCC", 8)]), "same"));
+    give_back(&mut bench, key, &headers(&[("n", 1)]), "same");
+    answer(&mut bench, key, 3, true, true);
+    assert_eq!(outcomes(&mut bench, key, 1..=3), "uua");
+}
+
+#[test]
+fn a_change_that_nobody_knows_of_is_paired_by_the_body_where_that_is_certain() {
+    let (mut bench, key) = ready();
+    for body in ["one", "two", "three", "three"] {
+        publish(&mut bench, key, mandatory(headers(&[("n", 1)]), body));
+    }
+    let stamped = headers(&[("n", 1), ("timestamp_in_ms", 5)]);
+    give_back(&mut bench, key, &stamped, "two");
+    answer(&mut bench, key, 2, true, true);
+    assert_eq!(outcomes(&mut bench, key, 1..=2), "ar");
+    give_back(&mut bench, key, &stamped, "three");
+    answer(&mut bench, key, 4, true, true);
+    assert_eq!(outcomes(&mut bench, key, 3..=4), "uu", "two have this body");
+}
+
+#[test]
+fn a_return_whose_publish_nobody_waits_for_is_nobody_elses() {
+    let (mut bench, key) = ready();
+    for body in ["one", "two", "three"] {
+        publish(&mut bench, key, mandatory(headers(&[]), body));
+    }
+    bench.run(|session| session.detach_confirm(key, 2));
+    give_back(&mut bench, key, &headers(&[]), "two");
+    answer(&mut bench, key, 3, true, true);
+    assert_eq!(outcome(&mut bench, key, 1).map(|it| it.is_acked()), Some(true));
+    assert_eq!(outcome(&mut bench, key, 3).map(|it| it.is_acked()), Some(true));
+    assert_eq!(bench.left(), Leftovers { channels: 1, ..Default::default() });
+}
+
+#[test]
+fn a_return_that_fits_none_is_told_to_whoever_asks_for_returns() {
+    let (mut bench, key) = ready();
+    publish(&mut bench, key, mandatory(headers(&[]), "mine"));
+    give_back(&mut bench, key, &headers(&[]), "whose?");
+    let mut ticket = None;
+    let returned = bench.run(|session| session.poll_returned(key, &mut ticket, Waker::noop()));
+    let Poll::Ready(Ok(returned)) = returned else { panic!("{returned:?}") };
+    assert_eq!(returned.body.to_bytes(), "whose?");
+    answer(&mut bench, key, 1, false, true);
+    assert_eq!(outcomes(&mut bench, key, 1..=1), "u");
+}
+
+#[test]
+fn a_return_after_the_answer_to_its_publish_is_not_taken_for_another() {
+    let (mut bench, key) = ready();
+    for _ in 0..2 {
+        publish(&mut bench, key, mandatory(headers(&[]), "same"));
+    }
+    answer(&mut bench, key, 1, false, true);
+    give_back(&mut bench, key, &headers(&[]), "same");
+    answer(&mut bench, key, 2, false, true);
+    assert_eq!(outcomes(&mut bench, key, 1..=2), "ar");
+}
+
+/// What a broker does with one publish.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Ack,
+    Nack,
+    Return,
+}
+
+/// Publishes at random, some not mandatory and some with a confirmation dropped, and answers as brokers may: returns in
+/// publish order and each before its answer, answers in any order, single and multiple.
+fn play(seed: u64, kinds: usize) -> (u64, u64) {
+    let mut rng = Rng::new(seed);
+    let (mut bench, key) = ready();
+    let mut fates: Vec<(Fate, String, bool)> = Vec::new();
+    let (mut returned_to, mut open) = (0_usize, Vec::<usize>::new());
+    let (mut letters, mut checked) = (std::collections::BTreeMap::<u64, char>::new(), 0);
+    while fates.len() < 300 || !open.is_empty() {
+        if fates.len() < 300 && (open.is_empty() || rng.one_in(2)) {
+            let body = format!("body {}", rng.below(kinds));
+            let fate = match rng.below(7) {
+                0 => Fate::Return,
+                1 => Fate::Nack,
+                _ => Fate::Ack,
+            };
+            let mut message = mandatory(headers(&[]), &body);
+            message.publish.mandatory = fate == Fate::Return || !rng.one_in(4);
+            let tag = publish(&mut bench, key, message);
+            let dropped = rng.one_in(10);
+            if dropped {
+                bench.run(|session| session.detach_confirm(key, tag));
+            }
+            open.push(fates.len());
+            fates.push((fate, body, dropped));
+            continue;
+        }
+        // The broker has looked at everything up to here, so that it has returned what it returns.
+        let at = rng.below(open.len());
+        let index = open[at];
+        while returned_to <= index {
+            let (fate, body, _) = &fates[returned_to];
+            if *fate == Fate::Return {
+                give_back(&mut bench, key, &headers(&[]), body);
+            }
+            returned_to += 1;
+        }
+        let positive = fates[index].0 != Fate::Nack;
+        let same = |index: usize| (fates[index].0 != Fate::Nack) == positive;
+        let multiple = rng.one_in(3) && open[..=at].iter().all(|index| same(*index));
+        answer(&mut bench, key, index as u64 + 1, multiple, positive);
+        match multiple {
+            true => drop(open.drain(..=at)),
+            false => drop(open.remove(at)),
+        }
+    }
+    for (n, (_, body, dropped)) in fates.iter().enumerate().filter(|(_, (_, _, it))| !it) {
+        let tag = n as u64 + 1;
+        let outcome = outcome(&mut bench, key, tag);
+        if let Some(Outcome::Returned(returned)) = &outcome {
+            assert_eq!(returned.body.to_bytes(), body.as_bytes(), "seed {seed}, publish {tag}");
+        }
+        assert!(!dropped);
+        letters.insert(tag, letter(outcome.as_ref()));
+    }
+    let mut mispaired = 0;
+    for (tag, letter) in &letters {
+        let expected = match fates[usize::try_from(*tag).unwrap() - 1].0 {
+            Fate::Ack => 'a',
+            Fate::Nack => 'n',
+            Fate::Return => 'r',
+        };
+        checked += 1;
+        mispaired += u64::from(*letter != expected);
+    }
+    let returns = |letter: char| letters.values().filter(|it| **it == letter).count();
+    if fates.iter().all(|(_, _, dropped)| !dropped) {
+        let fated = fates.iter().filter(|(fate, _, _)| *fate == Fate::Return).count();
+        assert_eq!(returns('r'), fated, "seed {seed}");
+    }
+    assert_eq!(bench.left(), Leftovers { channels: 1, ..Default::default() }, "seed {seed}");
+    (checked, mispaired)
+}
+
+#[test]
+fn whatever_the_order_of_answers_every_distinct_message_gets_its_own_outcome() {
+    for seed in 0..100 {
+        let (checked, mispaired) = play(seed, usize::MAX >> 1);
+        assert!(checked > 200);
+        assert_eq!(mispaired, 0, "seed {seed}");
+    }
+}
+
+#[test]
+fn of_identical_messages_as_many_are_returned_as_came_back() {
+    let (mut bench, key) = ready();
+    // The second and the fourth cannot be routed; the first is still on its way to its queue.
+    for _ in 0..5 {
+        publish(&mut bench, key, mandatory(headers(&[]), "same"));
+    }
+    give_back(&mut bench, key, &headers(&[]), "same");
+    answer(&mut bench, key, 2, false, true);
+    give_back(&mut bench, key, &headers(&[]), "same");
+    answer(&mut bench, key, 5, true, true);
+    let outcomes = outcomes(&mut bench, key, 1..=5);
+    assert_eq!(outcomes.matches('r').count(), 2, "{outcomes}");
+    assert_eq!(outcomes.matches('a').count(), 3, "{outcomes}");
+}
+
+#[test]
+fn user_octets_in_a_name_are_no_matter() {
+    let long = "k".repeat(200);
+    let (mut bench, key) = ready();
+    let mut message = mandatory(headers(&[]), "x");
+    message.publish.routing_key = ShortStr::try_from(long.as_str()).unwrap();
+    publish(&mut bench, key, message);
+    let returned = basic::Return {
+        reply_code: 312,
+        routing_key: ShortStr::try_from(long).unwrap(),
+        ..Default::default()
+    };
+    bench.receive_with(key.id, returned, &headers(&[]), b"x");
+    answer(&mut bench, key, 1, false, true);
+    assert_eq!(outcomes(&mut bench, key, 1..=1), "r");
+}
