@@ -14,7 +14,7 @@ use amqp_types::protocol::basic;
 use futures_core::Stream;
 
 use crate::call::Call;
-use crate::delivery::{Delivery, Origin};
+use crate::delivery::{Delivery, Origin, Source};
 use crate::error::Result;
 use crate::handle::ChannelHandle;
 use crate::options::Unsettled;
@@ -54,7 +54,7 @@ impl Consumer {
         no_ack: bool,
         unsettled: Option<Unsettled>,
     ) -> Self {
-        let origin = Origin::of(&channel, unsettled);
+        let origin = Origin::of(&channel, Source::Consumer(tag.clone()), unsettled);
         Self { channel, origin, id, tag, no_ack, batch: VecDeque::new(), end: None, uncharged: 0 }
     }
 

@@ -60,17 +60,30 @@ pub struct Acker {
 pub(crate) struct Origin {
     shared: Arc<Shared>,
     channel: ChannelKey,
+    source: Source,
     /// What becomes of those that are dropped.
     unsettled: Unsettled,
     in_flight: InFlight,
 }
 
+/// What deliveries come from.
+pub(crate) enum Source {
+    /// A consumer of this tag.
+    Consumer(ShortStr),
+    /// A `basic.get`, which left so many messages in the queue.
+    Get(u32),
+}
+
 impl Origin {
     /// `None` for what the connection's options say.
-    pub(crate) fn of(channel: &ChannelHandle, unsettled: Option<Unsettled>) -> Arc<Self> {
-        let shared = channel.shared().clone();
+    pub(crate) fn of(
+        channel: &ChannelHandle,
+        source: Source,
+        unsettled: Option<Unsettled>,
+    ) -> Arc<Self> {
+        let (shared, channel) = (channel.shared().clone(), channel.key());
         let unsettled = unsettled.unwrap_or(shared.options.unsettled);
-        Arc::new(Self { shared, channel: channel.key(), unsettled, in_flight: InFlight::default() })
+        Arc::new(Self { shared, channel, source, unsettled, in_flight: InFlight::default() })
     }
 
     pub(crate) fn in_flight(&self) -> &InFlight {
@@ -90,6 +103,24 @@ impl Delivery {
     #[must_use]
     pub fn delivery_tag(&self) -> u64 {
         self.acker.delivery_tag
+    }
+
+    /// The tag of the consumer that it came to; `None` for one fetched by `basic.get`.
+    #[must_use]
+    pub fn consumer_tag(&self) -> Option<&ShortStr> {
+        match &self.acker.origin.source {
+            Source::Consumer(tag) => Some(tag),
+            Source::Get(_) => None,
+        }
+    }
+
+    /// How many messages were left in the queue, for one fetched by `basic.get`.
+    #[must_use]
+    pub fn message_count(&self) -> Option<u32> {
+        match &self.acker.origin.source {
+            Source::Consumer(_) => None,
+            Source::Get(left) => Some(*left),
+        }
     }
 
     /// Tells the broker that the message was handled (`basic.ack`). Encodes at once and never waits;
@@ -212,7 +243,7 @@ impl Acker {
 
     #[cold]
     fn drop_unsettled(&self) {
-        let Origin { shared, channel, unsettled, in_flight } = &*self.origin;
+        let Origin { shared, channel, unsettled, in_flight, .. } = &*self.origin;
         let (key, tag) = (*channel, self.delivery_tag);
         shared.with(|session| session.drop_unsettled(key, tag, *unsettled, in_flight));
     }

@@ -12,7 +12,7 @@ use amqp_types::protocol::{self, basic};
 
 use super::RawCall;
 use crate::consumer::Consumer;
-use crate::delivery::{Delivery, Origin};
+use crate::delivery::{Delivery, Origin, Source};
 use crate::error::{Error, Result};
 use crate::handle::ChannelHandle;
 use crate::options::Unsettled;
@@ -62,7 +62,7 @@ impl Get {
             properties,
             body,
         };
-        let origin = Origin::of(&self.channel, self.unsettled);
+        let origin = Origin::of(&self.channel, Source::Get(got.message_count), self.unsettled);
         if !self.no_ack {
             let (key, in_flight) = (self.channel.key(), origin.in_flight());
             self.channel.shared().with(|session| session.take_off(key, 1, in_flight));

@@ -184,7 +184,8 @@ impl BasicGet {
 
 impl Channel {
     /// Limits unsettled deliveries (`basic.qos`): of each new consumer, or with `global` of the whole
-    /// channel. [`basic_consume`](Self::basic_consume) sets its consumer's own.
+    /// channel, on top. [`basic_consume`](Self::basic_consume) sets its consumer's own, and keeps the channel's;
+    /// by this with `global` false RabbitMQ takes the channel's limit away, until the next consumer.
     ///
     /// # Errors
     ///

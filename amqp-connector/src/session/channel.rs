@@ -59,6 +59,8 @@ pub(crate) struct ChannelState {
     pub(crate) prefetch: u16,
     /// The prefetch of all consumers together.
     pub(crate) prefetch_global: u16,
+    /// Nothing was sent since that has taken it away, as RabbitMQ sees it.
+    pub(crate) prefetch_global_stands: bool,
     /// A `basic.consume` or `basic.get` was sent.
     pub(crate) consumed: bool,
     pub(crate) coalescer: Option<Box<Coalescer>>,
@@ -99,6 +101,7 @@ impl ChannelState {
             consumers: Consumers::default(),
             prefetch: 0,
             prefetch_global: 0,
+            prefetch_global_stands: false,
             consumed: false,
             coalescer: None,
             settled_to: 0,

@@ -114,18 +114,35 @@ impl Session {
         }
     }
 
-    /// Sends a `basic.qos` for the consumer that follows it.
+    /// Sends a `basic.qos` for the consumer that follows it. RabbitMQ takes one that is not global for the end of the
+    /// channel's own limit: so where there is one, it is sent only if it changes anything, and the limit again.
     pub(crate) fn send_qos(
         &mut self,
         key: ChannelKey,
         qos: basic::Qos,
         place: &'static Location<'static>,
     ) -> Result<()> {
-        self.open_channel(key)?;
+        let channel = self.open_channel(key)?;
+        let (prefetch_count, global) = (channel.prefetch_global, true);
+        if prefetch_count == 0 {
+            self.send_one_qos(key, qos, place);
+        } else if channel.prefetch != qos.prefetch_count || !channel.prefetch_global_stands {
+            self.send_one_qos(key, qos, place);
+            let qos = basic::Qos { prefetch_count, global, ..Default::default() };
+            self.send_one_qos(key, qos, place);
+        }
+        Ok(())
+    }
+
+    fn send_one_qos(
+        &mut self,
+        key: ChannelKey,
+        qos: basic::Qos,
+        place: &'static Location<'static>,
+    ) {
         let qos = qos.into_any();
         self.note_request(key, &qos);
         self.send_unawaited::<basic::QosOk>(key, &qos, Some(place));
-        Ok(())
     }
 
     /// Sends a method that nothing answers.
@@ -223,6 +240,7 @@ impl Session {
                     true => channel.prefetch_global = qos.prefetch_count,
                     false => channel.prefetch = qos.prefetch_count,
                 }
+                channel.prefetch_global_stands = qos.global;
                 channel.bound_coalescer();
                 None
             }

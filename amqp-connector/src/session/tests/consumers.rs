@@ -278,6 +278,36 @@ fn what_waits_for_acks_is_gone_with_its_channel_and_the_rest_can_be_read() {
 }
 
 #[test]
+fn a_consumer_s_prefetch_does_not_take_the_channel_s_away() {
+    let mut bench = Bench::new();
+    let key = bench.open();
+    bench.call(key, basic::Qos { prefetch_count: 9, global: true, ..Default::default() });
+    bench.frames();
+    for (prefetch_count, expected) in
+        [(4, vec![(4, false), (9, true)]), (4, vec![]), (0, vec![(0, false), (9, true)])]
+    {
+        let qos = basic::Qos { prefetch_count, ..Default::default() };
+        bench.run(|session| session.send_qos(key, qos, Location::caller())).expect("sent");
+        let sent: Vec<_> = bench
+            .sent()
+            .into_iter()
+            .map(|(_, incoming)| match incoming {
+                Incoming::Method(Method::Basic(basic::Method::Qos(qos))) => {
+                    (qos.prefetch_count, qos.global)
+                }
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(sent, expected);
+    }
+    bench.call(key, basic::Qos::default());
+    bench.frames();
+    let qos = basic::Qos::default();
+    bench.run(|session| session.send_qos(key, qos, Location::caller())).expect("sent");
+    assert_eq!(bench.names().len(), 2, "the channel's is set again");
+}
+
+#[test]
 fn a_delivery_for_nobody_goes_back() {
     let mut bench = Bench::new();
     let key = bench.open();

@@ -1,6 +1,8 @@
 //! Consuming: deliveries, settling them, prefetch, and the ways in which a consumer ends.
 
 mod coalescing;
+mod ending;
+mod fetching;
 mod settling;
 
 use std::time::Duration;

@@ -1,0 +1,186 @@
+//! The ends of consumers, each with its own reason, and what is not lost by them.
+
+use std::time::Duration;
+
+use amqp_connector::{
+    BasicConsume, BasicGet, BasicPublish, ConsumerEnd, Initiator, Options, Prefetch, QueueDeclare,
+};
+use amqp_tests::broker_test;
+use tokio::time::timeout;
+
+use super::{SOON, await_counts, filled, text};
+
+#[test]
+fn consumer_of_a_connection_that_the_broker_closes_ends_with_its_reason() {
+    broker_test(async |t| {
+        let (_connection, channel, queue) = filled(t, 1).await;
+        let consume = BasicConsume::new(&queue, Prefetch::Count(1));
+        let mut consumer = channel.basic_consume(consume).await.unwrap();
+        let delivery = timeout(SOON, consumer.recv()).await.unwrap().unwrap();
+        t.close_connections("for the test").await.unwrap();
+        assert!(timeout(SOON, consumer.recv()).await.unwrap().is_none());
+        let Some(ConsumerEnd::Closed(reason)) = consumer.end() else { panic!("{consumer:?}") };
+        assert_eq!(
+            (reason.code().map(|code| code.0), reason.initiator()),
+            (Some(320), Initiator::Peer)
+        );
+        assert!(reason.text().contains("for the test"), "{reason}");
+        // The same reason tells why the delivery cannot be settled any more.
+        let stale = delivery.ack().unwrap_err();
+        assert_eq!(stale.close_reason().unwrap().text(), reason.text());
+    });
+}
+
+#[test]
+fn consumer_of_a_connection_that_is_closed_here_ends_with_that_reason() {
+    broker_test(async |t| {
+        let (connection, channel, queue) = filled(t, 0).await;
+        let consume = BasicConsume::new(&queue, Prefetch::Count(1));
+        let mut consumer = channel.basic_consume(consume).await.unwrap();
+        let waiting = tokio::spawn(async move {
+            let delivery = timeout(SOON, consumer.recv()).await.unwrap();
+            (delivery.is_none(), consumer.end().cloned())
+        });
+        connection.close().await;
+        let (over, end) = waiting.await.unwrap();
+        let Some(ConsumerEnd::Closed(reason)) = end else { panic!("{end:?}") };
+        assert!(over && reason.initiator() == Initiator::Application, "{reason}");
+    });
+}
+
+#[test]
+fn consumer_of_a_channel_that_is_closed_here_ends_with_that_reason() {
+    broker_test(async |t| {
+        let (connection, channel, queue) = filled(t, 2).await;
+        let consume = BasicConsume::new(&queue, Prefetch::Unlimited);
+        let mut consumer = channel.basic_consume(consume).await.unwrap();
+        let _first = timeout(SOON, consumer.recv()).await.unwrap().unwrap();
+        channel.close().await.unwrap();
+        // The broker may have sent the second one before: if so, it has taken it back.
+        while timeout(SOON, consumer.recv()).await.unwrap().is_some() {}
+        let Some(ConsumerEnd::Closed(reason)) = consumer.end() else { panic!("{consumer:?}") };
+        assert_eq!(reason.initiator(), Initiator::Application);
+        let other = connection.channel_open().await.unwrap();
+        await_counts(&other, &queue, (2, 0)).await;
+        connection.close().await;
+    });
+}
+
+#[test]
+fn consumer_over_its_limit_ends_with_that_reason_and_gives_everything_back() {
+    broker_test(async |t| {
+        let (connection, channel, queue) = filled(t, 100).await;
+        let consume = BasicConsume::new(&queue, Prefetch::Unlimited).buffer_max(1000);
+        let mut consumer = channel.basic_consume(consume).await.unwrap();
+        await_counts(&channel, &queue, (100, 0)).await;
+        assert!(timeout(SOON, consumer.recv()).await.unwrap().is_none());
+        assert_eq!(consumer.end(), Some(&ConsumerEnd::Overflow));
+        // Its channel goes on.
+        let got = channel.basic_get(BasicGet::new(&queue)).await.unwrap().unwrap();
+        assert!(got.redelivered);
+        got.ack().unwrap();
+        connection.close().await;
+    });
+}
+
+#[test]
+fn an_end_is_told_as_often_as_it_is_asked_for() {
+    broker_test(async |t| {
+        let (connection, channel, queue) = filled(t, 0).await;
+        let consume = BasicConsume::new(&queue, Prefetch::Count(1));
+        let mut consumer = channel.basic_consume(consume).await.unwrap();
+        assert_eq!(consumer.end(), None);
+        consumer.cancel().await.unwrap();
+        for _ in 0..3 {
+            assert!(timeout(SOON, consumer.recv()).await.unwrap().is_none());
+            assert_eq!(consumer.end(), Some(&ConsumerEnd::Cancelled));
+        }
+        connection.close().await;
+    });
+}
+
+#[test]
+fn a_body_over_the_limit_ends_its_channel_alone_and_stays_in_the_queue() {
+    broker_test(async |t| {
+        let mut options = Options::default();
+        options.body_max = 100_000;
+        let connection = t.connect_as(&t.connector().options(options)).await;
+        let (channel, other) =
+            (connection.channel_open().await.unwrap(), connection.channel_open().await.unwrap());
+        let queue = t.name("queue");
+        other.queue_declare(QueueDeclare::new(&queue).exclusive(true)).await.unwrap();
+        // As large as the limit, one octet more, and much larger: the rest of its frames is still coming when the
+        // channel is closed.
+        for size in [100_000, 100_001, 5 << 20] {
+            let large = BasicPublish::new("", &queue, vec![b'x'; size]);
+            drop(other.basic_publish(large).await.unwrap());
+        }
+        let consume = BasicConsume::new(&queue, Prefetch::Count(1));
+        let mut consumer = channel.basic_consume(consume).await.unwrap();
+        let fits = timeout(SOON, consumer.recv()).await.unwrap().unwrap();
+        assert_eq!(fits.body.len(), 100_000);
+        fits.ack().unwrap();
+        for _ in 0..2 {
+            let channel = connection.channel_open().await.unwrap();
+            let consume = BasicConsume::new(&queue, Prefetch::Unlimited);
+            let mut consumer = channel.basic_consume(consume).await.unwrap();
+            assert!(timeout(SOON, consumer.recv()).await.unwrap().is_none());
+            let Some(ConsumerEnd::Closed(reason)) = consumer.end() else { panic!("{consumer:?}") };
+            let told = (reason.code().map(|code| code.0), reason.initiator());
+            assert_eq!(told, (Some(311), Initiator::Library));
+            let got = connection.channel_open().await.unwrap();
+            let refused = got.basic_get(BasicGet::new(&queue)).await.unwrap_err();
+            assert_eq!(
+                refused.close_reason().and_then(|reason| reason.code()).map(|code| code.0),
+                Some(311)
+            );
+            channel.close().await.unwrap();
+        }
+        drop(consumer);
+        channel.close().await.unwrap();
+        await_counts(&other, &queue, (2, 0)).await;
+        connection.close().await;
+    });
+}
+
+#[test]
+fn a_receive_that_is_given_up_again_and_again_loses_nothing() {
+    broker_test(async |t| {
+        const MESSAGES: usize = 500;
+        let (connection, channel, queue) = filled(t, MESSAGES).await;
+        let consume = BasicConsume::new(&queue, Prefetch::Count(7));
+        let mut consumer = channel.basic_consume(consume).await.unwrap();
+        let (mut next, mut given_up) = (0, 0);
+        while next < MESSAGES {
+            tokio::select! {
+                biased;
+                () = tokio::task::yield_now(), if given_up < 10_000 => given_up += 1,
+                delivery = consumer.recv() => {
+                    let delivery = delivery.unwrap();
+                    assert_eq!(text(&delivery.body), next.to_string());
+                    delivery.ack().unwrap();
+                    next += 1;
+                }
+            }
+        }
+        assert!(given_up > 0);
+        // Polled once and dropped, with nothing and with something there.
+        for _ in 0..100 {
+            assert!(timeout(Duration::ZERO, consumer.recv()).await.is_err());
+        }
+        drop(channel.basic_publish(BasicPublish::new("", &queue, "last")).await.unwrap());
+        let last = async {
+            loop {
+                if let Ok(delivery) = timeout(Duration::from_micros(100), consumer.recv()).await {
+                    break delivery.unwrap();
+                }
+            }
+        };
+        let last = timeout(SOON, last).await.unwrap();
+        assert_eq!((text(&last.body).as_str(), last.redelivered), ("last", false));
+        last.ack().unwrap();
+        drop(consumer);
+        await_counts(&channel, &queue, (0, 0)).await;
+        connection.close().await;
+    });
+}
