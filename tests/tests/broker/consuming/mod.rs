@@ -3,6 +3,7 @@
 mod coalescing;
 mod ending;
 mod fetching;
+mod rounds;
 mod settling;
 
 use std::time::Duration;
