@@ -1,6 +1,6 @@
 //! What a hostile peer, an unlucky moment or a careless caller may not bring about.
 
-use super::consumers::drain;
+use super::consume::drain;
 use super::*;
 use crate::ConsumerEnd;
 

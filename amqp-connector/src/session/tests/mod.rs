@@ -12,12 +12,10 @@ mod blame;
 mod calls;
 mod causes;
 mod channels;
-mod coalescing;
 mod confirms;
-mod consumers;
+mod consume;
 mod hostile;
 mod output;
-mod settling;
 mod stalls;
 mod time;
 

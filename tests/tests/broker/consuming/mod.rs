@@ -5,6 +5,7 @@ mod ending;
 mod fetching;
 mod rounds;
 mod settling;
+mod slow;
 
 use std::time::Duration;
 

@@ -79,7 +79,7 @@ impl Ledger {
     async fn consumer(&mut self, dice: &mut Dice) -> Consumer {
         let prefetch = match dice.roll(4) {
             0 => Prefetch::Unlimited,
-            _ => Prefetch::Count(1 + dice.roll(20) as u16),
+            few => Prefetch::Count(u16::try_from(few * few * few).unwrap()),
         };
         match dice.roll(4) {
             0 => {

@@ -1,5 +1,10 @@
 //! Deliveries reach their consumer, or go back where they came from.
 
+mod coalescing;
+mod limits;
+mod random;
+mod settling;
+
 use amqp_types::content::ContentHeader;
 use amqp_types::wire::Writer;
 
@@ -167,69 +172,6 @@ fn a_tag_can_be_used_again_while_its_cancel_is_on_the_way() {
     assert_eq!(drain(&mut bench, key, new), (vec![2], None));
 }
 
-fn small_budget() -> (Bench, ChannelKey) {
-    let mut options = Options::default();
-    options.consumer_budget = 10_000;
-    let mut bench = Bench::with(options);
-    let key = bench.open();
-    (bench, key)
-}
-
-#[test]
-fn a_consumer_over_its_budget_is_cancelled_and_gives_everything_back() {
-    let (mut bench, key) = small_budget();
-    let id = bench.consume(key, "c", false);
-    bench.deliver(key, "c", 1, &[0; 6000]);
-    bench.nothing_sent();
-    bench.deliver(key, "c", 2, &[0; 6000]);
-    assert_eq!(bench.names()[0], (key.id, "basic.cancel"));
-    bench.deliver(key, "c", 3, b"late");
-    assert_eq!(requeued(&mut bench), [3]);
-    assert_eq!(drain(&mut bench, key, id), (vec![], Some(ConsumerEnd::Overflow)));
-    drop_consumer(&mut bench, key, id);
-    bench.receive(key.id, basic::CancelOk { consumer_tag: short("c") });
-    assert_eq!(bench.left(), Leftovers { channels: 1, ..Default::default() });
-}
-
-#[test]
-fn a_consumer_without_acks_over_its_budget_keeps_what_it_has() {
-    let (mut bench, key) = small_budget();
-    let id = bench.consume(key, "c", true);
-    for tag in 1..=2 {
-        bench.deliver(key, "c", tag, &[0; 6000]);
-    }
-    assert_eq!(bench.names(), [(key.id, "basic.cancel")]);
-    bench.deliver(key, "c", 3, &[0; 6000]);
-    bench.nothing_sent();
-    assert_eq!(drain(&mut bench, key, id), (vec![1, 2], Some(ConsumerEnd::Overflow)));
-}
-
-#[test]
-fn a_consumer_over_its_budget_before_its_consume_ok_is_cancelled_after_it() {
-    let (mut bench, key) = small_budget();
-    let call = bench.call(key, basic::Consume { consumer_tag: short("c"), ..Default::default() });
-    bench.frames();
-    for tag in 1..=2 {
-        bench.deliver(key, "c", tag, &[0; 6000]);
-    }
-    bench.frames();
-    bench.receive(key.id, basic::ConsumeOk { consumer_tag: short("c") });
-    assert_eq!(bench.names(), [(key.id, "basic.cancel")]);
-    let Poll::Ready(Ok(reply)) = bench.poll(call) else { panic!() };
-    let (id, _) = reply.consumer.expect("a consumer");
-    assert_eq!(drain(&mut bench, key, id).1, Some(ConsumerEnd::Overflow));
-}
-
-#[test]
-fn empty_messages_cost_room_too() {
-    let (mut bench, key) = small_budget();
-    let id = bench.consume(key, "c", false);
-    for tag in 1..1000 {
-        bench.deliver(key, "c", tag, b"");
-    }
-    assert_eq!(drain(&mut bench, key, id).1, Some(ConsumerEnd::Overflow));
-}
-
 #[test]
 fn a_waiting_consumer_is_woken_by_a_delivery_and_by_its_end() {
     let mut bench = Bench::new();
@@ -275,36 +217,6 @@ fn what_waits_for_acks_is_gone_with_its_channel_and_the_rest_can_be_read() {
         assert_eq!(tags.len(), usize::from(no_ack));
         assert!(matches!(end, Some(ConsumerEnd::Closed(_))));
     }
-}
-
-#[test]
-fn a_consumer_s_prefetch_does_not_take_the_channel_s_away() {
-    let mut bench = Bench::new();
-    let key = bench.open();
-    bench.call(key, basic::Qos { prefetch_count: 9, global: true, ..Default::default() });
-    bench.frames();
-    for (prefetch_count, expected) in
-        [(4, vec![(4, false), (9, true)]), (4, vec![]), (0, vec![(0, false), (9, true)])]
-    {
-        let qos = basic::Qos { prefetch_count, ..Default::default() };
-        bench.run(|session| session.send_qos(key, qos, Location::caller())).expect("sent");
-        let sent: Vec<_> = bench
-            .sent()
-            .into_iter()
-            .map(|(_, incoming)| match incoming {
-                Incoming::Method(Method::Basic(basic::Method::Qos(qos))) => {
-                    (qos.prefetch_count, qos.global)
-                }
-                other => panic!("{other:?}"),
-            })
-            .collect();
-        assert_eq!(sent, expected);
-    }
-    bench.call(key, basic::Qos::default());
-    bench.frames();
-    let qos = basic::Qos::default();
-    bench.run(|session| session.send_qos(key, qos, Location::caller())).expect("sent");
-    assert_eq!(bench.names().len(), 2, "the channel's is set again");
 }
 
 #[test]

@@ -168,7 +168,7 @@ fn a_wait_for_the_last_one_ends_with_the_channel_and_can_be_given_up() {
     assert!(!user.poll_settled(&mut bench, &mut ticket, Waker::noop()));
     assert_eq!(bench.left().waiting, 1);
     let held = ticket.take().expect("a place");
-    bench.run(|session| session.leave_line(super::super::Line::Settled(key), held));
+    bench.run(|session| session.leave_line(super::super::super::Line::Settled(key), held));
     assert_eq!(bench.left().waiting, 0);
 
     let (woken, waker) = counter();
