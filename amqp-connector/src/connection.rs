@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amqp_types::FieldTable;
-use amqp_types::protocol::ReplyCode;
 use tokio::time::Instant;
 
 use crate::call::{ChannelOpen, Completion};
@@ -112,14 +111,26 @@ impl Connection {
         self.handle.shared().with(|session| session.close_reason().cloned())
     }
 
-    /// Closes the connection (`connection.close`), waiting for the broker's answer and the end of the
-    /// transport for at most [`Options::close_timeout`](crate::Options::close_timeout). All channels end at
-    /// once, and what waits on them gets the reason. Idempotent: gives the reason that ended the connection
-    /// first.
+    /// Closes the connection gracefully, within [`Options::close_timeout`](crate::Options::close_timeout).
+    ///
+    /// From now on nothing new begins: calls and publishes, waiting ones too, fail with the reason that this
+    /// gives. What was begun is brought to its end first: publishes are confirmed, calls that are awaited get
+    /// their replies, consumers are cancelled and what they have not read goes back to its queue, deliveries that
+    /// the program holds may be settled. Then comes `connection.close`, the broker's answer and the end of the
+    /// transport. With nothing to wait for, that is all there is.
+    ///
+    /// At most three quarters of the time are spent on waiting, so that there is some left for the broker's
+    /// answer; what has not ended by then is cut off as by the end of the connection: outcomes are `Unknown`, calls
+    /// fail, the broker delivers again what was not settled. A delivery or [`Acker`](crate::Acker) that is kept
+    /// unsettled, by the very task that awaits this for instance, takes that time: settle or drop it before.
+    /// Without time for waiting, `close_within(Duration::ZERO)` closes at once.
+    ///
+    /// May be called from anywhere and several times: later calls join the first, and the earliest deadline
+    /// holds. Gives the reason that ended the connection first, which is another one if it was over already.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it resolves, the connection is closed all the same.
+    /// Dropped before it resolves, the connection is closed all the same, in the same manner.
     pub async fn close(&self) -> Arc<CloseReason> {
         self.close_within(self.handle.shared().options.close_timeout).await
     }
@@ -130,14 +141,13 @@ impl Connection {
     ///
     /// As [`Connection::close`].
     pub async fn close_within(&self, timeout: Duration) -> Arc<CloseReason> {
-        let deadline = after(Instant::now(), timeout);
-        let shared = self.handle.shared();
-        shared.with(|session| session.close(ReplyCode::REPLY_SUCCESS, "", Some(deadline)));
+        let (shared, now) = (self.handle.shared(), Instant::now());
+        shared.with(|session| session.shut_down(now, timeout));
         let mut ticket = Ticket::new(shared, Line::Finished);
         let finished =
             poll_fn(|cx| ticket.poll(|session, held| session.poll_finished(held, cx.waker())));
         // The driver holds the deadline too, but it may be one that nobody polls.
-        if tokio::time::timeout_at(deadline, finished).await.is_err() {
+        if tokio::time::timeout_at(after(now, timeout), finished).await.is_err() {
             shared.with(|session| session.give_up_closing());
         }
         self.closed().await

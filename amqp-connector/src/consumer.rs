@@ -19,7 +19,7 @@ use crate::error::Result;
 use crate::handle::ChannelHandle;
 use crate::options::Unsettled;
 use crate::outcome::ConsumerEnd;
-use crate::session::Queued;
+use crate::session::{Queued, Unread};
 use crate::turn::{poll_turn, spend};
 
 /// Deliveries that make a unit of tokio's cooperative budget, of which a task has 128 each time it is polled.
@@ -41,6 +41,8 @@ pub struct Consumer {
     tag: ShortStr,
     no_ack: bool,
     batch: VecDeque<Queued>,
+    /// How much of the batch is left, told to the session.
+    unread: Arc<Unread>,
     end: Option<ConsumerEnd>,
     /// Deliveries given out since the task was charged for them.
     uncharged: u8,
@@ -53,9 +55,11 @@ impl Consumer {
         tag: ShortStr,
         no_ack: bool,
         unsettled: Option<Unsettled>,
+        unread: Arc<Unread>,
     ) -> Self {
         let origin = Origin::of(&channel, Source::Consumer(tag.clone()), unsettled);
-        Self { channel, origin, id, tag, no_ack, batch: VecDeque::new(), end: None, uncharged: 0 }
+        let batch = VecDeque::new();
+        Self { channel, origin, id, tag, no_ack, batch, unread, end: None, uncharged: 0 }
     }
 
     /// The consumer's tag: the one that was asked for, or the server's choice.
@@ -107,7 +111,7 @@ impl Consumer {
     #[inline]
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
         ready!(poll_turn(cx));
-        if self.batch.is_empty() && self.end.is_none() {
+        if (self.batch.is_empty() && self.end.is_none()) || self.unread.is_stopped() {
             ready!(self.poll_batch(cx));
         }
         self.uncharged += 1;
@@ -116,12 +120,19 @@ impl Consumer {
             spend(cx);
         }
         let Some(queued) = self.batch.pop_front() else { return Poll::Ready(None) };
+        self.unread.set(self.batch.len());
         Poll::Ready(Some(Delivery::new(self.origin.clone(), queued, self.no_ack)))
     }
 
     /// Takes what has come since, or finds out that it was all.
     #[cold]
     fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.unread.is_stopped() {
+            self.give_back();
+        }
+        if self.end.is_some() {
+            return Poll::Ready(());
+        }
         let Self { channel, origin, id, batch, .. } = self;
         let key = channel.key();
         let end = channel.shared().with(|session| {
@@ -129,6 +140,20 @@ impl Consumer {
         });
         self.end = ready!(end);
         Poll::Ready(())
+    }
+
+    /// Gives back what was taken and not given out.
+    fn give_back(&mut self) {
+        if self.no_ack || self.batch.is_empty() {
+            return;
+        }
+        let Self { channel, origin, batch, unread, .. } = self;
+        channel.shared().with(|session| {
+            unread.set(0);
+            session.give_back(channel.key(), batch, origin.in_flight());
+        });
+        // Here, outside the lock: bodies are users' values.
+        batch.clear();
     }
 }
 
@@ -158,14 +183,9 @@ impl Stream for Consumer {
 
 impl Drop for Consumer {
     fn drop(&mut self) {
-        let Self { channel, origin, id, batch, no_ack, .. } = self;
-        let (key, give_back) = (channel.key(), !*no_ack);
-        channel.shared().with(|session| {
-            session.drop_consumer(key, *id);
-            if give_back {
-                session.give_back(key, batch, origin.in_flight());
-            }
-        });
+        let (key, id) = (self.channel.key(), self.id);
+        self.channel.shared().with(|session| session.drop_consumer(key, id));
+        self.give_back();
     }
 }
 

@@ -27,7 +27,7 @@ pub struct Options {
     /// How long a call waits for its reply; the time the broker blocks us does not count. A call that
     /// stays unanswered for twice this long closes its channel. Default 30 seconds.
     pub call_timeout: Duration,
-    /// How long closing may take before the socket is dropped. Default 5 seconds.
+    /// How long closing may take, what is waited for included, before the socket is dropped. Default 5 seconds.
     pub close_timeout: Duration,
     /// Octets that may wait to be written before publishers are made to wait. A larger message is let in
     /// alone; acknowledgements, calls and heartbeats are exempt. Default 4 MiB.

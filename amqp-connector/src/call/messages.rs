@@ -47,37 +47,43 @@ impl Get {
         self.inner = self.inner.within(timeout);
         self
     }
-
-    fn delivery(&self, reply: CallReply) -> Option<Delivery> {
-        let (Ok(basic::GetReply::Ok(got)), Some((protocol::Properties::Basic(properties), body))) =
-            (basic::GetReply::from_any(reply.method), reply.content)
-        else {
-            return None;
-        };
-        let queued = Queued {
-            delivery_tag: got.delivery_tag,
-            redelivered: got.redelivered,
-            exchange: got.exchange,
-            routing_key: got.routing_key,
-            properties,
-            body,
-        };
-        let origin = Origin::of(&self.channel, Source::Get(got.message_count), self.unsettled);
-        if !self.no_ack {
-            let (key, in_flight) = (self.channel.key(), origin.in_flight());
-            self.channel.shared().with(|session| session.take_off(key, 1, in_flight));
-        }
-        Some(Delivery::new(origin, queued, self.no_ack))
-    }
 }
 
 impl Future for Get {
     type Output = Result<Option<Delivery>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let reply = ready!(self.inner.poll_reply(cx))?;
-        Poll::Ready(Ok(self.delivery(*reply)))
+        let Self { inner, channel, no_ack, unsettled } = &mut *self;
+        let mut origin = None;
+        let reply = ready!(inner.poll_reply_then(cx, |session, reply| {
+            if let protocol::Method::Basic(basic::Method::GetOk(got)) = &reply.method {
+                let source = Source::Get(got.message_count);
+                let origin = origin.insert(Origin::of(channel, source, *unsettled));
+                // With the user from here on, so that a graceful close waits for it.
+                if !*no_ack {
+                    session.take_off(channel.key(), 1, origin.in_flight());
+                }
+            }
+        }))?;
+        Poll::Ready(Ok(origin.and_then(|origin| delivery(origin, *reply, *no_ack))))
     }
+}
+
+fn delivery(origin: Arc<Origin>, reply: CallReply, no_ack: bool) -> Option<Delivery> {
+    let (Ok(basic::GetReply::Ok(got)), Some((protocol::Properties::Basic(properties), body))) =
+        (basic::GetReply::from_any(reply.method), reply.content)
+    else {
+        return None;
+    };
+    let queued = Queued {
+        delivery_tag: got.delivery_tag,
+        redelivered: got.redelivered,
+        exchange: got.exchange,
+        routing_key: got.routing_key,
+        properties,
+        body,
+    };
+    Some(Delivery::new(origin, queued, no_ack))
 }
 
 impl fmt::Debug for Get {
@@ -134,8 +140,8 @@ impl Future for Consume {
             return Poll::Ready(Err(Error::invalid("the reply names no consumer")));
         };
         let (channel, no_ack, unsettled) = (self.channel.clone(), self.no_ack, self.unsettled);
-        channel.shared().with(|session| session.mark_claimed(channel.key(), id));
-        Poll::Ready(Ok(Consumer::new(channel, id, tag, no_ack, unsettled)))
+        let unread = channel.shared().with(|session| session.mark_claimed(channel.key(), id));
+        Poll::Ready(Ok(Consumer::new(channel, id, tag, no_ack, unsettled, unread)))
     }
 }
 

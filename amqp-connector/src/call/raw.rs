@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::handle::{ChannelHandle, ConnectionHandle};
-use crate::session::{CONTROL, CallId, CallOptions, CallReply, ChannelKey};
+use crate::session::{CONTROL, CallId, CallOptions, CallReply, ChannelKey, Session};
 use crate::shared::Shared;
 
 /// What a call is made on.
@@ -110,6 +110,15 @@ impl RawCall {
     }
 
     pub(crate) fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Result<Box<CallReply>>> {
+        self.poll_reply_then(cx, |_, _| ())
+    }
+
+    /// As [`poll_reply`](Self::poll_reply); what follows from the reply is done under the same lock.
+    pub(crate) fn poll_reply_then(
+        &mut self,
+        cx: &mut Context<'_>,
+        then: impl FnOnce(&mut Session, &CallReply),
+    ) -> Poll<Result<Box<CallReply>>> {
         let (call, reply) = loop {
             match std::mem::replace(&mut self.state, State::Done) {
                 State::Unsent(request) => {
@@ -134,7 +143,14 @@ impl RawCall {
                 State::Failed(error) => return Poll::Ready(Err(error)),
                 State::Sent(call) => {
                     let shared = self.target.shared();
-                    break (call, shared.with(|session| session.poll_call(call, cx.waker())));
+                    let reply = shared.with(|session| {
+                        let reply = session.poll_call(call, cx.waker());
+                        if let Poll::Ready(Ok(reply)) = &reply {
+                            then(session, reply);
+                        }
+                        reply
+                    });
+                    break (call, reply);
                 }
                 State::Done => {
                     return Poll::Ready(Err(Error::invalid("the call was completed before")));

@@ -298,8 +298,8 @@ impl Channel {
     #[must_use]
     pub fn consumer<T: TryInto<ShortStr>>(&self, tag: T) -> Option<Consumer> {
         let (tag, key) = (tag.try_into().ok()?, self.handle.key());
-        let (id, no_ack) =
+        let (id, no_ack, unread) =
             self.handle.shared().with(|session| session.claim_consumer(key, &tag))?;
-        Some(Consumer::new(self.handle.clone(), id, tag, no_ack, None))
+        Some(Consumer::new(self.handle.clone(), id, tag, no_ack, None, unread))
     }
 }

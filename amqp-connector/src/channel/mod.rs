@@ -15,10 +15,12 @@ use std::fmt;
 use std::future::poll_fn;
 use std::panic::Location;
 use std::sync::Arc;
+use std::time::Duration;
 
-use amqp_types::protocol::{self, ReplyCode, Spec};
+use amqp_types::protocol::{self, Spec};
 use amqp_types::{ClientMethod, ContentMethod, Method, Request};
 use bytes::Bytes;
+use tokio::time::Instant;
 
 pub use basic::{BasicConsume, BasicGet, Prefetch};
 pub use binding::{ExchangeBind, ExchangeUnbind, QueueBind, QueueUnbind};
@@ -30,7 +32,7 @@ use crate::error::{CloseReason, Error, Result};
 use crate::handle::ChannelHandle;
 use crate::outcome::Returned;
 use crate::publish::Returns;
-use crate::session::{Line, Place};
+use crate::session::{Line, Place, after};
 use crate::shared::Ticket;
 
 /// An open channel. Clones are handles of the same channel, and may be used from any task.
@@ -213,9 +215,9 @@ impl Channel {
         Returns::new(self.handle.clone())
     }
 
-    /// Closes the channel (`channel.close`) and waits for the broker's answer, for at most
-    /// [`Options::close_timeout`](crate::Options::close_timeout). What waits on the channel gets the
-    /// reason at once. Idempotent.
+    /// Closes the channel gracefully, within [`Options::close_timeout`](crate::Options::close_timeout): as
+    /// [`Connection::close`](crate::Connection::close) does for all of them, then `channel.close` and the broker's
+    /// answer. May be called several times: later calls join the first, and the earliest deadline holds.
     ///
     /// # Errors
     ///
@@ -223,21 +225,39 @@ impl Channel {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it resolves, the channel is closed all the same.
+    /// Dropped before it resolves, the channel is closed all the same, in the same manner.
     pub async fn close(&self) -> Result<()> {
-        let (key, shared) = (self.handle.key(), self.handle.shared());
-        shared.with(|session| session.close_channel(key, ReplyCode::REPLY_SUCCESS, ""));
+        self.close_within(self.handle.shared().options.close_timeout).await
+    }
+
+    /// As [`Channel::close`], with a deadline of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Channel::close`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Channel::close`].
+    pub async fn close_within(&self, timeout: Duration) -> Result<()> {
+        let (key, shared, now) = (self.handle.key(), self.handle.shared(), Instant::now());
+        shared.with(|session| session.shut_down_channel(key, now, timeout));
         let mut ticket = Ticket::new(shared, Line::ChannelClosed(key));
         let closed = poll_fn(|cx| {
             ticket.poll(|session, held| session.poll_channel_closed(key, held, cx.waker()))
         });
-        match tokio::time::timeout(shared.options.close_timeout, closed).await {
+        match tokio::time::timeout_at(after(now, timeout), closed).await {
             Ok(()) => Ok(()),
-            Err(_) => Err(Error::timeout("channel.close")),
+            Err(_) => {
+                // The driver holds the deadline too, but it may be one that nobody polls.
+                shared.with(|session| session.give_up_draining(key));
+                Err(Error::timeout("channel.close"))
+            }
         }
     }
 
-    /// Waits until the channel has ended, and gives the reason.
+    /// Waits until the channel has ended, the graceful part of a [`close`](Self::close) included, and gives the
+    /// reason.
     ///
     /// # Cancel safety
     ///

@@ -1,10 +1,10 @@
 //! What the session keeps of one incarnation of a channel, and the table of all of them.
 //!
 //! ```text
-//!            open-ok              close by us              close-ok
-//!  Opening ----------> Open ----------------------> Closing --------> Closed
-//!     |                  |   close by the peer, connection's end        ^
-//!     +------------------+----------------------------------------------+
+//!            open-ok      close by us          drained          close-ok
+//!  Opening ----------> Open ---------> Draining --------> Closing --------> Closed
+//!     |                  |                |  close by the peer,               ^
+//!     +------------------+----------------+-- connection's end ---------------+
 //! ```
 //!
 //! A number is free for reuse once its channel is Closed; the state itself stays, under its epoch, until
@@ -39,6 +39,8 @@ pub(crate) struct ChannelKey {
 pub(crate) enum ChannelPhase {
     Opening,
     Open,
+    /// What was begun is brought to its end; nothing new begins. Our close is to follow.
+    Draining(Arc<CloseReason>),
     /// Our close is on its way; everything but its answer is ignored.
     Closing(Arc<CloseReason>),
     Closed(Arc<CloseReason>),
@@ -52,6 +54,8 @@ pub(crate) struct ChannelState {
     pub(crate) released: bool,
     pub(crate) assembler: Assembler<Spec>,
     pub(crate) calls: VecDeque<PendingCall>,
+    /// Messages that were got and whose callers have not taken them yet.
+    pub(crate) untaken: usize,
     /// Requests with no-wait, by method, since the last answer.
     pub(crate) unanswered: Vec<Unanswered>,
     pub(crate) consumers: Consumers,
@@ -97,6 +101,7 @@ impl ChannelState {
             released: false,
             assembler: Assembler::new().with_max_body(body_max),
             calls: VecDeque::new(),
+            untaken: 0,
             unanswered: Vec::new(),
             consumers: Consumers::default(),
             prefetch: 0,
@@ -124,8 +129,30 @@ impl ChannelState {
     pub(crate) fn close_reason(&self) -> Option<&Arc<CloseReason>> {
         match &self.phase {
             ChannelPhase::Opening | ChannelPhase::Open => None,
-            ChannelPhase::Closing(reason) | ChannelPhase::Closed(reason) => Some(reason),
+            ChannelPhase::Draining(reason)
+            | ChannelPhase::Closing(reason)
+            | ChannelPhase::Closed(reason) => Some(reason),
         }
+    }
+
+    /// Why it is over; nothing as long as what was begun can still end well.
+    pub(crate) fn ended(&self) -> Option<&Arc<CloseReason>> {
+        match &self.phase {
+            ChannelPhase::Closing(reason) | ChannelPhase::Closed(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// Whether it is in the graceful part of its end.
+    #[inline]
+    pub(crate) fn is_draining(&self) -> bool {
+        matches!(self.phase, ChannelPhase::Draining(_))
+    }
+
+    /// Whether deliveries may be settled and calls be answered on it.
+    #[inline]
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self.phase, ChannelPhase::Open | ChannelPhase::Draining(_))
     }
 
     /// How many publishes flow and the limits of unconfirmed and retained ones allow now, besides those that

@@ -18,7 +18,8 @@ use crate::session::timers::after;
 use crate::session::{Garbage, Phase, Session};
 
 impl Session {
-    /// Closes a channel for the application. Its waiters get the reason at once.
+    /// Closes a channel for the application, with nothing graceful about it.
+    #[cfg(test)]
     pub(crate) fn close_channel(&mut self, key: ChannelKey, code: ReplyCode, text: &str) {
         let reason =
             CloseReason::new(Scope::Channel(key.id), CloseCause::Requested, text).with_code(code);
@@ -31,12 +32,17 @@ impl Session {
         self.begin_close_channel(key, reason, code);
     }
 
-    fn begin_close_channel(&mut self, key: ChannelKey, reason: CloseReason, code: ReplyCode) {
-        if self.close_reason().is_some() {
+    pub(super) fn begin_close_channel(
+        &mut self,
+        key: ChannelKey,
+        reason: CloseReason,
+        code: ReplyCode,
+    ) {
+        if self.is_ending() {
             return;
         }
         let Some(channel) = self.channels.get(key) else { return };
-        if channel.close_reason().is_some() {
+        if channel.ended().is_some() {
             return;
         }
         let close = channel::Close {
@@ -58,7 +64,7 @@ impl Session {
         waker: &Waker,
     ) -> Poll<Option<Arc<CloseReason>>> {
         match self.channels.get(key) {
-            Some(channel) => match channel.close_reason() {
+            Some(channel) => match channel.ended() {
                 Some(reason) => Poll::Ready(Some(reason.clone())),
                 None => {
                     let old = channel.close_waiters.stay(ticket, waker);
@@ -162,7 +168,7 @@ impl Session {
             confirms.end(&reason, &mut self.effects);
         }
         // Those that wait for room must not wait on for a channel that is over.
-        if self.close_reason().is_none() {
+        if !self.is_ending() {
             for waker in self.room.take_wakers() {
                 self.effects.wake(Some(waker));
             }
@@ -200,7 +206,8 @@ impl Session {
         }
     }
 
-    /// Closes the connection for the application: `connection.close`, its answer or the deadline.
+    /// Closes the connection for the application, with nothing graceful about it.
+    #[cfg(test)]
     pub(crate) fn close(&mut self, code: ReplyCode, text: &str, deadline: Option<Instant>) {
         if self.close_reason().is_some() {
             return;
@@ -237,7 +244,7 @@ impl Session {
         text: String,
         method: Option<&'static str>,
     ) {
-        if self.close_reason().is_some() {
+        if self.is_ending() {
             return;
         }
         let reason =
@@ -245,7 +252,12 @@ impl Session {
         self.begin_close(reason, code, None);
     }
 
-    fn begin_close(&mut self, reason: CloseReason, code: ReplyCode, deadline: Option<Instant>) {
+    pub(super) fn begin_close(
+        &mut self,
+        reason: CloseReason,
+        code: ReplyCode,
+        deadline: Option<Instant>,
+    ) {
         for key in self.channels.keys() {
             self.write_acks(key);
         }
@@ -260,10 +272,16 @@ impl Session {
         } else {
             let _ = self.send_control(&close.into_any());
         }
-        let reason = Arc::new(reason);
+        let reason = match &self.phase {
+            // The first reason wins, and has its deadline.
+            Phase::Draining(first) => first.clone(),
+            _ => {
+                // Without one yet, the next look at the clock sets it.
+                self.close_deadline = deadline;
+                Arc::new(reason)
+            }
+        };
         self.phase = Phase::Closing(reason.clone());
-        // Without one yet, the next look at the clock sets it.
-        self.close_deadline = deadline;
         self.end_everything(&reason);
     }
 
@@ -335,7 +353,7 @@ impl Session {
     pub(super) fn terminate(&mut self, reason: CloseReason) {
         let reason = match &self.phase {
             Phase::Open => Arc::new(reason),
-            Phase::Closing(first) => first.clone(),
+            Phase::Draining(first) | Phase::Closing(first) => first.clone(),
             Phase::Closed(_) => return,
         };
         self.phase = Phase::Closed(reason.clone());
@@ -346,9 +364,18 @@ impl Session {
 
     /// The close took too long.
     pub(crate) fn give_up_closing(&mut self) {
-        if let Phase::Closing(reason) = &self.phase {
-            self.phase = Phase::Closed(reason.clone());
-            self.wake_closed();
+        match &self.phase {
+            Phase::Closing(reason) => {
+                self.phase = Phase::Closed(reason.clone());
+                self.wake_closed();
+            }
+            Phase::Draining(reason) => {
+                let reason = reason.clone();
+                self.phase = Phase::Closed(reason.clone());
+                self.end_everything(&reason);
+                self.wake_closed();
+            }
+            Phase::Open | Phase::Closed(_) => {}
         }
     }
 
@@ -382,6 +409,8 @@ impl Session {
         self.fail_calls(control, &Error::connection_closed(reason.clone()));
         self.blocked = None;
         self.pause = None;
+        self.drain_until = None;
+        self.drains = Vec::new();
         for waker in self.room.take_all() {
             self.effects.wake(Some(waker));
         }

@@ -11,10 +11,10 @@ use tokio::time::Instant;
 
 use crate::error::{CloseCause, CloseReason, Scope};
 use crate::outcome::Returned;
+use crate::session::Session;
 use crate::session::calls::CONTROL;
 use crate::session::channel::{ChannelKey, ChannelPhase, ChannelState};
 use crate::session::consume::deliver;
-use crate::session::{Phase, Session};
 
 impl Session {
     /// Takes one frame.
@@ -33,7 +33,7 @@ impl Session {
         match &channel.phase {
             ChannelPhase::Closed(_) => {}
             ChannelPhase::Closing(_) => self.handle_frame_while_closing(key, frame),
-            ChannelPhase::Opening | ChannelPhase::Open => {
+            ChannelPhase::Opening | ChannelPhase::Open | ChannelPhase::Draining(_) => {
                 let ChannelState { assembler, consumers, coalescer, .. } = channel;
                 let complete = match assembler.push_in_place(frame) {
                     Ok(None) => return,
@@ -83,7 +83,7 @@ impl Session {
         match method {
             Method::Connection(connection::Method::Close(close)) => self.handle_close(&close),
             Method::Connection(connection::Method::CloseOk(_)) => self.handle_close_ok(),
-            _ if !matches!(self.phase, Phase::Open) => {}
+            _ if self.is_ending() => {}
             method => self.handle_control_method(method, now),
         }
     }

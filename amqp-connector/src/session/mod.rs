@@ -17,6 +17,7 @@ mod incoming;
 mod leftovers;
 mod output;
 mod publish;
+mod shutdown;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -35,6 +36,7 @@ pub(crate) use channel::ChannelKey;
 pub(crate) use consume::backlog::Queued;
 pub(crate) use consume::in_flight::InFlight;
 pub(crate) use consume::settle::Settle;
+pub(crate) use consume::unread::Unread;
 pub(crate) use effects::{Effects, Garbage};
 #[cfg(feature = "testing")]
 pub use leftovers::Leftovers;
@@ -55,6 +57,8 @@ use crate::options::{Options, Tuning};
 /// How far the connection is.
 pub(crate) enum Phase {
     Open,
+    /// What was begun is brought to its end; nothing new begins. Our `connection.close` is to follow.
+    Draining(Arc<CloseReason>),
     /// Our `connection.close` is on its way.
     Closing(Arc<CloseReason>),
     /// Nothing more is expected: what is in the outbox is written and the transport shut.
@@ -88,6 +92,9 @@ pub(crate) struct Session {
     acks_due: Option<Instant>,
     acks_unclocked: bool,
     close_deadline: Option<Instant>,
+    /// Until when the connection drains, and each channel that does so by itself.
+    drain_until: Option<Instant>,
+    drains: Vec<(ChannelKey, Instant)>,
     /// When to look for buffers that nobody needs any more.
     tidy_at: Option<Instant>,
     /// Octets that moved since that was looked after last.
@@ -144,6 +151,8 @@ impl Session {
             acks_due: None,
             acks_unclocked: false,
             close_deadline: None,
+            drain_until: None,
+            drains: Vec::new(),
             tidy_at: None,
             moved: 0,
             idle: false,
@@ -195,8 +204,15 @@ impl Session {
     pub(crate) fn close_reason(&self) -> Option<&Arc<CloseReason>> {
         match &self.phase {
             Phase::Open => None,
-            Phase::Closing(reason) | Phase::Closed(reason) => Some(reason),
+            Phase::Draining(reason) | Phase::Closing(reason) | Phase::Closed(reason) => {
+                Some(reason)
+            }
         }
+    }
+
+    /// Whether the connection is beyond its graceful part: a close was sent, or it is over.
+    fn is_ending(&self) -> bool {
+        matches!(self.phase, Phase::Closing(_) | Phase::Closed(_))
     }
 
     /// Whether the broker has told us to stop publishing.
@@ -223,11 +239,20 @@ impl Session {
             Some(channel) => match &channel.phase {
                 ChannelPhase::Open => Ok(channel),
                 ChannelPhase::Opening => Err(Error::invalid("the channel is not open yet")),
-                ChannelPhase::Closing(reason) | ChannelPhase::Closed(reason) => {
-                    Err(Error::closed(reason.clone()))
-                }
+                ChannelPhase::Draining(reason)
+                | ChannelPhase::Closing(reason)
+                | ChannelPhase::Closed(reason) => Err(Error::closed(reason.clone())),
             },
             None => Err(reason.map_or_else(|| Error::stale(None), Error::connection_closed)),
+        }
+    }
+
+    /// The channel, if what was begun on it can still be brought to its end; otherwise the reason why not.
+    #[inline]
+    fn live_channel(&mut self, key: ChannelKey) -> Result<&mut ChannelState> {
+        match self.channels.get(key).is_some_and(|channel| channel.is_live()) {
+            true => self.channels.get(key).ok_or_else(|| Error::stale(None)),
+            false => self.open_channel(key),
         }
     }
 

@@ -18,5 +18,6 @@ mod leaks;
 mod limits;
 mod opening;
 mod publishing;
+mod shutdown;
 mod skel;
 mod topology;

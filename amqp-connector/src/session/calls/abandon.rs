@@ -19,7 +19,10 @@ impl Session {
     /// Nobody waits for `call` any more: what its reply brings about is undone.
     pub(crate) fn abandon_call(&mut self, call: CallId) {
         match self.slots.remove(&call.id) {
-            Some(CallSlot::Done(Ok(reply), undo)) => self.undo(call.key, undo, *reply),
+            Some(CallSlot::Done(Ok(reply), undo)) => {
+                self.note_taken(call.key, undo);
+                self.undo(call.key, undo, *reply);
+            }
             Some(CallSlot::Waiting(waker)) => {
                 self.effects.discard_waker(waker);
                 if let Some(pending) = self.pending_call(call.key, call.id) {
@@ -89,7 +92,7 @@ impl Session {
     /// Deletes a queue whose name nobody will ever learn; the reply is for nobody.
     fn delete_queue(&mut self, key: ChannelKey, queue: ShortStr) {
         let delete = queue::Delete { queue, no_wait: true, ..Default::default() };
-        if self.open_channel(key).is_ok() {
+        if self.live_channel(key).is_ok() {
             let delete = delete.into_any();
             // It cannot fail: the name came in a frame of the same size.
             let _ = self.send_method(key.id, &delete);

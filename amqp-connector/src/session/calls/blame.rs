@@ -68,11 +68,9 @@ impl Session {
     }
 
     /// What was sent before an answered call has been handled, too.
-    #[inline]
+    #[cold]
     pub(in crate::session) fn note_answered(&mut self, key: ChannelKey, call: &PendingCall) {
-        if let Some(channel) = self.channels.get(key)
-            && !channel.unanswered.is_empty()
-        {
+        if let Some(channel) = self.channels.get(key) {
             channel.unanswered.retain(|it| it.last > call.id);
         }
     }

@@ -152,7 +152,11 @@ impl Session {
         method: &Method,
         place: &'static Location<'static>,
     ) -> Result<()> {
-        self.open_channel(key)?;
+        match has_reply(method.info()) {
+            true => self.open_channel(key)?,
+            // What settles deliveries may still be sent while the channel drains.
+            false => self.live_channel(key)?,
+        };
         if is_answered(method) {
             return Err(Error::invalid("the request has a reply: use `call`, or set its no-wait"));
         }
@@ -295,7 +299,10 @@ impl Session {
         waker: &Waker,
     ) -> Poll<Result<Box<CallReply>>> {
         match self.slots.remove(&call.id) {
-            Some(CallSlot::Done(result, _)) => Poll::Ready(result),
+            Some(CallSlot::Done(result, undo)) => {
+                self.note_taken(call.key, undo);
+                Poll::Ready(result)
+            }
             Some(CallSlot::Waiting(old)) => {
                 let kept = match old {
                     Some(old) if old.will_wake(waker) => old,
@@ -330,9 +337,9 @@ impl Session {
         method: Method,
         content: Option<(protocol::Properties, Body)>,
     ) {
-        let calls = match self.channels.get(key) {
-            Some(channel) => &mut channel.calls,
-            None => &mut self.control,
+        let (calls, doubts) = match self.channels.get(key) {
+            Some(channel) => (&mut channel.calls, !channel.unanswered.is_empty()),
+            None => (&mut self.control, false),
         };
         let Some(call) = take_answered(calls, &method) else {
             let name = full_name(&method);
@@ -340,7 +347,9 @@ impl Session {
             return self.violation(ReplyCode::COMMAND_INVALID, text, Some(name));
         };
         self.forget_deadline(&call);
-        self.note_answered(key, &call);
+        if doubts {
+            self.note_answered(key, &call);
+        }
         if let Method::Basic(basic::Method::GetOk(got)) = &method {
             let (tag, open) = (got.delivery_tag, call.undo == Undo::Requeue);
             self.note_told(key, |coalescer| coalescer.delivered(tag, open));
@@ -357,7 +366,26 @@ impl Session {
             && let CallSlot::Waiting(waker) = slot
         {
             self.effects.wake(waker.take());
-            *slot = CallSlot::Done(Ok(Box::new(reply)), call.undo);
+            let got = matches!(&reply.method, Method::Basic(basic::Method::GetOk(_)));
+            let undo = if call.undo == Undo::Requeue && !got { Undo::Nothing } else { call.undo };
+            *slot = CallSlot::Done(Ok(Box::new(reply)), undo);
+            if undo == Undo::Requeue
+                && let Some(channel) = self.channels.get(key)
+            {
+                channel.untaken += 1;
+            }
+        }
+    }
+
+    /// A reply has left its slot.
+    pub(in crate::session) fn note_taken(&mut self, key: ChannelKey, undo: Undo) {
+        if undo == Undo::Requeue
+            && let Some(channel) = self.channels.get(key)
+        {
+            channel.untaken = channel.untaken.saturating_sub(1);
+            if channel.is_draining() {
+                self.notify_driver();
+            }
         }
     }
 
@@ -377,7 +405,10 @@ impl Session {
         if matches!(method, Method::Channel(protocol::channel::Method::OpenOk(_)))
             && matches!(channel.phase, ChannelPhase::Opening)
         {
-            channel.phase = ChannelPhase::Open;
+            channel.phase = match &self.phase {
+                crate::session::Phase::Draining(reason) => ChannelPhase::Draining(reason.clone()),
+                _ => ChannelPhase::Open,
+            };
         }
     }
 
@@ -390,11 +421,13 @@ impl Session {
     ) -> Option<(u64, ShortStr)> {
         let Method::Basic(basic::Method::ConsumeOk(ok)) = method else { return None };
         let id = call.consumer?;
-        let consumer = self.channels.get(key)?.consumers.by_id(id)?;
+        let channel = self.channels.get(key)?;
+        let draining = channel.is_draining();
+        let consumer = channel.consumers.by_id(id)?;
         consumer.tag = ok.consumer_tag.clone();
         consumer.phase = Phase::Active;
-        // It may have gone over its budget before it had a name to cancel.
-        if consumer.end.is_some() {
+        // It may have gone over its budget, or its channel begun to close, before it had a name to cancel.
+        if consumer.end.is_some() || draining {
             consumer.phase = Phase::Cancelling;
             self.send_cancel(key, ok.consumer_tag.clone());
         }

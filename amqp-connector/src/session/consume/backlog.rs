@@ -156,6 +156,12 @@ impl Backlog {
         self.full.is_empty() && self.tail.deliveries.is_empty()
     }
 
+    /// How many deliveries it holds.
+    pub(crate) fn len(&self) -> usize {
+        let full: usize = self.full.iter().map(|batch| batch.deliveries.len()).sum();
+        full + self.tail.deliveries.len()
+    }
+
     /// Whether it holds more than `budget` octets. One delivery alone is always let in.
     pub(crate) fn is_over(&self, budget: usize) -> bool {
         self.octets > budget && (!self.full.is_empty() || self.tail.deliveries.len() > 1)

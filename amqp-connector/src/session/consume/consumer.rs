@@ -5,12 +5,14 @@
 
 use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 use std::task::Waker;
 
 use amqp_types::ShortStr;
 
 use crate::outcome::ConsumerEnd;
 use crate::session::consume::backlog::Backlog;
+use crate::session::consume::unread::Unread;
 
 /// So many consumers are looked through faster than a map is asked.
 const FEW: usize = 8;
@@ -42,6 +44,8 @@ pub(crate) struct ConsumerState {
     /// Its handle was given out.
     pub(crate) claimed: bool,
     pub(crate) backlog: Backlog,
+    /// What its handle has taken.
+    pub(crate) unread: Arc<Unread>,
     pub(crate) waker: Option<Waker>,
     pub(crate) end: Option<ConsumerEnd>,
 }
@@ -58,6 +62,7 @@ impl ConsumerState {
             owned: true,
             claimed: false,
             backlog: Backlog::new(),
+            unread: Arc::default(),
             waker: None,
             end: None,
         }

@@ -44,7 +44,8 @@ impl ChannelState {
     #[inline]
     pub(in crate::session) fn land(&mut self, deliveries: usize, left: usize) -> bool {
         self.in_flight = self.in_flight.saturating_sub(deliveries);
-        (left == 0 || self.in_flight == 0) && !self.settle_waiters.is_empty()
+        let watched = (left == 0 || self.in_flight == 0) && !self.settle_waiters.is_empty();
+        watched || self.is_draining()
     }
 }
 
@@ -81,10 +82,12 @@ impl Session {
         for waker in channel.settle_waiters.take_all() {
             self.effects.wake(Some(waker));
         }
+        // A graceful close may have waited for it.
+        self.notify_driver();
     }
 
     /// Deliveries of a channel that are with the user: those in a consumer handle's unread batch, too.
-    #[allow(dead_code, reason = "for a graceful close")]
+    #[cfg(test)]
     pub(crate) fn in_flight(&mut self, key: ChannelKey) -> usize {
         self.channels.get(key).map_or(0, |channel| channel.in_flight)
     }
@@ -102,7 +105,7 @@ impl Session {
         ticket: &mut Option<u64>,
         waker: &Waker,
     ) -> Poll<()> {
-        let Ok(channel) = self.open_channel(key) else { return Poll::Ready(()) };
+        let Ok(channel) = self.live_channel(key) else { return Poll::Ready(()) };
         if in_flight.map_or(channel.in_flight, InFlight::count) == 0 {
             return Poll::Ready(());
         }

@@ -8,8 +8,10 @@ pub(in crate::session) mod coalesce;
 pub(in crate::session) mod consumer;
 pub(in crate::session) mod in_flight;
 pub(in crate::session) mod settle;
+pub(in crate::session) mod unread;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
@@ -25,6 +27,7 @@ use crate::session::consume::backlog::{Crowd, Queued};
 use crate::session::consume::coalesce::Coalescer;
 use crate::session::consume::consumer::{Consumers, Phase};
 use crate::session::consume::in_flight::InFlight;
+use crate::session::consume::unread::Unread;
 use crate::session::{Effects, Garbage, Session};
 
 impl Session {
@@ -39,7 +42,12 @@ impl Session {
             Delivered::Kept => {}
             Delivered::Pause(pause) => self.begin_pause(now + pause),
             Delivered::Overflow(id) => self.overflow(key, id),
-            Delivered::Unwanted(tag) => self.requeue(key, tag),
+            Delivered::Unwanted(tag) => {
+                // The close of one that drains gives back whatever still comes.
+                if !self.channels.get(key).is_some_and(|channel| channel.is_draining()) {
+                    self.requeue(key, tag);
+                }
+            }
         }
     }
 
@@ -64,7 +72,11 @@ impl Session {
         };
         if !consumer.backlog.is_empty() {
             let no_ack = consumer.no_ack;
-            if consumer.backlog.take(batch, &mut self.crowd) {
+            let thinned = consumer.backlog.take(batch, &mut self.crowd);
+            if !no_ack {
+                consumer.unread.set(batch.len());
+            }
+            if thinned {
                 self.consumer_caught_up();
             }
             if !no_ack {
@@ -94,9 +106,15 @@ impl Session {
     }
 
     /// Ends a consumer. With `cancel` the peer is told, and deliveries still to come are requeued.
-    fn finish_consumer(&mut self, key: ChannelKey, id: u64, end: ConsumerEnd, cancel: bool) {
+    pub(in crate::session) fn finish_consumer(
+        &mut self,
+        key: ChannelKey,
+        id: u64,
+        end: ConsumerEnd,
+        cancel: bool,
+    ) {
         let Some(channel) = self.channels.get(key) else { return };
-        let open = matches!(channel.phase, ChannelPhase::Open);
+        let open = channel.is_live();
         let Some(consumer) = channel.consumers.by_id(id) else { return };
         let give_back = end != ConsumerEnd::Cancelled;
         consumer.backlog.unpace(&mut self.crowd);
@@ -136,7 +154,11 @@ impl Session {
         let Some(channel) = self.channels.get(key) else { return };
         let Some(consumer) = channel.consumers.by_id(id) else { return };
         consumer.phase = Phase::Cancelled;
-        consumer.end.get_or_insert(ConsumerEnd::Cancelled);
+        let end = match &channel.phase {
+            ChannelPhase::Draining(reason) => ConsumerEnd::Closed(reason.clone()),
+            _ => ConsumerEnd::Cancelled,
+        };
+        consumer.end.get_or_insert(end);
         self.effects.wake(consumer.waker.take());
         // One without a handle is of no use to anybody any more.
         let crowd = &mut self.crowd;
@@ -176,19 +198,21 @@ impl Session {
         &mut self,
         key: ChannelKey,
         tag: &ShortStr,
-    ) -> Option<(u64, bool)> {
+    ) -> Option<(u64, bool, Arc<Unread>)> {
         let consumer = self.channels.get(key)?.consumers.by_tag(tag)?;
         let claimable = consumer.phase == Phase::Active && !consumer.claimed;
         consumer.claimed |= claimable;
-        claimable.then_some((consumer.id, consumer.no_ack))
+        claimable.then(|| (consumer.id, consumer.no_ack, consumer.unread.clone()))
     }
 
-    /// The handle of a consumer is given out.
-    pub(crate) fn mark_claimed(&mut self, key: ChannelKey, id: u64) {
-        if let Some(consumer) =
-            self.channels.get(key).and_then(|channel| channel.consumers.by_id(id))
-        {
-            consumer.claimed = true;
+    /// The handle of a consumer is given out; gives what the two share.
+    pub(crate) fn mark_claimed(&mut self, key: ChannelKey, id: u64) -> Arc<Unread> {
+        match self.channels.get(key).and_then(|channel| channel.consumers.by_id(id)) {
+            Some(consumer) => {
+                consumer.claimed = true;
+                consumer.unread.clone()
+            }
+            None => Arc::default(),
         }
     }
 }

@@ -80,7 +80,7 @@ impl Session {
         settle: Settle,
         left: usize,
     ) -> Result<()> {
-        let channel = match self.open_channel(key) {
+        let channel = match self.live_channel(key) {
             Ok(channel) => channel,
             Err(error) => return Err(Error::stale(error.into_reason())),
         };
@@ -152,7 +152,7 @@ impl Session {
 
     /// Rejects a message, unless it is settled already.
     fn reject(&mut self, key: ChannelKey, delivery_tag: u64, requeue: bool) {
-        if self.open_channel(key).is_ok_and(|channel| delivery_tag > channel.settled_to) {
+        if self.live_channel(key).is_ok_and(|channel| delivery_tag > channel.settled_to) {
             self.note_told(key, |coalescer| coalescer.settle(delivery_tag));
             // Numbers always fit a frame.
             let _ = self.send_one(key.id, &basic::Reject { delivery_tag, requeue });

@@ -50,7 +50,7 @@ impl Session {
             channel.returns_octets -= returned.body.len();
             return Poll::Ready(Ok(returned));
         }
-        match self.open_channel(key) {
+        match self.live_channel(key) {
             Err(error) => Poll::Ready(Err(error)),
             Ok(channel) => {
                 let old = channel.return_waiters.stay(ticket, waker);

@@ -16,6 +16,7 @@ mod confirms;
 mod consume;
 mod hostile;
 mod output;
+mod shutdown;
 mod stalls;
 mod time;
 

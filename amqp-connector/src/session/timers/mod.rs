@@ -22,6 +22,15 @@ pub(crate) fn after(now: Instant, timeout: Duration) -> Instant {
     now.checked_add(timeout.min(FAR)).unwrap_or(now)
 }
 
+/// The one that comes first.
+#[inline]
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
 impl Session {
     /// The driver looks at the connection at `now`, possibly much later than it had asked for. To be told
     /// before anything else of the same look, since what is found then may be due to that.
@@ -69,22 +78,21 @@ impl Session {
             None => self.deadlines.first_key_value().map(|((at, _), _)| *at),
             Some(_) => None,
         };
-        [
-            self.heartbeat.next_send(),
-            self.heartbeat.next_check(),
-            call,
-            self.pause,
-            self.close_deadline,
-            self.tidy_at,
-            self.acks_due,
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        let mut due = earlier(self.heartbeat.next_send(), self.heartbeat.next_check());
+        due = earlier(due, earlier(call, self.tidy_at));
+        due = earlier(due, earlier(self.pause, self.acks_due));
+        due = earlier(due, self.close_deadline);
+        match self.is_draining() {
+            true => earlier(due, self.next_drain()),
+            false => due,
+        }
     }
 
     /// Does whatever is due at `now`.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        if self.is_draining() {
+            self.advance_drains(now);
+        }
         if self.close_deadline.is_some_and(|at| at <= now) {
             self.give_up_closing();
         }
