@@ -2,7 +2,7 @@
 
 #![cfg(test)]
 
-use amqp_types::content::{AssembleError, Assembler, ContentHeader, Incoming};
+use amqp_types::content::{AssembleError, Assembler, ContentHeader, Incoming, Part};
 use amqp_types::frame::{Frame, FrameKind};
 use amqp_types::wire::{Limits, Writer};
 use amqp_types::{
@@ -284,4 +284,98 @@ fn what_is_left_in_place_does_not_reach_the_next_content() {
     }
     let empty = (basic::Properties::default().into_any(), Bytes::new());
     assert_eq!(seen, [Some((properties().into_any(), "first".into())), None, Some(empty)]);
+}
+
+/// What a receiver that has every content lent is given, as text.
+fn lent<'a>(
+    assembler: &mut Assembler<rabbit::Spec>,
+    frames: impl IntoIterator<Item = &'a Frame>,
+) -> Result<Vec<String>, AssembleError> {
+    let mut seen = Vec::new();
+    for frame in frames {
+        match assembler.push_part(frame.into())? {
+            None => assembler.lend(),
+            Some(Part::Complete(complete)) => seen.push(format!("{:?}", complete.take().unwrap())),
+            Some(Part::Header { method, properties, size }) => {
+                assert!(method.take().is_some() && properties.take().is_some());
+                seen.push(format!("header of {size}"));
+            }
+            Some(Part::Piece { octets, rest }) => seen.push(format!("{octets:?}, {rest} to come")),
+        }
+        assert_eq!(assembler.buffered(), 0);
+    }
+    Ok(seen)
+}
+
+#[test]
+fn a_content_that_is_lent_comes_piece_by_piece_and_nothing_of_it_is_kept() {
+    let mut assembler = Assembler::<rabbit::Spec>::new().with_max_body(3);
+    let heartbeat = Frame { kind: FrameKind::Heartbeat, channel: 0, payload: Bytes::new() };
+    for _ in 0..2 {
+        let frames = [
+            method(&deliver()),
+            header(5, properties()),
+            body("hel"),
+            heartbeat.clone(),
+            body(""),
+            body("lo"),
+            method(&deliver()),
+            header(0, properties()),
+        ];
+        let seen = lent(&mut assembler, &frames).unwrap();
+        let pieces = ["b\"hel\", 2 to come", "b\"\", 2 to come", "b\"lo\", 0 to come"];
+        assert_eq!(seen[0], "header of 5", "the limit is on what is put together");
+        assert_eq!(seen[1..4], pieces);
+        assert_eq!(seen[4], "header of 0");
+        assert!(assembler.is_idle() && assembler.awaiting_header().is_none());
+        // The next one is put together again.
+        let complete =
+            push_all(&mut assembler, [method(&deliver()), header(3, properties()), body("end")]);
+        assert!(matches!(complete, Ok(Incoming::Content { body, .. }) if body.to_bytes() == "end"));
+    }
+}
+
+#[test]
+fn a_content_that_is_lent_obeys_the_same_order() {
+    use FrameKind::{Body, Header, Method};
+    for (before, wrong, expected, found) in [
+        (vec![method(&deliver())], method(&deliver()), Header, Method),
+        (vec![method(&deliver())], body("x"), Header, Body),
+        (vec![method(&deliver()), header(2, properties())], method(&deliver()), Body, Method),
+        (
+            vec![method(&deliver()), header(2, properties()), body("x")],
+            header(1, properties()),
+            Body,
+            Header,
+        ),
+    ] {
+        let mut assembler = Assembler::<rabbit::Spec>::new();
+        lent(&mut assembler, &before).unwrap();
+        let error = AssembleError::UnexpectedFrame { expected, found };
+        assert_eq!(lent(&mut assembler, [&wrong]).unwrap_err(), error);
+        assert!(assembler.is_idle());
+        let complete =
+            push_all(&mut assembler, [method(&deliver()), header(1, properties()), body("x")]);
+        assert!(complete.is_ok(), "it is as new");
+    }
+    let mut assembler = Assembler::<rabbit::Spec>::new();
+    let frames = [method(&deliver()), header(5, properties()), body("hell"), body("oo")];
+    let overrun = lent(&mut assembler, &frames);
+    assert_eq!(overrun, Err(AssembleError::BodyOverrun { size: 5, received: 6 }));
+    let refused = lent(&mut assembler, [&method(&deliver()), &body("x")]);
+    assert!(refused.is_err());
+    assembler.lend();
+    assert!(push_all(&mut assembler, [method(&deliver()), header(0, properties())]).is_ok());
+}
+
+#[test]
+fn a_content_that_was_begun_to_be_lent_can_be_put_together_from_there() {
+    let mut assembler = Assembler::<rabbit::Spec>::new();
+    lent(&mut assembler, &[method(&deliver()), header(5, properties()), body("he")]).unwrap();
+    assert!(assembler.push_in_place((&body("l")).into()).unwrap().is_none());
+    let frame = body("lo");
+    let complete = assembler.push_in_place((&frame).into()).unwrap().expect("complete");
+    assert_eq!(complete.content.expect("a body").body.to_bytes(), "llo");
+    let seen = lent(&mut assembler, &[method(&deliver()), header(1, properties()), body("x")]);
+    assert_eq!(seen.unwrap()[1], "b\"x\", 0 to come");
 }

@@ -34,27 +34,30 @@ const CONNECTION: &str = "connection";
 /// After an error it is as new, but the peer is not to be trusted any more.
 ///
 /// Methods and properties are some hundred octets big, so they lie here from their frame on;
-/// [`push_in_place`](Self::push_in_place) lets the receiver move them once, to where it keeps them.
+/// [`push_in_place`](Self::push_in_place) lets the receiver move them once, to where it keeps them. A body that
+/// is not to be held whole is lent: see [`push_part`](Self::push_part).
 #[derive(Clone, Debug)]
 pub struct Assembler<P: Protocol> {
     /// The kind of the next frame. `Method`: no content is under way, and what is still in the three
     /// places below is what a receiver left there.
-    expected: FrameKind,
+    pub(super) expected: FrameKind,
     /// The method of the content under way, if `expected` is not `Method`.
-    method: Option<P::Method>,
+    pub(super) method: Option<P::Method>,
     /// The id of the class of `method`.
     class_id: u16,
     /// The properties, if `expected` is `Body`.
-    properties: Option<P::Properties>,
+    pub(super) properties: Option<P::Properties>,
     /// What has come of the body before `tail`; `body.len() + tail.len() < size` between frames, if
     /// `expected` is `Body`.
     body: Body,
     /// Small pieces of the body, copied together: kept as they came, a body of one-octet frames would
     /// take many times its size. `tail.len() <= TAIL.max(copy_max)`.
     tail: Vec<u8>,
-    /// The length that the header said.
-    size: u64,
-    max_body: u64,
+    /// The length that the header said, less what was lent.
+    pub(super) size: u64,
+    /// Octets of the content under way that were lent so far, if it is lent.
+    pub(super) lent: Option<u64>,
+    pub(super) max_body: u64,
     copy_max: usize,
     limits: Limits,
 }
@@ -81,6 +84,7 @@ impl<P: Protocol> Assembler<P> {
             body: Body::new(),
             tail: Vec::new(),
             size: 0,
+            lent: None,
             max_body: u64::MAX,
             copy_max: Self::COPY_MAX,
             limits: Limits::DEFAULT,
@@ -189,7 +193,7 @@ impl<P: Protocol> Assembler<P> {
     }
 
     #[cold]
-    fn reset(&mut self) {
+    pub(super) fn reset(&mut self) {
         *self = Self::new()
             .with_max_body(self.max_body)
             .with_copy_max(self.copy_max)
@@ -223,7 +227,7 @@ impl<P: Protocol> Assembler<P> {
     }
 
     /// Whether the content is complete: has no body.
-    fn header(&mut self, frame: FrameRef<'_>) -> Result<bool, AssembleError> {
+    pub(super) fn header(&mut self, frame: FrameRef<'_>) -> Result<bool, AssembleError> {
         let (found, size) = decode_into(&mut self.properties, frame.payload, self.limits)?;
         if found != self.class_id {
             return Err(AssembleError::WrongClass { expected: self.class_id, found });

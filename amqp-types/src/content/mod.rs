@@ -12,9 +12,11 @@ mod body;
 mod error;
 mod header;
 mod incoming;
+mod part;
 
 pub use assembler::Assembler;
 pub use body::Body;
 pub use error::AssembleError;
 pub use header::ContentHeader;
 pub use incoming::{Complete, Content, Incoming};
+pub use part::Part;

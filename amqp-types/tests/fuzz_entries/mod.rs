@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 
-use amqp_types::content::{AssembleError, Assembler, ContentHeader, Incoming};
+use amqp_types::content::{AssembleError, Assembler, ContentHeader, Incoming, Part};
 use amqp_types::frame::{Frame, FrameRef, OVERHEAD};
 use amqp_types::protocol::{FRAMING, INFO, Method, Properties, Spec};
 use amqp_types::reflect::{DynamicMethod, DynamicProperties};
@@ -36,6 +36,7 @@ pub fn frame(data: &[u8]) {
 
     let mut receiver = Receiver::default();
     frames.iter().cloned().for_each(|frame| receiver.push(frame));
+    lent(&frames);
     for size in [1, 20, data.len().max(1)] {
         let split = split_stream(data.chunks(size));
         assert_eq!((&split.0, &split.1.given_out, split.2), (&frames, &receiver.given_out, error));
@@ -86,6 +87,58 @@ fn split_stream<'a>(
         }
     }
     (frames, receiver, None)
+}
+
+/// The frames of each channel, with every content lent: what is given out is what an assembler without a limit puts
+/// together, and nothing is kept.
+fn lent(frames: &[Frame]) {
+    let (mut lending, mut whole) = (HashMap::new(), HashMap::new());
+    let mut bodies: HashMap<u16, (String, Vec<u8>)> = HashMap::new();
+    for frame in frames {
+        let lender = lending.entry(frame.channel).or_insert_with(Assembler::<Spec>::new);
+        let expected =
+            whole.entry(frame.channel).or_insert_with(Assembler::<Spec>::new).push(frame.clone());
+        let body = bodies.entry(frame.channel).or_default();
+        let over = match lender.push_part(FrameRef::from(frame)) {
+            Ok(None) => {
+                lender.lend();
+                None
+            }
+            Ok(Some(Part::Complete(complete))) => complete.take(),
+            Ok(Some(Part::Header { method, properties, size })) => {
+                *body = (format!("{method:?} {properties:?}"), Vec::new());
+                (size == 0).then(|| content(method, properties, &[]))
+            }
+            Ok(Some(Part::Piece { octets, rest })) => {
+                body.1.extend_from_slice(&octets);
+                let Ok(Some(whole)) = &expected else {
+                    assert!(rest > 0 && expected == Ok(None));
+                    continue;
+                };
+                let Incoming::Content { method, properties, body: octets } = whole else {
+                    panic!("{whole:?}")
+                };
+                let begun = format!("{:?} {:?}", Some(method), Some(properties));
+                assert_eq!((rest, &begun, octets.to_bytes()), (0, &body.0, body.1.clone().into()));
+                continue;
+            }
+            Err(error) => {
+                assert_eq!(Err(error), expected);
+                continue;
+            }
+        };
+        assert_eq!(lender.buffered(), 0);
+        assert_eq!(format!("{:?}", Ok::<_, AssembleError>(over)), format!("{expected:?}"));
+    }
+}
+
+fn content(
+    method: &Option<Method>,
+    properties: &Option<Properties>,
+    body: &'static [u8],
+) -> Incoming<Spec> {
+    let (method, properties) = (method.clone().expect("it is there"), properties.clone());
+    Incoming::Content { method, properties: properties.expect("they are there"), body: body.into() }
 }
 
 /// Puts contents together, and keeps what came of it.
