@@ -12,6 +12,7 @@ use std::task::{Context, Poll, ready};
 use amqp_types::ShortStr;
 use amqp_types::protocol::basic;
 use futures_core::Stream;
+use futures_core::stream::FusedStream;
 
 use crate::call::Call;
 use crate::delivery::{Delivery, Origin, Source};
@@ -178,6 +179,12 @@ impl Stream for Consumer {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
         self.poll_recv(cx)
+    }
+}
+
+impl FusedStream for Consumer {
+    fn is_terminated(&self) -> bool {
+        self.end.is_some() && self.batch.is_empty()
     }
 }
 

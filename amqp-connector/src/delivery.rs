@@ -15,13 +15,21 @@ use crate::shared::Shared;
 /// A message delivered to a consumer, or fetched by `basic.get`.
 ///
 /// Settle it by [`ack`](Self::ack), [`nack`](Self::nack) or [`reject`](Self::reject), each of which takes
-/// it apart from its content, so that it can be settled once only:
+/// it apart from its content, and none of which has to be awaited:
+///
+/// ```
+/// fn settle(delivery: amqp_connector::Delivery, good: bool) -> amqp_connector::Result<()> {
+///     if good { delivery.ack() } else { delivery.nack(true) }
+/// }
+/// ```
+///
+/// It can be settled once only. This does not compile, since the delivery has moved:
 ///
 /// ```compile_fail,E0382
-/// # fn settle(delivery: amqp_connector::Delivery) -> amqp_connector::Result<()> {
-/// delivery.ack()?;
-/// delivery.nack(true) // use of moved value: `delivery`
-/// # }
+/// fn settle(delivery: amqp_connector::Delivery) -> amqp_connector::Result<()> {
+///     delivery.ack()?;
+///     delivery.nack(true)
+/// }
 /// ```
 ///
 /// # Drop

@@ -125,11 +125,15 @@ impl RawCall {
                     let options = self.call_options();
                     let key = self.target.key();
                     let (quality, buffer_max) = (self.quality.take(), self.buffer_max);
+                    let consumes = quality.is_some();
                     let sent = self.target.shared().with(|session| {
                         if let Some(qos) = quality {
                             session.send_qos(key, qos, options.place)?;
                         }
                         let call = session.call(key, &request, &options)?;
+                        if consumes {
+                            session.await_handle(call);
+                        }
                         if let Some(octets) = buffer_max {
                             session.limit_consumer(call, octets);
                         }

@@ -104,14 +104,23 @@ impl Session {
         Ok(CallId { key, id })
     }
 
+    /// The call gives out the handle of the consumer that it starts.
+    pub(crate) fn await_handle(&mut self, call: CallId) {
+        if let Some(consumer) = self.consumer_of(call) {
+            consumer.awaited = true;
+        }
+    }
+
     /// Gives the consumer that a call starts a budget of its own, in octets.
     pub(crate) fn limit_consumer(&mut self, call: CallId, budget: usize) {
-        let Some(id) = self.pending_call(call.key, call.id).and_then(|call| call.consumer) else {
-            return;
-        };
-        if let Some(consumer) = self.channels.get(call.key).and_then(|it| it.consumers.by_id(id)) {
+        if let Some(consumer) = self.consumer_of(call) {
             consumer.budget = budget;
         }
+    }
+
+    fn consumer_of(&mut self, call: CallId) -> Option<&mut ConsumerState> {
+        let id = self.pending_call(call.key, call.id)?.consumer?;
+        self.channels.get(call.key)?.consumers.by_id(id)
     }
 
     /// Sends a `basic.qos` for the consumer that follows it. RabbitMQ takes one that is not global for the end of the

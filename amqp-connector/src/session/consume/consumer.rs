@@ -43,6 +43,8 @@ pub(crate) struct ConsumerState {
     pub(crate) owned: bool,
     /// Its handle was given out.
     pub(crate) claimed: bool,
+    /// It was started by a call that gives its handle out, however late that looks at the reply.
+    pub(crate) awaited: bool,
     pub(crate) backlog: Backlog,
     /// What its handle has taken.
     pub(crate) unread: Arc<Unread>,
@@ -61,6 +63,7 @@ impl ConsumerState {
             phase: Phase::Requested,
             owned: true,
             claimed: false,
+            awaited: false,
             backlog: Backlog::new(),
             unread: Arc::default(),
             waker: None,

@@ -160,10 +160,10 @@ impl Session {
         };
         consumer.end.get_or_insert(end);
         self.effects.wake(consumer.waker.take());
-        // One without a handle is of no use to anybody any more.
+        // One that nobody has or gets a handle of is of no use to anybody any more.
         let crowd = &mut self.crowd;
         channel.consumers.retain_mut(|it| {
-            let kept = it.phase != Phase::Cancelled || (it.owned && it.claimed);
+            let kept = it.phase != Phase::Cancelled || (it.owned && (it.claimed || it.awaited));
             if !kept {
                 it.backlog.unpace(crowd);
             }
@@ -186,6 +186,7 @@ impl Session {
             }
             self.effects.wake(consumer.waker.take());
         }
+        self.write_acks(key);
         if cancel.no_wait {
             return Ok(());
         }
@@ -200,7 +201,7 @@ impl Session {
         tag: &ShortStr,
     ) -> Option<(u64, bool, Arc<Unread>)> {
         let consumer = self.channels.get(key)?.consumers.by_tag(tag)?;
-        let claimable = consumer.phase == Phase::Active && !consumer.claimed;
+        let claimable = consumer.phase == Phase::Active && !consumer.claimed && !consumer.awaited;
         consumer.claimed |= claimable;
         claimable.then(|| (consumer.id, consumer.no_ack, consumer.unread.clone()))
     }

@@ -208,10 +208,16 @@ fn dropped_consumer_is_cancelled_and_its_messages_go_back() {
     broker_test(async |t| {
         let (connection, channel, queue) = filled(t, 3).await;
         let consume = BasicConsume::new(&queue, Prefetch::Unlimited);
-        let consumer = channel.basic_consume(consume).await.unwrap();
-        tokio::time::sleep(A_WHILE).await;
+        let mut consumer = channel.basic_consume(consume).await.unwrap();
+        await_unacked(t, &queue, 3).await;
+        await_counts(&channel, &queue, (0, 1)).await;
+        // One that is read stays its reader's; what its handle and the session have goes back.
+        let first = timeout(SOON, consumer.recv()).await.unwrap().unwrap();
         drop(consumer);
-        await_counts(&channel, &queue, (3, 0)).await;
+        await_counts(&channel, &queue, (2, 0)).await;
+        first.ack().unwrap();
+        await_unacked(t, &queue, 0).await;
+        await_counts(&channel, &queue, (2, 0)).await;
         connection.close().await;
     });
 }

@@ -150,6 +150,15 @@ fn a_consumer_that_is_dropped_has_its_acks_sent() {
 }
 
 #[test]
+fn a_consumer_that_the_peer_cancels_has_its_acks_sent() {
+    let (mut bench, key, user) = coalescing(100);
+    deliver(&mut bench, &user, 1..=3);
+    user.ack(&mut bench, 1);
+    bench.receive(key.id, basic::Cancel { consumer_tag: short("c"), no_wait: true });
+    assert_eq!(acks(&mut bench), [(1, false)]);
+}
+
+#[test]
 fn a_prefetch_never_starves_for_acks_that_are_held() {
     let mut bench = Bench::new();
     let key = bench.open();

@@ -60,6 +60,45 @@ fn a_consumer_over_its_budget_before_its_consume_ok_is_cancelled_after_it() {
 }
 
 #[test]
+fn a_consumer_that_is_over_before_its_handle_is_given_out_tells_why_all_the_same() {
+    let (mut bench, key) = small_budget();
+    let call = bench.call(key, basic::Consume { consumer_tag: short("c"), ..Default::default() });
+    bench.run(|session| session.await_handle(call));
+    bench.receive(key.id, basic::ConsumeOk { consumer_tag: short("c") });
+    assert!(
+        bench.run(|session| session.claim_consumer(key, &short("c"))).is_none(),
+        "it is the call's"
+    );
+    for tag in 1..=2 {
+        bench.deliver(key, "c", tag, &[0; 6000]);
+    }
+    // All of it is there before the task that waits gets its turn.
+    bench.receive(key.id, basic::CancelOk { consumer_tag: short("c") });
+    let Poll::Ready(Ok(reply)) = bench.poll(call) else { panic!() };
+    let (id, _) = reply.consumer.expect("a consumer");
+    bench.run(|session| session.mark_claimed(key, id));
+    assert_eq!(drain(&mut bench, key, id).1, Some(ConsumerEnd::Overflow));
+    drop_consumer(&mut bench, key, id);
+    bench.frames();
+    assert_eq!(bench.left(), Leftovers { channels: 1, ..Default::default() });
+}
+
+#[test]
+fn a_consumer_that_is_over_before_its_handle_is_given_up_leaves_nothing() {
+    let (mut bench, key) = small_budget();
+    let call = bench.call(key, basic::Consume { consumer_tag: short("c"), ..Default::default() });
+    bench.run(|session| session.await_handle(call));
+    bench.receive(key.id, basic::ConsumeOk { consumer_tag: short("c") });
+    for tag in 1..=2 {
+        bench.deliver(key, "c", tag, &[0; 6000]);
+    }
+    bench.receive(key.id, basic::CancelOk { consumer_tag: short("c") });
+    bench.abandon(call);
+    bench.frames();
+    assert_eq!(bench.left(), Leftovers { channels: 1, ..Default::default() });
+}
+
+#[test]
 fn empty_messages_cost_room_too() {
     let (mut bench, key) = small_budget();
     let id = bench.consume(key, "c", false);
