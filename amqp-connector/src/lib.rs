@@ -67,6 +67,7 @@ mod name;
 mod options;
 mod outcome;
 mod publish;
+mod publish_stream;
 mod sasl;
 mod session;
 mod shared;
@@ -92,10 +93,12 @@ pub use consumer::{Consumer, Recv};
 pub use delivery::{Acker, Delivery};
 pub use driver::Driver;
 pub use error::{
-    BlamedPublish, CloseCause, CloseReason, Error, ErrorKind, Initiator, Result, Scope,
+    BlamedPublish, BrokenStream, CloseCause, CloseReason, Error, ErrorKind, Initiator, Result,
+    Scope, StreamFault,
 };
 pub use options::{ConfirmOptions, Options, Tuning, Unsettled};
 pub use outcome::{ConfirmCounts, ConsumerEnd, Outcome, Returned, UnknownReason};
 pub use publish::{BasicPublish, Confirmation, Publish, Returns};
+pub use publish_stream::BasicPublishStream;
 pub use sasl::Mechanism;
 pub use uri::UriError;

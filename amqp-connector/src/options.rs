@@ -46,6 +46,13 @@ pub struct Options {
     /// Octets of messages that one channel keeps before publishers wait: mandatory ones, to know them by if they come
     /// back, and with [`ConfirmOptions::retain`] all until they are confirmed. Default 64 MiB.
     pub retained_budget: usize,
+    /// How long the source of a streamed publish may take for each piece before it counts as stalled; the time
+    /// in which there is no room for a piece does not count. Default 30 seconds.
+    pub stall_timeout: Duration,
+    /// Octets that may be made up to complete the body of a streamed publish which broke off in a transaction,
+    /// so that only its channel has to be closed. Where more are missing the connection is closed. Default
+    /// 64 MiB.
+    pub padding_max: u64,
     /// What becomes of a delivery that is dropped unsettled, where its consumer or `basic.get` does not say.
     /// Default [`Unsettled::Leave`].
     pub unsettled: Unsettled,
@@ -88,6 +95,8 @@ impl Default for Options {
             unconfirmed_octets_max: 256 << 20,
             retained_budget: 64 << 20,
             unsettled: Unsettled::Leave,
+            stall_timeout: Duration::from_secs(30),
+            padding_max: 64 << 20,
         }
     }
 }

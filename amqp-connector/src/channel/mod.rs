@@ -50,6 +50,10 @@ impl Channel {
         Self { handle }
     }
 
+    pub(crate) fn handle(&self) -> &Arc<ChannelHandle> {
+        &self.handle
+    }
+
     /// The channel's number on its connection. Numbers are reused once a channel is closed.
     #[must_use]
     pub fn id(&self) -> u16 {

@@ -6,6 +6,7 @@
 
 mod publishes;
 mod reason;
+mod stream;
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 pub use publishes::BlamedPublish;
 pub(crate) use publishes::Publishes;
 pub use reason::{CloseCause, CloseReason, Initiator, Scope};
+pub use stream::{BrokenStream, StreamFault};
 
 use amqp_types::{EncodeError, InvalidShortStr};
 
@@ -34,6 +36,7 @@ enum Detail {
     Encode(EncodeError),
     Text(&'static str),
     Unsupported { what: &'static str },
+    Broken(Arc<BrokenStream>),
 }
 
 /// The classes of [`Error`], to match on.
@@ -57,6 +60,11 @@ pub enum ErrorKind {
     Limit,
     /// The peer has blocked or paused publishing and the call was told not to wait; nothing was sent.
     Blocked,
+    /// A streamed publish owns the channel till its body is given; nothing was sent.
+    Busy,
+    /// The source of a streamed publish broke its promise; [`Error::broken_stream`] tells how. The message will
+    /// never be seen.
+    StreamBroken,
 }
 
 impl Error {
@@ -82,6 +90,15 @@ impl Error {
 
     pub(crate) fn blocked(text: &'static str) -> Self {
         Self { kind: ErrorKind::Blocked, detail: Detail::Text(text) }
+    }
+
+    pub(crate) fn busy() -> Self {
+        let text = "a streamed publish owns the channel till its body is given";
+        Self { kind: ErrorKind::Busy, detail: Detail::Text(text) }
+    }
+
+    pub(crate) fn broken(stream: Arc<BrokenStream>) -> Self {
+        Self { kind: ErrorKind::StreamBroken, detail: Detail::Broken(stream) }
     }
 
     pub(crate) fn timeout(method: &'static str) -> Self {
@@ -119,11 +136,20 @@ impl Error {
         }
     }
 
+    /// How the source of a streamed publish broke its promise, where that is the cause.
+    #[must_use]
+    pub fn broken_stream(&self) -> Option<&BrokenStream> {
+        match &self.detail {
+            Detail::Broken(stream) => Some(stream),
+            _ => None,
+        }
+    }
+
     /// Whether the same call may succeed on a new channel or connection, without a change to it.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self.kind {
-            ErrorKind::Timeout | ErrorKind::Blocked | ErrorKind::Stale => true,
+            ErrorKind::Timeout | ErrorKind::Blocked | ErrorKind::Stale | ErrorKind::Busy => true,
             ErrorKind::ConnectionClosed | ErrorKind::ChannelClosed => {
                 self.close_reason().is_some_and(CloseReason::is_transient)
             }
@@ -154,6 +180,7 @@ impl fmt::Display for Error {
             }
             (Detail::ShortStr(error), _) => error.fmt(f),
             (Detail::Encode(error), _) => error.fmt(f),
+            (Detail::Broken(stream), _) => stream.fmt(f),
             (Detail::Unsupported { what }, _) => write!(
                 f,
                 "{what} does not exist in AMQP specification \"{}\", which this build speaks",
@@ -181,6 +208,7 @@ impl std::error::Error for Error {
             }
             Detail::ShortStr(error) => Some(error),
             Detail::Encode(error) => Some(error),
+            Detail::Broken(stream) => stream.source(),
             _ => None,
         }
     }

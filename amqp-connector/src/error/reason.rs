@@ -58,6 +58,9 @@ pub enum CloseCause {
     ProtocolViolation,
     /// The peer left a call unanswered for twice its deadline, so that no later reply could be told apart.
     CallUnanswered,
+    /// The body of a streamed publish broke off: its source failed, stalled, gave another length than was
+    /// promised, or was dropped. [`CloseReason::text`] tells which, [`CloseReason::place`] who published it.
+    StreamBroken,
     /// What the peer sent, or wants of us without reading it, is beyond a limit of ours, such as
     /// [`Options::body_max`](crate::Options::body_max).
     LimitExceeded,
@@ -76,6 +79,7 @@ impl CloseCause {
             | Self::RuntimeStalled { .. }
             | Self::ProtocolViolation
             | Self::CallUnanswered
+            | Self::StreamBroken
             | Self::LimitExceeded => Initiator::Library,
         }
     }
@@ -171,7 +175,8 @@ impl CloseReason {
             | CloseCause::TransportFailed
             | CloseCause::PeerSilent { .. }
             | CloseCause::RuntimeStalled { .. }
-            | CloseCause::CallUnanswered => true,
+            | CloseCause::CallUnanswered
+            | CloseCause::StreamBroken => true,
             _ => false,
         }
     }

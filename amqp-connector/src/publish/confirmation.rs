@@ -54,6 +54,11 @@ impl Confirmation {
         Self { state: State::Done(Outcome::Accepted, None) }
     }
 
+    /// Of a publish with this tag, or of one on a channel without confirms.
+    pub(crate) fn of(channel: Arc<ChannelHandle>, tag: Option<u64>) -> Self {
+        tag.map_or_else(Self::accepted, |tag| Self::pending(channel, tag))
+    }
+
     /// The publish's number on its channel, counted from 1 since confirm mode was selected; `None`
     /// without confirms.
     #[must_use]

@@ -7,12 +7,15 @@
 //!     +------------------+----------------+-- connection's end ---------------+
 //! ```
 //!
+//! An open channel is `Streaming` while a body is published from a stream, or consumed as one.
+//!
 //! A number is free for reuse once its channel is Closed; the state itself stays, under its epoch, until
 //! the last handle is gone, so that every handle finds the reason. Nothing here encodes or sends.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
+use std::task::Waker;
 
 use amqp_types::content::Assembler;
 use amqp_types::protocol::Spec;
@@ -27,6 +30,7 @@ use crate::session::consume::consumer::Consumers;
 use crate::session::output::outbox::LargeItem;
 use crate::session::publish::admission::Admission;
 use crate::session::publish::confirm::Confirms;
+use crate::session::stream::Streaming;
 use crate::session::wait::WaitList;
 
 /// One incarnation of a channel: its number may be reused, its epoch never is.
@@ -39,6 +43,8 @@ pub(crate) struct ChannelKey {
 pub(crate) enum ChannelPhase {
     Opening,
     Open,
+    /// As `Open`, but some of its bodies are streams.
+    Streaming(Streaming),
     /// What was begun is brought to its end; nothing new begins. Our close is to follow.
     Draining(Arc<CloseReason>),
     /// Our close is on its way; everything but its answer is ignored.
@@ -79,6 +85,10 @@ pub(crate) struct ChannelState {
     pub(crate) confirm_options: ConfirmOptions,
     /// Who waits until all publishes are answered.
     pub(crate) answer_waiters: WaitList,
+    /// In a transaction: what is published is not seen before a commit.
+    pub(crate) tx: bool,
+    /// Waits for the source of a streamed body, or for room for it.
+    pub(crate) source: Option<Waker>,
     /// False while the peer has paused this channel by `channel.flow`.
     pub(crate) flow: bool,
     /// Publishers that wait for flow, or for the limit of unconfirmed publishes.
@@ -115,6 +125,8 @@ impl ChannelState {
             confirms: None,
             confirm_options: ConfirmOptions::default(),
             answer_waiters: WaitList::default(),
+            tx: false,
+            source: None,
             flow: true,
             gate: Admission::default(),
             large: VecDeque::new(),
@@ -128,7 +140,7 @@ impl ChannelState {
 
     pub(crate) fn close_reason(&self) -> Option<&Arc<CloseReason>> {
         match &self.phase {
-            ChannelPhase::Opening | ChannelPhase::Open => None,
+            ChannelPhase::Opening | ChannelPhase::Open | ChannelPhase::Streaming(_) => None,
             ChannelPhase::Draining(reason)
             | ChannelPhase::Closing(reason)
             | ChannelPhase::Closed(reason) => Some(reason),
@@ -152,7 +164,10 @@ impl ChannelState {
     /// Whether deliveries may be settled and calls be answered on it.
     #[inline]
     pub(crate) fn is_live(&self) -> bool {
-        matches!(self.phase, ChannelPhase::Open | ChannelPhase::Draining(_))
+        matches!(
+            self.phase,
+            ChannelPhase::Open | ChannelPhase::Draining(_) | ChannelPhase::Streaming(_)
+        )
     }
 
     /// How many publishes flow and the limits of unconfirmed and retained ones allow now, besides those that
@@ -165,6 +180,30 @@ impl ChannelState {
             Some(confirms) => confirms.room(),
         };
         room.saturating_sub(self.gate.reserved())
+    }
+
+    /// Whether it is open, with streams or without.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.phase, ChannelPhase::Open | ChannelPhase::Streaming(_))
+    }
+
+    /// Whether a streamed publish owns it.
+    pub(crate) fn is_publishing_stream(&self) -> bool {
+        matches!(self.phase, ChannelPhase::Streaming(Streaming { publishing: true, .. }))
+    }
+
+    /// Changes which streams an open channel has.
+    pub(crate) fn set_streaming(&mut self, change: impl FnOnce(&mut Streaming)) {
+        let mut streaming = match self.phase {
+            ChannelPhase::Open => Streaming::default(),
+            ChannelPhase::Streaming(streaming) => streaming,
+            _ => return,
+        };
+        change(&mut streaming);
+        self.phase = match streaming == Streaming::default() {
+            true => ChannelPhase::Open,
+            false => ChannelPhase::Streaming(streaming),
+        };
     }
 
     pub(crate) fn is_closed(&self) -> bool {

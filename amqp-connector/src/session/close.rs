@@ -45,6 +45,9 @@ impl Session {
         if channel.ended().is_some() {
             return;
         }
+        if !self.complete_stream(key, false) {
+            return self.close_for_stream(key, &reason);
+        }
         let close = channel::Close {
             reply_code: code.0,
             reply_text: short(reason.text()),
@@ -105,7 +108,7 @@ impl Session {
         }
         if channel.is_closed() {
             self.channels.forget(key);
-        } else if matches!(channel.phase, ChannelPhase::Open) {
+        } else if channel.is_open() {
             let (scope, code) = (Scope::Channel(key.id), ReplyCode::REPLY_SUCCESS);
             self.begin_close_channel(key, dropped(scope).with_code(code), code);
         }
@@ -125,8 +128,15 @@ impl Session {
         .with_method(blamed)
         .with_place(place)
         .with_publishes(publishes);
-        self.answer_channel_close(key);
-        self.end_channel(key, Arc::new(reason), true);
+        let reason = Arc::new(reason);
+        let completed = self.complete_stream(key, true);
+        if completed {
+            self.answer_channel_close(key);
+        }
+        self.end_channel(key, reason.clone(), true);
+        if !completed {
+            self.close_for_stream(key, &reason);
+        }
     }
 
     pub(super) fn answer_channel_close(&mut self, key: ChannelKey) {
@@ -177,7 +187,7 @@ impl Session {
         for waker in channel.gate.take_all().chain(channel.return_waiters.take_all()) {
             self.effects.wake(Some(waker));
         }
-        for waker in channel.answer_waiters.take_all() {
+        for waker in channel.answer_waiters.take_all().chain(channel.source.take()) {
             self.effects.wake(Some(waker));
         }
         for waker in channel.close_waiters.take_all().chain(channel.settle_waiters.take_all()) {
@@ -261,12 +271,14 @@ impl Session {
         for key in self.channels.keys() {
             self.write_acks(key);
         }
+        let at_once = reason.initiator() != Initiator::Application;
+        self.drop_streams(at_once);
         let close = connection::Close {
             reply_code: code.0,
             reply_text: short(reason.text()),
             ..Default::default()
         };
-        if reason.initiator() == Initiator::Application && self.outbox.has_large() {
+        if !at_once && self.outbox.has_large() {
             self.close_behind = Some(close);
             self.notify_driver();
         } else {
@@ -402,6 +414,7 @@ impl Session {
     }
 
     fn end_everything(&mut self, reason: &Arc<CloseReason>) {
+        self.drop_streams(false);
         for key in self.channels.keys() {
             self.end_channel(key, reason.clone(), true);
         }

@@ -33,7 +33,10 @@ impl Session {
         match &channel.phase {
             ChannelPhase::Closed(_) => {}
             ChannelPhase::Closing(_) => self.handle_frame_while_closing(key, frame),
-            ChannelPhase::Opening | ChannelPhase::Open | ChannelPhase::Draining(_) => {
+            ChannelPhase::Opening
+            | ChannelPhase::Open
+            | ChannelPhase::Streaming(_)
+            | ChannelPhase::Draining(_) => {
                 let ChannelState { assembler, consumers, coalescer, .. } = channel;
                 let complete = match assembler.push_in_place(frame) {
                     Ok(None) => return,

@@ -18,6 +18,7 @@ mod leftovers;
 mod output;
 mod publish;
 mod shutdown;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -42,6 +43,7 @@ pub(crate) use effects::{Effects, Garbage};
 pub use leftovers::Leftovers;
 pub(crate) use output::chunk::{Chunk, Segment, WriteQueue};
 pub(crate) use publish::{Accepted, Claimed, Message, Place};
+pub(crate) use stream::outgoing::StreamHead;
 pub(crate) use timers::after;
 
 use self::calls::pending::{CallSlot, PendingCall};
@@ -49,6 +51,7 @@ use self::channel::{ChannelPhase, ChannelState, ChannelTable};
 use self::consume::backlog::Crowd;
 use self::output::outbox::Outbox;
 use self::publish::admission::Admission;
+use self::stream::Streaming;
 use self::timers::Heartbeat;
 use self::wait::WaitList;
 use crate::error::{CloseReason, Error, Result};
@@ -232,12 +235,13 @@ impl Session {
         self.next_id
     }
 
-    /// The channel, if it is open; otherwise the reason why not.
+    /// The channel, if requests and contents may be sent on it; otherwise the reason why not.
     fn open_channel(&mut self, key: ChannelKey) -> Result<&mut ChannelState> {
         let reason = self.close_reason().cloned();
         match self.channels.get(key) {
             Some(channel) => match &channel.phase {
-                ChannelPhase::Open => Ok(channel),
+                ChannelPhase::Streaming(Streaming { publishing: true, .. }) => Err(Error::busy()),
+                ChannelPhase::Open | ChannelPhase::Streaming(_) => Ok(channel),
                 ChannelPhase::Opening => Err(Error::invalid("the channel is not open yet")),
                 ChannelPhase::Draining(reason)
                 | ChannelPhase::Closing(reason)
@@ -247,7 +251,8 @@ impl Session {
         }
     }
 
-    /// The channel, if what was begun on it can still be brought to its end; otherwise the reason why not.
+    /// The channel, if what was begun on it can still be brought to its end; otherwise the reason why not. What is
+    /// sent on it may have to stay behind a streamed publish.
     #[inline]
     fn live_channel(&mut self, key: ChannelKey) -> Result<&mut ChannelState> {
         match self.channels.get(key).is_some_and(|channel| channel.is_live()) {

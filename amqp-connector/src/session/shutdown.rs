@@ -70,7 +70,12 @@ impl Session {
             return;
         }
         let Some(channel) = self.channels.get(key) else { return };
-        if matches!(channel.phase, ChannelPhase::Open) {
+        if channel.is_publishing_stream() {
+            // A body cannot be brought to its end without its source.
+            let reason = requested(Scope::Channel(key.id));
+            return self.begin_close_channel(key, reason, ReplyCode::REPLY_SUCCESS);
+        }
+        if channel.is_open() {
             self.begin_drain(key, Arc::new(requested(Scope::Channel(key.id))));
         }
         if self.channels.get(key).is_some_and(|channel| channel.is_draining()) {
@@ -104,7 +109,7 @@ impl Session {
     /// Nothing new begins on the channel; its consumers are cancelled.
     fn begin_drain(&mut self, key: ChannelKey, reason: Arc<CloseReason>) {
         let Some(channel) = self.channels.get(key) else { return };
-        if !matches!(channel.phase, ChannelPhase::Open) {
+        if !channel.is_open() || channel.is_publishing_stream() {
             return;
         }
         channel.phase = ChannelPhase::Draining(reason.clone());

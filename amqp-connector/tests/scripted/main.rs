@@ -24,5 +24,6 @@ mod lock_rules;
 mod no_wait;
 mod reasons;
 mod simulation;
+mod streaming;
 mod support;
 mod timers;

@@ -20,4 +20,5 @@ mod opening;
 mod publishing;
 mod shutdown;
 mod skel;
+mod streaming;
 mod topology;

@@ -286,9 +286,17 @@ impl Session {
         }
     }
 
-    /// The broker counts publishes from where the `confirm.select` stands among them, and so do we.
+    /// The broker counts publishes from where the `confirm.select` stands among them, and so do we; and those
+    /// behind a `tx.select` are in a transaction.
     #[allow(unused_variables, reason = "not every specification has confirms")]
     fn note_select(&mut self, key: ChannelKey, request: &Method) {
+        amqp_types::if_spec! { tx.select => {
+            if let Method::Tx(protocol::tx::Method::Select(_)) = request
+                && let Some(channel) = self.channels.get(key)
+            {
+                channel.tx = true;
+            }
+        } else {} }
         amqp_types::if_spec! { confirm.select => {
             if let Method::Confirm(protocol::confirm::Method::Select(_)) = request
                 && let Some(options) = self.channels.get(key).map(|it| it.confirm_options.clone())

@@ -28,7 +28,7 @@ const COPY_MAX: usize = 8 << 10;
 
 /// Writes one frame whose payload `encode` writes.
 #[inline]
-fn put_frame(
+pub(in crate::session) fn put_frame(
     writer: &mut Writer<'_>,
     kind: FrameKind,
     channel: u16,
@@ -104,7 +104,7 @@ fn insert_body(chunk: &mut Chunk, channel: u16, frame_max: u32, body: &Bytes) {
 }
 
 /// Octets of a body that one frame takes.
-fn body_room(frame_max: u32) -> usize {
+pub(in crate::session) fn body_room(frame_max: u32) -> usize {
     (frame_max as usize).saturating_sub(OVERHEAD).max(1)
 }
 
@@ -265,14 +265,18 @@ impl Session {
         while budget > 0 {
             let Some(id) = self.outbox.next_turn() else { break };
             let Some(channel) = self.channels.by_id(id) else { continue };
-            let size = take_frame(&mut channel.large, id, self.tuning.frame_max, out);
+            let frame_max = self.tuning.frame_max;
+            let mut size = take_frame(&mut channel.large, id, frame_max, out);
+            if size == 0 {
+                size = channel.take_streamed(frame_max, out, &mut self.outbox, &mut self.effects);
+            }
             budget = budget.saturating_sub(size);
             channel.large_round = self.outbox.round();
             if channel.large.is_empty() {
                 // A queue that held large items once should not keep their slots.
                 channel.large.shrink_to(4);
                 self.retire_if_closed(id);
-            } else {
+            } else if size > 0 {
                 self.outbox.again(id);
             }
         }

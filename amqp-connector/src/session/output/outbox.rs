@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::session::output::chunk::{Chunk, Segment};
+use crate::session::stream::outgoing::OutgoingStream;
 
 /// Bodies up to this many octets go into the shared queue.
 pub(crate) const SHARED_MAX: usize = 64 << 10;
@@ -24,6 +25,8 @@ pub(crate) enum LargeItem {
     Frames(Chunk),
     /// The rest of a body, cut into frames as it is taken.
     Body(Bytes),
+    /// A body that comes piece by piece.
+    Stream(Box<OutgoingStream>),
 }
 
 /// The shared queue, and the turns of the channels with large contents.
@@ -190,30 +193,34 @@ impl Outbox {
     }
 }
 
-/// Takes one frame from a channel's own queue; gives its size in octets, envelope included.
+/// Takes one frame from a channel's own queue, unless a stream is in front of it; gives its size in octets,
+/// envelope included.
 pub(crate) fn take_frame(
     queue: &mut VecDeque<LargeItem>,
     channel: u16,
     frame_max: u32,
     out: &mut VecDeque<Segment>,
 ) -> usize {
-    match queue.pop_front() {
-        None => 0,
+    match queue.front_mut() {
+        Some(LargeItem::Body(rest)) => {
+            let room = (frame_max as usize).saturating_sub(amqp_types::frame::OVERHEAD).max(1);
+            let piece = rest.split_to(room.min(rest.len()));
+            let over = rest.is_empty();
+            let size = piece.len() + amqp_types::frame::OVERHEAD;
+            out.push_back(Segment::frame(channel, piece));
+            if over {
+                queue.pop_front();
+            }
+            size
+        }
         Some(LargeItem::Frames(frames)) => {
+            let frames = std::mem::take(frames);
+            queue.pop_front();
             let size = frames.len();
             out.push_back(Segment::Chunk(frames));
             size
         }
-        Some(LargeItem::Body(mut rest)) => {
-            let room = (frame_max as usize).saturating_sub(amqp_types::frame::OVERHEAD).max(1);
-            let piece = rest.split_to(room.min(rest.len()));
-            let size = piece.len() + amqp_types::frame::OVERHEAD;
-            out.push_back(Segment::frame(channel, piece));
-            if !rest.is_empty() {
-                queue.push_front(LargeItem::Body(rest));
-            }
-            size
-        }
+        Some(LargeItem::Stream(_)) | None => 0,
     }
 }
 

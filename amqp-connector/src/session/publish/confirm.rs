@@ -11,6 +11,8 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::task::Waker;
 
+use amqp_types::protocol::basic;
+
 use crate::error::CloseReason;
 use crate::outcome::{ConfirmCounts, Outcome, Returned};
 use crate::session::effects::{Effects, Garbage};
@@ -131,6 +133,22 @@ impl Confirms {
         } else {
             self.origins.note(tag, publish, place);
         }
+        tag
+    }
+
+    /// Adds a streamed publish, whose body nobody has whole: it is never kept. Gives its tag.
+    pub(crate) fn publish_streamed(
+        &mut self,
+        publish: &mut basic::Publish,
+        octets: u64,
+        place: &'static Location<'static>,
+    ) -> u64 {
+        let tag = self.next_tag();
+        let octets = u32::try_from(octets).unwrap_or(u32::MAX);
+        self.ring.push_back(Slot { octets, ..Slot::default() });
+        self.open += 1;
+        self.open_octets += octets as usize;
+        self.origins.note(tag, publish, place);
         tag
     }
 

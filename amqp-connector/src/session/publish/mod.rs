@@ -128,7 +128,7 @@ impl Session {
     }
 
     /// Passes both lines, or takes a place in one; an error leaves them.
-    fn wait_to_pass(
+    pub(in crate::session) fn wait_to_pass(
         &mut self,
         key: ChannelKey,
         size: usize,
@@ -248,7 +248,7 @@ impl Session {
 
     /// A message larger than the whole budget is let in alone.
     #[inline]
-    fn has_room(&self, size: usize) -> bool {
+    pub(in crate::session) fn has_room(&self, size: usize) -> bool {
         let taken = self.outbox.outstanding().saturating_add(self.room.reserved());
         self.blocked.is_none()
             && (taken == 0 || taken.saturating_add(size) <= self.options.outbound_budget)

@@ -37,6 +37,14 @@ impl Session {
         }
     }
 
+    /// A message that has come back, if there is one.
+    pub(crate) fn take_returned(&mut self, key: ChannelKey) -> Option<Returned> {
+        let channel = self.channels.get(key)?;
+        let returned = channel.returns.pop_front()?;
+        channel.returns_octets -= returned.body.len();
+        Some(returned)
+    }
+
     /// The next message that came back and is no publish's outcome.
     pub(crate) fn poll_returned(
         &mut self,

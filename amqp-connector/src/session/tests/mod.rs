@@ -18,6 +18,7 @@ mod hostile;
 mod output;
 mod shutdown;
 mod stalls;
+mod streams;
 mod time;
 
 amqp_types::if_spec! { confirm.select => {

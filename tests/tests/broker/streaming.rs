@@ -1,0 +1,249 @@
+//! Bodies from streams and to streams, and that one which breaks off is never seen.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use amqp_connector::{
+    BasicGet, BasicPublish, BasicPublishStream, Bytes, Channel, CloseCause, Connection, ErrorKind,
+    Outcome, QueueDeclare, StreamFault, basic,
+};
+use amqp_tests::{Fixture, broker_test};
+use futures_core::Stream;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// A stream of pieces that the test sends by hand; it ends when the sender is dropped.
+struct ByHand(mpsc::UnboundedReceiver<Result<Bytes, io::Error>>);
+
+type Hand = mpsc::UnboundedSender<Result<Bytes, io::Error>>;
+
+fn by_hand() -> (Hand, ByHand) {
+    let (hand, pieces) = mpsc::unbounded_channel();
+    (hand, ByHand(pieces))
+}
+
+impl Stream for ByHand {
+    type Item = Result<Bytes, io::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_recv(cx)
+    }
+}
+
+/// A queue that outlives the connection which declared it, and the channel to look at it by.
+async fn queue(t: &Fixture) -> (Connection, Channel, String) {
+    let connection = t.connect().await;
+    let channel = connection.channel_open().await.unwrap();
+    let queue = t.name("queue");
+    channel.queue_declare(QueueDeclare::new(&queue)).await.unwrap();
+    (connection, channel, queue)
+}
+
+/// How many messages the broker has of the queue, and deletes it.
+async fn count_and_delete(channel: &Channel, queue: &str) -> u32 {
+    // Whatever the broker still has to handle of a connection that is gone is behind it then.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let declared = channel.queue_declare(QueueDeclare::new(queue)).await.unwrap();
+    channel.queue_delete(amqp_connector::QueueDelete::new(queue)).await.unwrap();
+    declared.message_count
+}
+
+#[test]
+fn a_streamed_body_arrives_whole_when_it_is_committed() {
+    broker_test(async |t| {
+        let (connection, channel, queue) = queue(t).await;
+        let (hand, pieces) = by_hand();
+        let publish = BasicPublishStream::new("", &queue, 300_000)
+            .properties(basic::Properties { priority: Some(2), ..Default::default() });
+        let publishing = tokio::spawn(connection.publish_stream(publish, pieces));
+        for n in 0..3 {
+            hand.send(Ok(Bytes::from(vec![n; 100_000]))).unwrap();
+            // Others go on in between.
+            drop(channel.basic_publish(BasicPublish::new("", &queue, "between")).await.unwrap());
+            channel.basic_get(BasicGet::new(&queue).no_ack(true)).await.unwrap().unwrap();
+        }
+        let none = channel.basic_get(BasicGet::new(&queue).no_ack(true)).await.unwrap();
+        assert!(none.is_none(), "it is seen before its end");
+        drop(hand);
+        let outcome = timeout(SOON, publishing).await.unwrap().unwrap().unwrap();
+        assert!(outcome.is_acked());
+        let got = channel.basic_get(BasicGet::new(&queue).no_ack(true)).await.unwrap().unwrap();
+        assert_eq!(got.properties.priority, Some(2));
+        let expected: Vec<u8> = (0..3).flat_map(|n| vec![n; 100_000]).collect();
+        assert_eq!(got.body.to_bytes(), expected);
+        let reader = io::Cursor::new(vec![5; 200_000]);
+        let publish = BasicPublishStream::new("", &queue, 200_000);
+        assert!(connection.publish_reader(publish, reader).await.unwrap().is_acked());
+        let got = channel.basic_get(BasicGet::new(&queue).no_ack(true)).await.unwrap().unwrap();
+        assert_eq!(got.body.to_bytes(), vec![5; 200_000]);
+        assert_eq!(count_and_delete(&channel, &queue).await, 0);
+        connection.close().await;
+    });
+}
+
+#[test]
+fn a_mandatory_streamed_message_without_a_queue_comes_back() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        let publish = BasicPublishStream::new("", t.name("nowhere"), 10).mandatory(true);
+        let publishing = connection.publish_reader(publish, &b"0123456789"[..]);
+        let outcome = timeout(SOON, publishing).await.unwrap().unwrap();
+        let Outcome::Returned(returned) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(returned.reply_code.0, 312);
+        connection.close().await;
+    });
+}
+
+#[test]
+fn an_exchange_that_is_missing_fails_the_streamed_publish() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        let publish = BasicPublishStream::new(t.name("nowhere"), "q", 1_000_000);
+        let body = vec![1; 1_000_000];
+        let publishing = connection.publish_reader(publish, &body[..]);
+        let error = timeout(SOON, publishing).await.unwrap().unwrap_err();
+        assert_eq!(error.close_reason().unwrap().code().unwrap().0, 404, "{error}");
+        assert!(connection.close_reason().is_none());
+        connection.close().await;
+    });
+}
+
+/// Publishes a body of `length` octets that breaks in the way of `fault`, after some of it was sent.
+async fn publish_and_break(
+    connection: &Connection,
+    publish: BasicPublishStream,
+    fault: StreamFault,
+) {
+    let (hand, pieces) = by_hand();
+    let publish = publish.stall_timeout(Duration::from_millis(300));
+    let publishing = tokio::spawn(connection.publish_stream(publish, pieces));
+    hand.send(Ok(Bytes::from(vec![1; 200_000]))).unwrap();
+    match fault {
+        StreamFault::Failed => hand.send(Err(io::Error::other("no more"))).unwrap(),
+        StreamFault::Long => hand.send(Ok(Bytes::from(vec![1; 1 << 20]))).unwrap(),
+        StreamFault::Dropped => {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            publishing.abort();
+        }
+        _ => {}
+    }
+    let kept = (!matches!(fault, StreamFault::Short)).then_some(hand);
+    match timeout(SOON, publishing).await.unwrap() {
+        Ok(outcome) => {
+            let error = outcome.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::StreamBroken);
+            let found = error.broken_stream().unwrap().fault();
+            assert_eq!(std::mem::discriminant(&found), std::mem::discriminant(&fault));
+        }
+        Err(aborted) => assert!(aborted.is_cancelled() && fault == StreamFault::Dropped),
+    }
+    drop(kept);
+}
+
+fn faults() -> [StreamFault; 4] {
+    [StreamFault::Failed, StreamFault::Short, StreamFault::Long, StreamFault::Dropped]
+}
+
+#[test]
+fn a_body_that_breaks_off_is_never_seen_and_costs_only_its_channel() {
+    broker_test(async |t| {
+        let (watcher, watching, queue) = queue(t).await;
+        let connection = t.connect().await;
+        let other = connection.channel_open().await.unwrap();
+        for fault in faults() {
+            let publish = BasicPublishStream::new("", &queue, 1_000_000);
+            publish_and_break(&connection, publish, fault).await;
+            // The others live on, and channels can be opened as before.
+            other.queue_declare(QueueDeclare::new(&queue)).await.unwrap();
+            connection.channel_open().await.unwrap().close().await.unwrap();
+        }
+        // A stall has to be waited for.
+        let (hand, pieces) = by_hand();
+        hand.send(Ok(Bytes::from_static(b"some"))).unwrap();
+        let publish = BasicPublishStream::new("", &queue, 1_000_000)
+            .stall_timeout(Duration::from_millis(300));
+        let error = connection.publish_stream(publish, pieces).await.unwrap_err();
+        assert!(matches!(error.broken_stream().unwrap().fault(), StreamFault::Stalled { .. }));
+        assert!(connection.close_reason().is_none());
+        connection.close().await;
+        assert_eq!(count_and_delete(&watching, &queue).await, 0);
+        watcher.close().await;
+    });
+}
+
+#[test]
+fn a_body_that_breaks_off_beyond_the_padding_limit_is_never_seen_and_ends_its_connection() {
+    broker_test(async |t| {
+        let (watcher, watching, queue) = queue(t).await;
+        for fault in faults() {
+            let connection = t.connect().await;
+            let publish = BasicPublishStream::new("", &queue, 1_000_000).padding_max(10_000);
+            publish_and_break(&connection, publish, fault).await;
+            let reason = timeout(SOON, connection.closed()).await.unwrap();
+            assert_eq!(reason.cause(), CloseCause::StreamBroken);
+        }
+        assert_eq!(count_and_delete(&watching, &queue).await, 0);
+        watcher.close().await;
+    });
+}
+
+#[test]
+fn a_body_that_breaks_off_on_a_plain_channel_is_never_seen_and_ends_its_connection() {
+    broker_test(async |t| {
+        let (watcher, watching, queue) = queue(t).await;
+        for dropped in [false, true] {
+            let connection = t.connect().await;
+            let channel = connection.channel_open().await.unwrap();
+            let (hand, pieces) = by_hand();
+            hand.send(Ok(Bytes::from(vec![1; 200_000]))).unwrap();
+            let publish = BasicPublishStream::new("", &queue, 1_000_000);
+            let publishing = tokio::spawn(channel.basic_publish_stream(publish, pieces));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            match dropped {
+                true => publishing.abort(),
+                false => drop(hand),
+            }
+            let reason = timeout(SOON, connection.closed()).await.unwrap();
+            assert_eq!(reason.cause(), CloseCause::StreamBroken);
+        }
+        // And where the connection or its channel is closed by the user meanwhile.
+        for closes_channel in [false, true] {
+            let connection = t.connect().await;
+            let channel = connection.channel_open().await.unwrap();
+            let (hand, pieces) = by_hand();
+            hand.send(Ok(Bytes::from(vec![1; 200_000]))).unwrap();
+            let publish = BasicPublishStream::new("", &queue, 1_000_000);
+            let publishing = tokio::spawn(channel.basic_publish_stream(publish, pieces));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            if closes_channel {
+                let _ = channel.close().await;
+            }
+            timeout(SOON, connection.close()).await.unwrap();
+            let error = publishing.await.unwrap().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ConnectionClosed);
+        }
+        assert_eq!(count_and_delete(&watching, &queue).await, 0);
+        watcher.close().await;
+    });
+}
+
+#[test]
+fn a_stream_on_a_channel_in_a_users_own_transaction_can_be_taken_back() {
+    broker_test(async |t| {
+        use amqp_connector::protocol::tx;
+        let (connection, watching, queue) = queue(t).await;
+        let channel = connection.channel_open().await.unwrap();
+        channel.call(tx::Select::default()).await.unwrap();
+        let publish = || BasicPublishStream::new("", &queue, 10);
+        drop(channel.basic_publish_reader(publish(), &b"0123456789"[..]).await.unwrap());
+        channel.call(tx::Commit::default()).await.unwrap();
+        channel.basic_publish_reader(publish(), &b"01234"[..]).await.unwrap_err();
+        assert_eq!(channel.closed().await.cause(), CloseCause::StreamBroken);
+        assert_eq!(count_and_delete(&watching, &queue).await, 1);
+        connection.close().await;
+    });
+}
