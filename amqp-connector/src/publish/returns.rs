@@ -1,6 +1,7 @@
 //! The messages that came back and are no publish's outcome, as a stream.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -13,7 +14,7 @@ use crate::session::Line;
 use crate::turn::{poll_turn, spend};
 
 /// Messages that the broker gave back, from [`Channel::returns`](crate::Channel::returns): a stream that ends with the
-/// channel.
+/// channel. Read it by [`recv`](Self::recv) or as a [`Stream`].
 ///
 /// # Cancel safety
 ///
@@ -32,19 +33,32 @@ impl Returns {
     pub(crate) fn new(channel: Arc<ChannelHandle>) -> Self {
         Self { channel, ticket: None }
     }
+
+    /// The next message, or `None` when the channel is over and all were read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, no message is lost.
+    pub async fn recv(&mut self) -> Option<Returned> {
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Returned>> {
+        ready!(poll_turn(cx));
+        let Self { channel, ticket } = self;
+        let (key, waker) = (channel.key(), cx.waker());
+        let returned = channel.shared().with(|session| session.poll_returned(key, ticket, waker));
+        let returned = ready!(returned);
+        spend(cx);
+        Poll::Ready(returned.ok())
+    }
 }
 
 impl Stream for Returns {
     type Item = Returned;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Returned>> {
-        ready!(poll_turn(cx));
-        let Self { channel, ticket } = &mut *self;
-        let (key, waker) = (channel.key(), cx.waker());
-        let returned = channel.shared().with(|session| session.poll_returned(key, ticket, waker));
-        let returned = ready!(returned);
-        spend(cx);
-        Poll::Ready(returned.ok())
+        self.poll_recv(cx)
     }
 }
 

@@ -1,5 +1,9 @@
 //! Publishing: what becomes of a message, under specifications with confirms and without.
 
+mod builder;
+mod sizes;
+mod transactions;
+
 use amqp_connector::amqp_types::if_spec;
 use amqp_connector::{
     BasicGet, BasicPublish, Channel, ErrorKind, FieldTable, Outcome, QueueDeclare, basic,
@@ -92,6 +96,10 @@ fn arguments_that_the_broker_refuses_are_a_soft_error() {
 }
 
 if_spec! { confirm.select => {
+    mod changed;
+    mod confirms;
+    mod outcomes;
+
     #[test]
     fn confirmed_message_is_acked() {
         broker_test(async |t| {

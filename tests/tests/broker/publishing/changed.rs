@@ -1,0 +1,161 @@
+//! Messages that RabbitMQ changes before it gives them back are known all the same.
+
+use amqp_connector::amqp_types::FieldArray;
+use amqp_connector::{
+    BasicConsume, BasicPublish, Channel, ExchangeDeclare, ExchangeDelete, FieldTable, FieldValue,
+    Outcome, Prefetch, QueueBind, Returned, ShortStr,
+};
+use amqp_tests::{Fixture, broker_test, broker_test_alone};
+
+use super::declare;
+
+/// Publishes all of them and gives what came back, by their numbers.
+async fn returned(
+    channel: &Channel,
+    messages: impl IntoIterator<Item = BasicPublish>,
+) -> Vec<Option<Box<Returned>>> {
+    let mut pending = Vec::new();
+    for message in messages {
+        pending.push(channel.basic_publish(message.mandatory(true)).await.unwrap());
+    }
+    let mut outcomes = Vec::new();
+    for confirmation in pending {
+        outcomes.push(match confirmation.await {
+            Outcome::Acked => None,
+            Outcome::Returned(returned) => Some(returned),
+            other => panic!("{other:?}"),
+        });
+    }
+    outcomes
+}
+
+fn list(key: &str) -> FieldValue {
+    FieldValue::Array(FieldArray::from(vec![FieldValue::from(key)]))
+}
+
+/// A headers exchange, so that all have one routing key; what is for `queue` is routed.
+async fn exchange(t: &Fixture, channel: &Channel) -> String {
+    let (exchange, queue) = (t.name("headers"), declare(t, channel).await);
+    channel.exchange_declare(ExchangeDeclare::new(&exchange, "headers")).await.unwrap();
+    let arguments = FieldTable::new().try_with("to", "queue").unwrap();
+    channel.queue_bind(QueueBind::new(&queue, &exchange, "").arguments(arguments)).await.unwrap();
+    exchange
+}
+
+#[test]
+fn a_message_whose_header_bcc_was_taken_out_is_known() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        let channel = connection.channel_open().await.unwrap();
+        let exchange = exchange(t, &channel).await;
+        channel.confirm_select().await.unwrap();
+        let messages = (0..700_i32).map(|n| {
+            let to = if n % 7 == 0 { "nobody" } else { "queue" };
+            let message = BasicPublish::new(exchange.as_str(), "same", "same");
+            let message = message.header("n", n).header("BCC", list("nobody")).header("to", to);
+            message.header("CC", list("nobody"))
+        });
+        for (n, returned) in returned(&channel, messages).await.into_iter().enumerate() {
+            assert_eq!(returned.is_some(), n % 7 == 0, "message {n}");
+            let Some(returned) = returned else { continue };
+            let headers = returned.properties.headers.as_ref().unwrap();
+            assert_eq!(headers.get_i64("n"), Some(i64::try_from(n).unwrap()));
+            assert!(!headers.contains_key("BCC") && headers.contains_key("CC"), "{headers:?}");
+        }
+        channel.exchange_delete(ExchangeDelete::new(&exchange)).await.unwrap();
+        connection.close().await;
+    });
+}
+
+#[test]
+fn a_message_whose_address_for_direct_replies_was_completed_is_known() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        let channel = connection.channel_open().await.unwrap();
+        let exchange = exchange(t, &channel).await;
+        channel.confirm_select().await.unwrap();
+        let consume = BasicConsume::new("amq.rabbitmq.reply-to", Prefetch::Unlimited).no_ack(true);
+        let mut replies = channel.basic_consume(consume).await.unwrap();
+        let messages = (0..700_i32).map(|n| {
+            let to = if n % 7 == 0 { "nobody" } else { "queue" };
+            let message = BasicPublish::new(exchange.as_str(), "same", "same");
+            message.header("n", n).header("to", to).reply_to("amq.rabbitmq.reply-to")
+        });
+        for (n, returned) in returned(&channel, messages).await.into_iter().enumerate() {
+            assert_eq!(returned.is_some(), n % 7 == 0, "message {n}");
+            let Some(returned) = returned else { continue };
+            let headers = returned.properties.headers.as_ref().unwrap();
+            assert_eq!(headers.get_i64("n"), Some(i64::try_from(n).unwrap()));
+            let reply_to = returned.properties.reply_to.as_ref().unwrap();
+            assert!(reply_to.as_bytes().starts_with(b"amq.rabbitmq.reply-to."), "{reply_to:?}");
+        }
+        replies.cancel().await.unwrap();
+        channel.exchange_delete(ExchangeDelete::new(&exchange)).await.unwrap();
+        connection.close().await;
+    });
+}
+
+#[test]
+fn every_type_of_header_is_known_again_though_the_broker_wrote_it_anew() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        let channel = connection.channel_open().await.unwrap();
+        channel.confirm_select().await.unwrap();
+        let nobody = t.name("nobody");
+        let values = [
+            FieldValue::Bool(true),
+            FieldValue::I8(-1),
+            FieldValue::U8(200),
+            FieldValue::I16(-2),
+            FieldValue::U16(60_000),
+            FieldValue::I32(-3),
+            FieldValue::U32(4_000_000_000),
+            FieldValue::I64(-4),
+            FieldValue::F32(1.5),
+            FieldValue::F64(-2.25),
+            FieldValue::from("text"),
+            FieldValue::ByteArray(b"\x00\x01".into()),
+            FieldValue::Table(FieldTable::new().with(ShortStr::from_static("k"), ())),
+            list("x"),
+            FieldValue::Void,
+        ];
+        // With BCC the broker takes the headers apart and writes them again.
+        let messages = (0_i32..).zip(&values).map(|(n, value)| {
+            let message = BasicPublish::new("", nobody.as_str(), "same").header("n", n);
+            message.header("BCC", list("nobody")).header("value", value.clone())
+        });
+        let all = returned(&channel, messages.collect::<Vec<_>>()).await;
+        for (n, (returned, value)) in all.into_iter().zip(&values).enumerate() {
+            let returned = returned.unwrap_or_else(|| panic!("message {n} was acked"));
+            let headers = returned.properties.headers.as_ref().unwrap();
+            assert_eq!(headers.get_i64("n"), Some(i64::try_from(n).unwrap()));
+            assert_eq!(headers.get("value"), Some(value));
+        }
+        connection.close().await;
+    });
+}
+
+#[test]
+fn a_message_that_an_interceptor_stamped_is_known_by_its_body() {
+    broker_test_alone(async |t| {
+        let set = |value: &str| {
+            format!("application:set_env(rabbit, incoming_message_interceptors, {value}), \"\"")
+        };
+        let connection = t.connect().await;
+        let channel = connection.channel_open().await.unwrap();
+        channel.confirm_select().await.unwrap();
+        let nobody = t.name("nobody");
+        t.eval(&set("[{set_header_timestamp, true}, {set_header_routing_node, true}]"))
+            .await
+            .unwrap();
+        let messages = (0..10).map(|n| BasicPublish::new("", nobody.as_str(), n.to_string()));
+        let all = returned(&channel, messages.collect::<Vec<_>>()).await;
+        t.eval(&set("[]")).await.unwrap();
+        for (n, returned) in all.into_iter().enumerate() {
+            let returned = returned.unwrap_or_else(|| panic!("message {n} was acked"));
+            assert_eq!(returned.body.to_bytes(), n.to_string());
+            assert!(returned.properties.headers.is_some(), "nothing was changed");
+        }
+        connection.close().await;
+    });
+}

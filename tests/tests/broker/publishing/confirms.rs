@@ -1,0 +1,219 @@
+//! Confirm mode as a whole: waiting for everything, limits, messages that are handed back, returns as a stream, and
+//! what a close tells of publishes.
+
+use amqp_connector::{
+    BasicPublish, Channel, ConfirmOptions, ErrorKind, FieldTable, Outcome, QueueDeclare,
+    QueueDelete,
+};
+use amqp_tests::{Fixture, broker_test};
+
+use super::declare;
+
+/// A queue that takes one message and rejects the others.
+async fn declare_full(t: &Fixture, channel: &Channel) -> String {
+    let queue = t.name("full");
+    let arguments = FieldTable::new()
+        .try_with("x-max-length", 1_i32)
+        .unwrap()
+        .try_with("x-overflow", "reject-publish")
+        .unwrap();
+    let declare = QueueDeclare::new(&queue).exclusive(true).arguments(arguments);
+    channel.queue_declare(declare).await.unwrap();
+    queue
+}
+
+async fn send(channel: &Channel, message: BasicPublish) {
+    drop(channel.basic_publish(message).await.unwrap());
+}
+
+#[test]
+fn wait_for_confirms_counts_every_outcome_though_nobody_awaits_them() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        let channel = connection.channel_open().await.unwrap();
+        let (queue, full) = (declare(t, &channel).await, declare_full(t, &channel).await);
+        channel.confirm_select().await.unwrap();
+        send(&channel, BasicPublish::new("", &full, "fills it")).await;
+        let first = channel.wait_for_confirms().await.unwrap();
+        assert!(first.all_acked() && first.acked == 1, "{first:?}");
+        for n in 0..3000 {
+            let key = match n % 3 {
+                0 => queue.clone(),
+                1 => t.name("nobody"),
+                _ => full.clone(),
+            };
+            send(&channel, BasicPublish::new("", key, n.to_string()).mandatory(true)).await;
+        }
+        let counts = channel.wait_for_confirms().await.unwrap();
+        println!("{counts:?}");
+        assert_eq!(channel.unconfirmed(), 0);
+        assert_eq!((counts.returned, counts.unknown), (1000, 0));
+        assert_eq!(counts.acked + counts.nacked, 2000);
+        // The queue may take another one before it knows that it is full.
+        assert!(counts.nacked > 900, "{counts:?}");
+        connection.close().await;
+    });
+}
+
+#[test]
+fn wait_for_confirms_fails_with_the_channel() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        let channel = connection.channel_open().await.unwrap();
+        assert_eq!(channel.wait_for_confirms().await.unwrap_err().kind(), ErrorKind::Invalid);
+        channel.confirm_select().await.unwrap();
+        send(&channel, BasicPublish::new(t.name("missing"), "", "x")).await;
+        let error = channel.wait_for_confirms().await.unwrap_err();
+        assert_eq!(error.close_reason().unwrap().code().map(|code| code.0), Some(404));
+        connection.close().await;
+    });
+}
+
+#[test]
+fn limits_of_a_channel_hold_publishers_back_and_lose_nothing() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        for options in [
+            ConfirmOptions::new().unconfirmed_max(10),
+            ConfirmOptions::new().unconfirmed_octets_max(20_000),
+        ] {
+            let channel = connection.channel_open().await.unwrap();
+            let queue = declare(t, &channel).await;
+            channel.confirm_select_with(options).await.unwrap();
+            let mut refused = 0;
+            for _ in 0..500 {
+                let message = BasicPublish::new("", &queue, vec![1; 1900]);
+                if let Err(error) = channel.try_basic_publish(message.clone()).map(drop) {
+                    assert_eq!(error.kind(), ErrorKind::Blocked);
+                    refused += 1;
+                    send(&channel, message).await;
+                }
+                assert!(channel.unconfirmed() <= 11);
+            }
+            let counts = channel.wait_for_confirms().await.unwrap();
+            assert!(counts.acked == 500 && counts.all_acked(), "{counts:?}");
+            assert!(refused > 0);
+            channel.queue_delete(QueueDelete::new(&queue)).await.unwrap();
+        }
+        connection.close().await;
+    });
+}
+
+#[test]
+fn a_rejected_message_is_handed_back_and_can_be_published_again() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        let channel = connection.channel_open().await.unwrap();
+        let (queue, full) = (declare(t, &channel).await, declare_full(t, &channel).await);
+        channel.confirm_select_with(ConfirmOptions::new().retain(true)).await.unwrap();
+        let mut again = Vec::new();
+        for n in 0..20 {
+            let message = BasicPublish::new("", &full, n.to_string()).message_id(n.to_string());
+            let mut confirmation = channel.basic_publish(message).await.unwrap();
+            match (&mut confirmation).await {
+                Outcome::Acked => assert!(confirmation.take_message().is_none()),
+                Outcome::Nacked => again.push((n, confirmation.take_message().unwrap())),
+                other => panic!("{other:?}"),
+            }
+            assert!(confirmation.take_message().is_none(), "it is given once");
+        }
+        assert!(!again.is_empty());
+        for (n, message) in again {
+            let (publish, properties, body) = message.into_parts();
+            assert_eq!(
+                (publish.routing_key.to_string(), &body[..]),
+                (full.clone(), n.to_string().as_bytes())
+            );
+            let message = BasicPublish::new("", &queue, body).properties(properties);
+            assert!(channel.basic_publish(message).await.unwrap().await.is_acked());
+        }
+        connection.close().await;
+    });
+}
+
+#[test]
+fn messages_without_an_answer_are_had_from_the_channel_that_was_closed() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        let channel = connection.channel_open().await.unwrap();
+        let queue = declare(t, &channel).await;
+        channel.confirm_select_with(ConfirmOptions::new().retain(true)).await.unwrap();
+        send(&channel, BasicPublish::new("", &queue, "answered")).await;
+        assert!(channel.wait_for_confirms().await.unwrap().all_acked());
+        let missing = t.name("missing");
+        for n in 0..5 {
+            send(&channel, BasicPublish::new(&*missing, "", n.to_string())).await;
+        }
+        channel.closed().await;
+        let bodies: Vec<String> = channel
+            .take_unconfirmed()
+            .into_iter()
+            .map(|message| String::from_utf8(message.into_parts().2.to_vec()).unwrap())
+            .collect();
+        assert_eq!(bodies.concat(), "01234"[..bodies.len()]);
+        assert!(!bodies.is_empty());
+        connection.close().await;
+    });
+}
+
+#[test]
+fn a_missing_exchange_names_the_publish_its_place_and_what_had_no_answer() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        let channel = connection.channel_open().await.unwrap();
+        let queue = declare(t, &channel).await;
+        channel.confirm_select().await.unwrap();
+        let missing = t.name("it's missing");
+        send(&channel, BasicPublish::new("", &queue, "fine")).await;
+        let (line, publish) =
+            (line!(), channel.basic_publish(BasicPublish::new(&*missing, "lost", "x")));
+        drop(publish.await.unwrap());
+        let reason = channel.closed().await;
+        let blamed = reason.publish().unwrap();
+        assert_eq!(blamed.exchange().map(ToString::to_string), Some(missing));
+        assert_eq!(blamed.routing_key().map(ToString::to_string), Some("lost".to_owned()));
+        assert_eq!(blamed.delivery_tag(), Some(2));
+        let place = blamed.place().unwrap();
+        assert_eq!((place.file(), place.line()), (file!(), line));
+        assert!(reason.unconfirmed().iter().any(|tags| tags.contains(&2)), "{reason:?}");
+        assert!(reason.to_string().contains("\"lost\""), "{reason}");
+        connection.close().await;
+    });
+}
+
+#[test]
+fn an_invalid_property_names_the_only_publish_that_it_can_be() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        let channel = connection.channel_open().await.unwrap();
+        let queue = declare(t, &channel).await;
+        channel.confirm_select().await.unwrap();
+        send(&channel, BasicPublish::new("", &queue, "x").user_id("somebody else")).await;
+        let reason = channel.closed().await;
+        assert_eq!(reason.code().map(|code| code.0), Some(406), "{reason}");
+        let blamed = reason.publish().unwrap();
+        assert_eq!(blamed.routing_key().map(ToString::to_string), Some(queue));
+        assert_eq!(blamed.delivery_tag(), Some(1));
+        connection.close().await;
+    });
+}
+
+#[test]
+fn in_confirm_mode_a_return_that_has_its_publish_is_not_in_the_stream() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        let channel = connection.channel_open().await.unwrap();
+        let mut returns = channel.returns();
+        // Before confirm mode, and so nobody's outcome.
+        let before = BasicPublish::new("", t.name("nobody"), "before").mandatory(true);
+        send(&channel, before).await;
+        channel.confirm_select().await.unwrap();
+        let message = BasicPublish::new("", t.name("nobody"), "within").mandatory(true);
+        let outcome = channel.basic_publish(message).await.unwrap().await;
+        assert!(matches!(outcome, Outcome::Returned(_)), "{outcome:?}");
+        channel.close().await.unwrap();
+        assert_eq!(returns.recv().await.unwrap().body.to_bytes(), "before");
+        assert!(returns.recv().await.is_none(), "it ends with the channel");
+        connection.close().await;
+    });
+}

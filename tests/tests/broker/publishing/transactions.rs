@@ -1,0 +1,135 @@
+//! Class tx, which every specification has: what is published and acknowledged counts together or not at all.
+
+use amqp_connector::{BasicGet, BasicPublish, Channel, Outcome, QueueDeclare};
+use amqp_tests::broker_test;
+
+use super::{declare, publish};
+
+async fn depth(channel: &Channel, queue: &str) -> u32 {
+    let declared = channel.queue_declare(QueueDeclare::new(queue).passive(true)).await.unwrap();
+    declared.message_count
+}
+
+#[test]
+fn published_messages_are_there_once_they_are_committed() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        let channel = connection.channel_open().await.unwrap();
+        let queue = declare(t, &channel).await;
+        channel.tx_select().await.unwrap();
+        for n in 0..3 {
+            let outcome = publish(&channel, BasicPublish::new("", &queue, n.to_string())).await;
+            assert!(matches!(outcome, Outcome::Accepted), "{outcome:?}");
+        }
+        assert_eq!(depth(&channel, &queue).await, 0);
+        channel.tx_commit().await.unwrap();
+        assert_eq!(depth(&channel, &queue).await, 3);
+        connection.close().await;
+    });
+}
+
+#[test]
+fn published_messages_are_dropped_by_a_rollback_and_by_the_channels_end() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        let channel = connection.channel_open().await.unwrap();
+        let queue = declare(t, &channel).await;
+        channel.tx_select().await.unwrap();
+        drop(channel.basic_publish(BasicPublish::new("", &queue, "rolled back")).await.unwrap());
+        channel.tx_rollback().await.unwrap();
+        channel.tx_commit().await.unwrap();
+        assert_eq!(depth(&channel, &queue).await, 0);
+        let other = connection.channel_open().await.unwrap();
+        other.tx_select().await.unwrap();
+        drop(other.basic_publish(BasicPublish::new("", &queue, "never committed")).await.unwrap());
+        other.close().await.unwrap();
+        assert_eq!(depth(&channel, &queue).await, 0);
+        drop(channel.basic_publish(BasicPublish::new("", &queue, "committed")).await.unwrap());
+        channel.tx_commit().await.unwrap();
+        assert_eq!(depth(&channel, &queue).await, 1);
+        connection.close().await;
+    });
+}
+
+#[test]
+fn acknowledgements_count_once_they_are_committed() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        let plain = connection.channel_open().await.unwrap();
+        let queue = declare(t, &plain).await;
+        for n in 0..2 {
+            drop(plain.basic_publish(BasicPublish::new("", &queue, n.to_string())).await.unwrap());
+        }
+        for (commits, left) in [(false, 2), (true, 1)] {
+            let channel = connection.channel_open().await.unwrap();
+            channel.tx_select().await.unwrap();
+            let got = channel.basic_get(BasicGet::new(&queue)).await.unwrap().unwrap();
+            got.ack().unwrap();
+            match commits {
+                true => channel.tx_commit().await.unwrap(),
+                false => channel.tx_rollback().await.unwrap(),
+            }
+            // What is not settled goes back with its channel.
+            channel.close().await.unwrap();
+            assert_eq!(depth(&plain, &queue).await, left);
+        }
+        connection.close().await;
+    });
+}
+
+#[test]
+fn unroutable_messages_come_back_at_the_commit() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        let channel = connection.channel_open().await.unwrap();
+        channel.tx_select().await.unwrap();
+        let message = BasicPublish::new("", t.name("nobody"), "x").mandatory(true);
+        drop(channel.basic_publish(message).await.unwrap());
+        channel.tx_commit().await.unwrap();
+        let returned = channel.returned().await.unwrap();
+        assert_eq!((returned.reply_code.0, returned.body.to_bytes()), (312, "x".into()));
+        connection.close().await;
+    });
+}
+
+#[test]
+fn a_commit_without_a_transaction_is_the_brokers_406() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        for commits in [true, false] {
+            let channel = connection.channel_open().await.unwrap();
+            let (line, call) = match commits {
+                true => (line!(), channel.tx_commit()),
+                false => (line!(), channel.tx_rollback()),
+            };
+            let error = call.await.unwrap_err();
+            let reason = error.close_reason().unwrap();
+            assert_eq!(reason.code().map(|code| code.0), Some(406), "{reason}");
+            let method = if commits { "tx.commit" } else { "tx.rollback" };
+            assert_eq!(reason.method(), Some(method));
+            assert_eq!(reason.place().map(|place| place.line()), Some(line));
+        }
+        connection.close().await;
+    });
+}
+
+amqp_connector::amqp_types::if_spec! { confirm.select => {
+    #[test]
+    fn transactions_and_confirms_on_one_channel_are_the_brokers_406() {
+        broker_test(async |t| {
+            let connection = t.connect().await;
+            let channel = connection.channel_open().await.unwrap();
+            channel.tx_select().await.unwrap();
+            let error = channel.confirm_select().await.unwrap_err();
+            let reason = error.close_reason().unwrap();
+            assert_eq!(reason.code().map(|code| code.0), Some(406), "{reason}");
+            let channel = connection.channel_open().await.unwrap();
+            channel.confirm_select().await.unwrap();
+            let error = channel.tx_select().await.unwrap_err();
+            let reason = error.close_reason().unwrap();
+            assert_eq!(reason.code().map(|code| code.0), Some(406), "{reason}");
+            assert_eq!(reason.method(), Some("tx.select"));
+            connection.close().await;
+        });
+    }
+} else {} }
