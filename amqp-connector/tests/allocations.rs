@@ -174,4 +174,48 @@ amqp_types::if_spec! { confirm.select => {
         println!("publish with confirm: {cost:?}");
         assert!(cost.allocations <= 0.01, "{cost:?}");
     }
+
+    /// Publishes in windows, each acked as a whole, and does with the confirmations as `keep` wants.
+    fn cost_of_unawaited(keep: bool) -> (Cost, Stage) {
+        const WINDOW: usize = 100;
+        let stage = Stage::new();
+        stage.control.answer(1, amqp_connector::protocol::confirm::SelectOk::default());
+        stage.runtime.block_on(stage.channel.confirm_select()).unwrap();
+        let body = Bytes::from(vec![b'x'; 16 << 10]);
+        let mut pending = Vec::with_capacity(200 * WINDOW);
+        let mut delivery_tag = 0;
+        let cost = stage.cost(100 * WINDOW, async || {
+            for _ in 0..100 {
+                for _ in 0..WINDOW {
+                    let confirmation = stage.channel.basic_publish(publish(&body)).await.unwrap();
+                    if keep {
+                        pending.push(confirmation);
+                    }
+                }
+                delivery_tag += WINDOW as u64;
+                stage.control.send(1, basic::Ack { delivery_tag, multiple: true });
+                stage.channel.wait_for_confirms().await.unwrap();
+            }
+        });
+        drop(pending);
+        (cost, stage)
+    }
+
+    #[test]
+    fn a_confirmation_that_is_dropped_costs_nothing() {
+        let (cost, stage) = cost_of_unawaited(false);
+        println!("publish with a confirmation that is dropped: {cost:?}");
+        // A wait for each window has a place in a list.
+        assert!(cost.allocations <= 0.02 && cost.octets <= 2.0, "{cost:?}");
+        assert_eq!(amqp_connector::testing::leftovers(&stage.connection).confirms, 0);
+    }
+
+    #[test]
+    fn a_confirmation_that_is_kept_costs_a_place_and_no_message() {
+        let (cost, stage) = cost_of_unawaited(true);
+        println!("publish with a confirmation that is kept: {cost:?}");
+        // 24 octets for each, in a list that doubles now and then.
+        assert!(cost.allocations <= 0.02 && cost.octets <= 128.0, "{cost:?}");
+        assert_eq!(amqp_connector::testing::leftovers(&stage.connection).confirms, 0);
+    }
 } else {} }

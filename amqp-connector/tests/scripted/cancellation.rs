@@ -159,6 +159,8 @@ async fn flush_returned_and_closed_can_be_dropped() {
     survives(async |connection, channel, polls| {
         drop(poll_and_drop(polls, channel.flush()).await);
         drop(poll_and_drop(polls, channel.returned()).await);
+        drop(poll_and_drop(polls, channel.returns().recv()).await);
+        drop(poll_and_drop(polls, channel.wait_for_confirms()).await);
         drop(poll_and_drop(polls, channel.closed()).await);
         drop(poll_and_drop(polls, connection.closed()).await);
     })

@@ -189,6 +189,45 @@ fn rule_1_users_octets_are_dropped_without_the_lock() {
 
 amqp_connector::amqp_types::if_spec! { confirm.select => {
     #[test]
+    fn rule_1_octets_kept_to_be_handed_back_are_dropped_without_the_lock() {
+        without_deadlock(|| {
+            paused(async {
+                let (connection, channel, mut peer) = channel().await;
+                let id = channel.id();
+                let answer = async {
+                    peer.expect::<amqp_connector::protocol::confirm::Select>().await;
+                    peer.send(id, amqp_connector::protocol::confirm::SelectOk::default()).await;
+                };
+                let options = amqp_connector::ConfirmOptions::new().retain(true);
+                let selected = channel.confirm_select_with(options);
+                tokio::join!(selected, answer).0.expect("confirm mode");
+                let mut kept = Vec::new();
+                for _ in 0..5 {
+                    let (body, _) = nosy(&connection);
+                    let publish = BasicPublish::new("", "q", Bytes::from_owner(body));
+                    kept.push(channel.basic_publish(publish).await.expect("accepted"));
+                    peer.expect_content::<basic::Publish>(id).await;
+                }
+                // Acked; nacked and awaited; nacked and dropped; the others end with the channel and its handles.
+                peer.send(id, basic::Ack { delivery_tag: 1, multiple: false }).await;
+                assert!(resolves("ack", kept.remove(0)).await.is_acked());
+                peer.send(id, basic::Nack { delivery_tag: 3, multiple: true, requeue: false }).await;
+                let mut second = kept.remove(0);
+                assert!(!resolves("nack", &mut second).await.is_acked());
+                drop(second);
+                drop(kept.remove(0));
+                drop(channel.take_unconfirmed());
+                drop(kept.remove(0));
+                drop((kept, channel));
+                peer.close_connection(320, "bye").await;
+                resolves("closed", connection.closed()).await;
+                let left = amqp_connector::testing::leftovers(&connection);
+                assert_eq!(left, Default::default());
+            });
+        });
+    }
+
+    #[test]
     fn rule_1_octets_kept_for_a_return_are_dropped_without_the_lock() {
         without_deadlock(|| {
             paused(async {

@@ -22,6 +22,7 @@ mod hostile;
 mod limits;
 mod lock_rules;
 mod no_wait;
+mod publishing;
 mod reasons;
 mod simulation;
 mod streaming;

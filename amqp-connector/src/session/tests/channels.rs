@@ -146,7 +146,7 @@ fn a_confirm_of_what_was_never_published_closes_the_connection() {
             let mut bench = Bench::new();
             let key = bench.open();
             if tag == 2 {
-                confirms::select(&mut bench, key);
+                publish::select(&mut bench, key);
                 bench.accepted(key, "x");
                 bench.frames();
             }

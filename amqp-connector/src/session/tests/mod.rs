@@ -12,19 +12,14 @@ mod blame;
 mod calls;
 mod causes;
 mod channels;
-mod confirms;
 mod consume;
 mod hostile;
 mod output;
+mod publish;
 mod shutdown;
 mod stalls;
 mod streams;
 mod time;
-
-amqp_types::if_spec! { confirm.select => {
-    mod confirming;
-    mod pairing;
-} else {} }
 
 use std::collections::VecDeque;
 use std::panic::Location;

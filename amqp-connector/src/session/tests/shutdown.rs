@@ -64,7 +64,7 @@ impl Busy {
         let mut bench = Bench::new();
         let key = bench.open();
         amqp_types::if_spec! { confirm.select => {
-            confirms::select(&mut bench, key);
+            publish::select(&mut bench, key);
             bench.accepted(key, "x");
         } else {} }
         // The one delivery that the user holds; the consumer itself is idle.

@@ -1,12 +1,15 @@
 //! Messages put together property by property, and published from many tasks at once.
 
 use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use amqp_connector::amqp_types::Timestamp;
 use amqp_connector::{
-    BasicConsume, BasicGet, BasicPublish, ErrorKind, FieldTable, FieldValue, Options, Prefetch,
-    ShortStr, basic,
+    BasicConsume, BasicGet, BasicPublish, Bytes, ErrorKind, FieldTable, FieldValue, Options,
+    Prefetch, QueueDeclare, ShortStr, basic,
 };
 use amqp_tests::broker_test;
 
@@ -153,6 +156,28 @@ fn bodies_of_many_tasks_on_one_channel_arrive_whole() {
         for task in tasks {
             task.await.unwrap();
         }
+        connection.close().await;
+    });
+}
+
+#[test]
+fn a_large_body_delays_no_other_channel() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        let (large, small) =
+            (connection.channel_open().await.unwrap(), connection.channel_open().await.unwrap());
+        let queue = declare(t, &small).await;
+        let body = Bytes::from(vec![0x5a; 100 << 20]);
+        let publish = large.basic_publish(BasicPublish::new("", t.name("nobody"), body));
+        drop(publish.await.unwrap());
+        let mut written = pin!(large.flush());
+        // A call's answer comes while the body is still on its way: it did not have to wait for it.
+        let declared = small.queue_declare(QueueDeclare::new(&queue).passive(true)).await;
+        assert_eq!(declared.unwrap().message_count, 0);
+        let early = poll_fn(|cx| Poll::Ready(written.as_mut().poll(cx))).await;
+        assert!(early.is_pending(), "100 MiB were written before a call was answered");
+        written.await.unwrap();
+        assert!(large.close_reason().is_none());
         connection.close().await;
     });
 }

@@ -5,9 +5,9 @@ use amqp_connector::{
     BasicConsume, BasicPublish, Channel, ExchangeDeclare, ExchangeDelete, FieldTable, FieldValue,
     Outcome, Prefetch, QueueBind, Returned, ShortStr,
 };
-use amqp_tests::{Fixture, broker_test, broker_test_alone};
+use amqp_tests::{Fixture, broker_test};
 
-use super::declare;
+use super::declare as declare_queue;
 
 /// Publishes all of them and gives what came back, by their numbers.
 async fn returned(
@@ -35,7 +35,7 @@ fn list(key: &str) -> FieldValue {
 
 /// A headers exchange, so that all have one routing key; what is for `queue` is routed.
 async fn exchange(t: &Fixture, channel: &Channel) -> String {
-    let (exchange, queue) = (t.name("headers"), declare(t, channel).await);
+    let (exchange, queue) = (t.name("headers"), declare_queue(t, channel).await);
     channel.exchange_declare(ExchangeDeclare::new(&exchange, "headers")).await.unwrap();
     let arguments = FieldTable::new().try_with("to", "queue").unwrap();
     channel.queue_bind(QueueBind::new(&queue, &exchange, "").arguments(arguments)).await.unwrap();
@@ -136,25 +136,30 @@ fn every_type_of_header_is_known_again_though_the_broker_wrote_it_anew() {
 }
 
 #[test]
-fn a_message_that_an_interceptor_stamped_is_known_by_its_body() {
-    broker_test_alone(async |t| {
-        let set = |value: &str| {
-            format!("application:set_env(rabbit, incoming_message_interceptors, {value}), \"\"")
-        };
+fn a_message_that_its_alternate_exchange_cannot_route_either_is_known() {
+    broker_test(async |t| {
         let connection = t.connect().await;
         let channel = connection.channel_open().await.unwrap();
+        let (first, second) = (t.name("first"), t.name("second"));
+        channel.exchange_declare(ExchangeDeclare::new(&second, "direct")).await.unwrap();
+        let arguments = FieldTable::new().try_with("alternate-exchange", second.as_str()).unwrap();
+        let declare = ExchangeDeclare::new(&first, "direct").arguments(arguments);
+        channel.exchange_declare(declare).await.unwrap();
+        let queue = declare_queue(t, &channel).await;
+        channel.queue_bind(QueueBind::new(&queue, &second, "known")).await.unwrap();
         channel.confirm_select().await.unwrap();
-        let nobody = t.name("nobody");
-        t.eval(&set("[{set_header_timestamp, true}, {set_header_routing_node, true}]"))
-            .await
-            .unwrap();
-        let messages = (0..10).map(|n| BasicPublish::new("", nobody.as_str(), n.to_string()));
-        let all = returned(&channel, messages.collect::<Vec<_>>()).await;
-        t.eval(&set("[]")).await.unwrap();
-        for (n, returned) in all.into_iter().enumerate() {
-            let returned = returned.unwrap_or_else(|| panic!("message {n} was acked"));
+        let messages = (0..70).map(|n| {
+            let key = if n % 7 == 0 { "unknown" } else { "known" };
+            BasicPublish::new(first.as_str(), key, n.to_string())
+        });
+        for (n, returned) in returned(&channel, messages).await.into_iter().enumerate() {
+            assert_eq!(returned.is_some(), n % 7 == 0, "message {n}");
+            let Some(returned) = returned else { continue };
             assert_eq!(returned.body.to_bytes(), n.to_string());
-            assert!(returned.properties.headers.is_some(), "nothing was changed");
+            assert_eq!(returned.exchange, *first);
+        }
+        for exchange in [&first, &second] {
+            channel.exchange_delete(ExchangeDelete::new(exchange)).await.unwrap();
         }
         connection.close().await;
     });

@@ -34,7 +34,7 @@ struct Messages {
 
 impl Messages {
     fn is_routed(n: u32) -> bool {
-        n % 7 != 0
+        !n.is_multiple_of(7)
     }
 
     fn message(&self, n: u32) -> BasicPublish {

@@ -3,6 +3,9 @@
 use super::*;
 
 amqp_types::if_spec! { confirm.select => {
+    mod confirming;
+    mod pairing;
+
     use amqp_types::protocol::confirm;
 
     /// Puts the channel into confirm mode.

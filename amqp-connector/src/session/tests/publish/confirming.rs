@@ -1,7 +1,7 @@
 //! Confirm mode beyond the single outcome: limits, counts, messages that are kept, and what a close tells.
 
-use super::confirms::select;
-use super::*;
+use super::super::*;
+use super::select;
 use crate::{ConfirmCounts, ConfirmOptions, ErrorKind, Outcome};
 
 fn ready(options: ConfirmOptions) -> (Bench, ChannelKey) {

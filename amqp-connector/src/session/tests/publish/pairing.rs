@@ -2,8 +2,8 @@
 
 use amqp_types::FieldTable;
 
-use super::confirms::select;
-use super::*;
+use super::super::*;
+use super::select;
 use crate::testing::Rng;
 use crate::{Outcome, ShortStr, UnknownReason};
 
