@@ -7,6 +7,7 @@ use amqp_types::protocol::{self, BUNDLED};
 use amqp_types::{DecodeError, EncodeError, FrameError, InvalidShortStr};
 
 use crate::error::CloseReason;
+use crate::redirect::Address;
 use crate::uri::UriError;
 
 /// The handshake steps, as errors name them.
@@ -123,8 +124,10 @@ pub enum ConnectError {
     },
     /// The server wants us to connect elsewhere (AMQP 0-8 and 0-9).
     Redirected {
-        /// The host it names.
-        host: String,
+        /// Where it sends us.
+        to: Address,
+        /// The hosts that it knows of, which may be as good.
+        known_hosts: Vec<Address>,
     },
     /// Something that we were told to send cannot be sent.
     Invalid(EncodeError),
@@ -213,7 +216,7 @@ impl fmt::Display for ConnectError {
                 "the server offers frames of at most {offered} octets; {} is the least",
                 protocol::FRAMING.min_size
             ),
-            Self::Redirected { host } => write!(f, "the server redirects to {host:?}"),
+            Self::Redirected { to, .. } => write!(f, "the server redirects to {to}"),
             Self::Invalid(error) => error.fmt(f),
             Self::InvalidName(error) => error.fmt(f),
         }

@@ -46,6 +46,7 @@ pub struct Connector {
     mechanisms: Vec<Mechanism>,
     locale: String,
     client_properties: FieldTable,
+    pub(crate) redirects: u8,
     /// A name that cannot be sent, reported when it would be.
     invalid: Option<InvalidShortStr>,
 }
@@ -60,6 +61,7 @@ impl Default for Connector {
             mechanisms: vec![Mechanism::Plain, Mechanism::AmqPlain],
             locale: "en_US".to_owned(),
             client_properties: client_properties(),
+            redirects: 0,
             invalid: None,
         }
     }
@@ -154,6 +156,7 @@ impl Connector {
             mechanisms: mechanisms(&uri.mechanisms, defaults.mechanisms)?,
             locale: uri.locale.unwrap_or(defaults.locale),
             client_properties: defaults.client_properties,
+            redirects: 0,
             invalid: None,
             options,
         };
@@ -346,7 +349,7 @@ impl Connection {
     /// Dropped before it resolves, it closes the socket.
     pub async fn open(uri: &str) -> Result<Self, ConnectError> {
         let (connector, user, password) = Connector::from_uri(uri)?;
-        connector.connect().await?.authenticate(&user, &password).await
+        connector.open(&user, &password).await
     }
 }
 

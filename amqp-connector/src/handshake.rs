@@ -184,7 +184,9 @@ fn opened(method: Method) -> Result<(), ConnectError> {
     let step = Step::OpenVirtualHost;
     amqp_types::if_spec! { connection.redirect => {
         if let Method::Connection(connection::Method::Redirect(redirect)) = &method {
-            return Err(ConnectError::Redirected { host: redirect.host.to_string() });
+            let to = crate::redirect::Address::parse(&redirect.host.to_string_lossy());
+            let known_hosts = crate::redirect::Address::parse_list(&redirect.known_hosts.to_string_lossy());
+            return Err(ConnectError::Redirected { to, known_hosts });
         }
     } else {} }
     match method {

@@ -63,17 +63,20 @@ mod driver;
 mod error;
 mod handle;
 mod handshake;
+mod incoming;
 mod name;
 mod options;
 mod outcome;
 mod publish;
 mod publish_stream;
+mod redirect;
 mod sasl;
 mod session;
 mod shared;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod turn;
+mod unasked;
 mod uri;
 
 pub use amqp_types;
@@ -81,10 +84,13 @@ pub use amqp_types::protocol::{self, basic};
 pub use amqp_types::{Body, FieldTable, FieldValue, LongStr, ShortStr};
 pub use bytes::Bytes;
 
-pub use call::{Call, CallWithContent, ChannelOpen, Completion, Consume, Content, Get};
+pub use call::{
+    Access, Call, CallWithContent, ChannelOpen, Completion, Consume, Content, Get, Recover,
+    Recovered,
+};
 pub use channel::{
-    BasicConsume, BasicGet, Channel, ExchangeBind, ExchangeDeclare, ExchangeDelete, ExchangeUnbind,
-    Prefetch, QueueBind, QueueDeclare, QueueDelete, QueueUnbind,
+    AccessRequest, AccessTicket, BasicConsume, BasicGet, Channel, ExchangeBind, ExchangeDeclare,
+    ExchangeDelete, ExchangeUnbind, Prefetch, QueueBind, QueueDeclare, QueueDelete, QueueUnbind,
 };
 pub use connect_error::{ConnectError, Step};
 pub use connection::Connection;
@@ -96,9 +102,12 @@ pub use error::{
     BlamedPublish, BrokenStream, CloseCause, CloseReason, Error, ErrorKind, Initiator, Result,
     Scope, StreamFault,
 };
+pub use incoming::Incoming;
 pub use options::{ConfirmOptions, Options, Tuning, Unsettled};
 pub use outcome::{ConfirmCounts, ConsumerEnd, Outcome, Returned, UnknownReason};
 pub use publish::{BasicPublish, Confirmation, Publish, Returns};
 pub use publish_stream::BasicPublishStream;
+pub use redirect::Address;
 pub use sasl::Mechanism;
+pub use unasked::{Alert, IncomingMethod};
 pub use uri::UriError;

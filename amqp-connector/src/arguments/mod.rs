@@ -40,10 +40,16 @@ use crate::error::{Error, Result};
 /// The most milliseconds that RabbitMQ's timers take.
 const MILLISECONDS_MAX: u128 = u32::MAX as u128;
 
-/// Entries of a table, and the first that was none.
+/// Entries of a table, and the first thing given that cannot be sent. In a box, since most requests have none
+/// and are moved about.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Entries {
+pub(crate) struct Entries(Option<Box<Given>>);
+
+#[derive(Clone, Debug, Default)]
+struct Given {
     table: FieldTable,
+    /// A table of the user's own making, looked at by nobody.
+    further: FieldTable,
     error: Option<Error>,
 }
 
@@ -51,21 +57,40 @@ impl Entries {
     pub(crate) fn put(&mut self, key: ShortStr, value: Result<FieldValue>) {
         match value {
             Ok(value) => {
-                self.table.set(key, value);
+                self.0.get_or_insert_default().table.set(key, value);
             }
-            Err(error) => {
-                self.error.get_or_insert(error);
-            }
+            Err(error) => self.refuse(error),
         }
     }
 
-    pub(crate) fn get(&self, key: &str) -> Option<&FieldValue> {
-        self.table.get(key)
+    /// What it is for cannot be sent.
+    pub(crate) fn refuse(&mut self, error: Error) {
+        self.0.get_or_insert_default().error.get_or_insert(error);
     }
 
-    /// These entries before those of `further` that they do not replace.
-    pub(crate) fn into_table(self, further: FieldTable) -> Result<FieldTable> {
-        let Self { mut table, error } = self;
+    /// The name, or an empty one and a refusal.
+    pub(crate) fn name<N>(&mut self, name: N) -> ShortStr
+    where
+        N: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
+    {
+        name.try_into().unwrap_or_else(|error| {
+            self.refuse(Error::from(error.into()));
+            ShortStr::EMPTY
+        })
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Option<&FieldValue> {
+        self.0.as_ref()?.table.get(key)
+    }
+
+    /// A whole table, whose entries stand behind these and are replaced by them.
+    pub(crate) fn set_further(&mut self, further: FieldTable) {
+        self.0.get_or_insert_default().further = further;
+    }
+
+    pub(crate) fn into_table(self) -> Result<FieldTable> {
+        let Some(given) = self.0 else { return Ok(FieldTable::default()) };
+        let Given { mut table, further, error } = *given;
         if let Some(error) = error {
             return Err(error);
         }
@@ -347,7 +372,7 @@ macro_rules! tables {
             ///
             /// `Invalid` for the first value that cannot be sent.
             pub fn into_table(self) -> Result<FieldTable> {
-                self.0.into_table(FieldTable::default())
+                self.0.into_table()
             }
         }
     )*};

@@ -62,7 +62,8 @@ fn typed_entries_replace_those_of_a_plain_table() {
     let further = FieldTable::new()
         .with(short_str!("x-max-length"), 9_i64)
         .with(short_str!("x-other"), "kept");
-    let table = entries.into_table(further).unwrap();
+    entries.set_further(further);
+    let table = entries.into_table().unwrap();
     assert_eq!(table.get_i64("x-max-length"), Some(1));
     assert_eq!((table.len(), table.get_str("x-other")), (2, Some("kept")));
 }

@@ -3,6 +3,7 @@
 //! Each is a [`RawCall`] that knows what its reply means, named so that the calling place can be told and a
 //! deadline of its own be given before it is awaited. All state is the session's.
 
+mod answers;
 mod messages;
 mod opening;
 mod raw;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use amqp_types::protocol::{self, Spec};
 use amqp_types::{Body, Reply, Request};
 
+pub use answers::{Access, Recover, Recovered};
 pub use messages::{Consume, Get};
 pub use opening::ChannelOpen;
 pub(crate) use raw::{RawCall, refuse_reserved};

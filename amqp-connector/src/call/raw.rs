@@ -121,7 +121,7 @@ impl RawCall {
     ) -> Poll<Result<Box<CallReply>>> {
         let (call, reply) = loop {
             match std::mem::replace(&mut self.state, State::Done) {
-                State::Unsent(request) => {
+                State::Unsent(mut request) => {
                     let options = self.call_options();
                     let key = self.target.key();
                     let (quality, buffer_max) = (self.quality.take(), self.buffer_max);
@@ -130,6 +130,7 @@ impl RawCall {
                         if let Some(qos) = quality {
                             session.send_qos(key, qos, options.place)?;
                         }
+                        session.stamp(key, &mut request);
                         let call = session.call(key, &request, &options)?;
                         if consumes {
                             session.await_handle(call);

@@ -7,7 +7,7 @@ use amqp_types::{FieldTable, FieldValue, InvalidShortStr, ShortStr, short_str};
 
 use super::Channel;
 use crate::arguments::{Entries, StreamOffset, consume_arguments};
-use crate::call::{Call, Consume, Get};
+use crate::call::{Call, Consume, Get, Recover};
 use crate::consumer::Consumer;
 use crate::error::{Error, Result};
 use crate::name::{bits, short_str};
@@ -42,10 +42,7 @@ pub struct BasicConsume {
     prefetch: Prefetch,
     unsettled: Option<Unsettled>,
     buffer_max: Option<usize>,
-    /// Those that were set by name and type.
     arguments: Entries,
-    further: FieldTable,
-    error: Option<Error>,
 }
 
 impl BasicConsume {
@@ -55,10 +52,9 @@ impl BasicConsume {
     where
         Q: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
     {
-        let (arguments, further, mut error) = (Entries::default(), FieldTable::default(), None);
-        let method = basic::Consume { queue: short_str(queue, &mut error), ..Default::default() };
-        let (unsettled, buffer_max) = (None, None);
-        Self { method, prefetch, unsettled, buffer_max, arguments, further, error }
+        let mut arguments = Entries::default();
+        let method = basic::Consume { queue: arguments.name(queue), ..Default::default() };
+        Self { method, prefetch, unsettled: None, buffer_max: None, arguments }
     }
 
     /// The consumer's tag, unique on its channel.
@@ -66,7 +62,7 @@ impl BasicConsume {
     where
         T: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
     {
-        self.method.consumer_tag = short_str(tag, &mut self.error);
+        self.method.consumer_tag = self.arguments.name(tag);
         self
     }
 
@@ -100,7 +96,7 @@ impl BasicConsume {
     /// are set by their setters, too, are theirs. Any argument is `Unsupported` where the specification's
     /// `basic.consume` has none (0-8).
     pub fn arguments(mut self, arguments: FieldTable) -> Self {
-        self.further = arguments;
+        self.arguments.set_further(arguments);
         self
     }
 
@@ -110,14 +106,11 @@ impl BasicConsume {
     }
 
     fn into_parts(self) -> Result<(basic::Consume, u16)> {
-        let Self { mut method, prefetch, arguments, further, error, .. } = self;
+        let Self { mut method, prefetch, arguments, .. } = self;
         if method.consumer_tag.is_empty() {
             method.consumer_tag = fresh_tag();
         }
-        if let Some(error) = error {
-            return Err(error);
-        }
-        put_arguments(&mut method, arguments.into_table(further)?)?;
+        put_arguments(&mut method, arguments.into_table()?)?;
         Ok((method, prefetch.count()?))
     }
 }
@@ -202,6 +195,28 @@ impl Channel {
             ..Default::default()
         });
         Call::new(self.handle.clone(), qos)
+    }
+
+    /// Has the broker deliver every unsettled message of this channel again (`basic.recover`): to anybody with
+    /// `requeue`, otherwise to those who have them. RabbitMQ answers the latter by closing the connection with
+    /// 540.
+    ///
+    /// Deliveries that came before are over, whether they were read or not. They come again under other numbers,
+    /// marked as [`redelivered`](Delivery::redelivered); settling an old one is the local error `Stale`. Where
+    /// the specification has no answer ([`Recovered::Sent`](crate::Recovered::Sent)), nobody can tell of a
+    /// delivery that crosses the request whether it is an old one: settling that may cost the channel (406).
+    /// Consumers that hold as many deliveries as their prefetch allows have none under way.
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](Self::call).
+    ///
+    /// # Cancel safety
+    ///
+    /// See [`Recover`].
+    #[track_caller]
+    pub fn basic_recover(&self, requeue: bool) -> Recover {
+        Recover::new(self.handle.clone(), requeue)
     }
 
     /// Publishes a message (`basic.publish`). Resolves when the message is accepted for sending, which

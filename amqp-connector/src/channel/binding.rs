@@ -2,14 +2,11 @@
 //!
 //! What is not in every specification is `Unsupported` where it lacks, before anything is sent.
 
-use std::future::Future;
-
 use amqp_types::protocol::queue;
 use amqp_types::{FieldTable, InvalidShortStr, ShortStr};
 
 use super::Channel;
-use crate::call::Call;
-use crate::error::{Error, Result};
+use crate::call::{Call, Completion};
 use crate::name::{short_str, valid};
 
 /// A binding in the making. The names of both ends are given by the one who makes it.
@@ -108,23 +105,17 @@ impl Channel {
     ///
     /// # Cancel safety
     ///
-    /// See [`Call`].
+    /// See [`Completion`].
     #[track_caller]
-    pub fn queue_unbind(
-        &self,
-        unbind: QueueUnbind,
-    ) -> impl Future<Output = Result<()>> + Send + use<> {
+    pub fn queue_unbind(&self, unbind: QueueUnbind) -> Completion {
         let QueueUnbind { queue, exchange, routing_key, arguments, invalid } = unbind;
         amqp_types::if_spec! { queue.unbind => {
             let unbind =
                 queue::Unbind { queue, exchange, routing_key, arguments, ..Default::default() };
-            done(Call::new(self.handle.clone(), valid(unbind, invalid)))
+            Completion::new(self.handle.clone(), valid(unbind, invalid))
         } else {
-            std::future::ready(lacking(
-                "queue.unbind",
-                (queue, exchange, routing_key, arguments),
-                invalid,
-            ))
+            drop(((queue, exchange, routing_key, arguments), invalid));
+            Completion::unsupported(self.handle.clone(), "queue.unbind")
         } }
     }
 
@@ -137,12 +128,9 @@ impl Channel {
     ///
     /// # Cancel safety
     ///
-    /// See [`Call`].
+    /// See [`Completion`].
     #[track_caller]
-    pub fn exchange_bind(
-        &self,
-        bind: ExchangeBind,
-    ) -> impl Future<Output = Result<()>> + Send + use<> {
+    pub fn exchange_bind(&self, bind: ExchangeBind) -> Completion {
         let ExchangeBind { destination, source, routing_key, arguments, invalid } = bind;
         amqp_types::if_spec! { exchange.bind => {
             let bind = amqp_types::protocol::exchange::Bind {
@@ -152,13 +140,10 @@ impl Channel {
                 arguments,
                 ..Default::default()
             };
-            done(Call::new(self.handle.clone(), valid(bind, invalid)))
+            Completion::new(self.handle.clone(), valid(bind, invalid))
         } else {
-            std::future::ready(lacking(
-                "exchange.bind",
-                (destination, source, routing_key, arguments),
-                invalid,
-            ))
+            drop(((destination, source, routing_key, arguments), invalid));
+            Completion::unsupported(self.handle.clone(), "exchange.bind")
         } }
     }
 
@@ -171,12 +156,9 @@ impl Channel {
     ///
     /// # Cancel safety
     ///
-    /// See [`Call`].
+    /// See [`Completion`].
     #[track_caller]
-    pub fn exchange_unbind(
-        &self,
-        unbind: ExchangeUnbind,
-    ) -> impl Future<Output = Result<()>> + Send + use<> {
+    pub fn exchange_unbind(&self, unbind: ExchangeUnbind) -> Completion {
         let ExchangeUnbind { destination, source, routing_key, arguments, invalid } = unbind;
         amqp_types::if_spec! { exchange.unbind => {
             let unbind = amqp_types::protocol::exchange::Unbind {
@@ -186,30 +168,10 @@ impl Channel {
                 arguments,
                 ..Default::default()
             };
-            done(Call::new(self.handle.clone(), valid(unbind, invalid)))
+            Completion::new(self.handle.clone(), valid(unbind, invalid))
         } else {
-            std::future::ready(lacking(
-                "exchange.unbind",
-                (destination, source, routing_key, arguments),
-                invalid,
-            ))
+            drop(((destination, source, routing_key, arguments), invalid));
+            Completion::unsupported(self.handle.clone(), "exchange.unbind")
         } }
     }
-}
-
-/// A call of whose reply only the coming is of interest.
-#[allow(dead_code, reason = "not every specification has what it is for")]
-async fn done<R>(call: Call<R>) -> Result<()>
-where
-    R: amqp_types::Request<Protocol = amqp_types::protocol::Spec>,
-{
-    call.await?;
-    Ok(())
-}
-
-/// The error of a method that the specification does not have, whatever it was to carry.
-#[allow(dead_code, reason = "the default specification lacks none of them")]
-fn lacking<A>(method: &'static str, arguments: A, _invalid: Option<InvalidShortStr>) -> Result<()> {
-    drop(arguments);
-    Err(Error::unsupported(method))
 }

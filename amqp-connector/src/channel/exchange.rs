@@ -6,7 +6,7 @@ use amqp_types::{FieldTable, FieldValue, InvalidShortStr, ShortStr, short_str};
 use super::Channel;
 use crate::arguments::{Entries, exchange_arguments, name};
 use crate::call::Call;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::name::{bits, short_str, valid};
 
 /// An exchange to declare; see [`Channel::exchange_declare`].
@@ -14,9 +14,7 @@ use crate::name::{bits, short_str, valid};
 #[must_use = "an exchange is declared by `Channel::exchange_declare`"]
 pub struct ExchangeDeclare {
     method: exchange::Declare,
-    /// Those that were set by name and type.
     arguments: Entries,
-    error: Option<Error>,
 }
 
 impl ExchangeDeclare {
@@ -28,8 +26,8 @@ impl ExchangeDeclare {
         T: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
     {
         let mut this = Self::default();
-        this.method.exchange = short_str(name, &mut this.error);
-        this.method.r#type = short_str(exchange_type, &mut this.error);
+        this.method.exchange = this.arguments.name(name);
+        this.method.r#type = this.arguments.name(exchange_type);
         this
     }
 
@@ -46,7 +44,7 @@ impl ExchangeDeclare {
             self.method.auto_delete = auto_delete;
         } else {
             if auto_delete {
-                self.error.get_or_insert(Error::unsupported("auto-delete of exchange.declare"));
+                self.arguments.refuse(crate::Error::unsupported("auto-delete of exchange.declare"));
             }
         } }
         self
@@ -58,7 +56,7 @@ impl ExchangeDeclare {
             self.method.internal = internal;
         } else {
             if internal {
-                self.error.get_or_insert(Error::unsupported("internal of exchange.declare"));
+                self.arguments.refuse(crate::Error::unsupported("internal of exchange.declare"));
             }
         } }
         self
@@ -67,7 +65,7 @@ impl ExchangeDeclare {
     /// Further arguments, for which there is no setter here. They go to the broker as they are; those that
     /// are set by their setters, too, are theirs.
     pub fn arguments(mut self, arguments: FieldTable) -> Self {
-        self.method.arguments = arguments;
+        self.arguments.set_further(arguments);
         self
     }
 
@@ -77,11 +75,8 @@ impl ExchangeDeclare {
     }
 
     fn into_method(self) -> Result<exchange::Declare> {
-        let Self { mut method, arguments, error } = self;
-        if let Some(error) = error {
-            return Err(error);
-        }
-        method.arguments = arguments.into_table(method.arguments)?;
+        let Self { mut method, arguments } = self;
+        method.arguments = arguments.into_table()?;
         Ok(method)
     }
 }

@@ -3,6 +3,7 @@
 //! `class_method` operations stand in the files named after their class. All state is the session's;
 //! handles are cheap to clone, and the last one closes the channel.
 
+mod access;
 mod basic;
 mod binding;
 mod confirm;
@@ -10,6 +11,7 @@ mod consume;
 mod exchange;
 mod queue;
 mod tx;
+mod unasked;
 
 use std::fmt;
 use std::future::poll_fn;
@@ -22,6 +24,7 @@ use amqp_types::{ClientMethod, ContentMethod, Method, Request};
 use bytes::Bytes;
 use tokio::time::Instant;
 
+pub use access::{AccessRequest, AccessTicket};
 pub use basic::{BasicConsume, BasicGet, Prefetch};
 pub use binding::{ExchangeBind, ExchangeUnbind, QueueBind, QueueUnbind};
 pub use exchange::{ExchangeDeclare, ExchangeDelete};
@@ -132,14 +135,17 @@ impl Channel {
     where
         M: Method<Protocol = Spec> + ClientMethod,
     {
-        self.send_any(&method.into_any())
+        self.send_any(method.into_any())
     }
 
     #[track_caller]
-    pub(crate) fn send_any(&self, method: &protocol::Method) -> Result<()> {
-        refuse_reserved(method)?;
+    pub(crate) fn send_any(&self, mut method: protocol::Method) -> Result<()> {
+        refuse_reserved(&method)?;
         let (key, place) = (self.handle.key(), Location::caller());
-        self.handle.shared().with(|session| session.send(key, method, place))
+        self.handle.shared().with(|session| {
+            session.stamp(key, &mut method);
+            session.send(key, &method, place)
+        })
     }
 
     /// Sends any method that carries content, waiting for room like a publish. A `basic.publish` is
@@ -165,14 +171,15 @@ impl Channel {
         if M::NAME == protocol::basic::Publish::NAME {
             return Err(Error::invalid("use `basic_publish`, which counts confirms"));
         }
-        let (key, body) = (self.handle.key(), body.into());
+        let (key, mut method, body) = (self.handle.key(), method, body.into());
         let mut guard = PlaceGuard { handle: &self.handle, place: Place::None };
         poll_fn(|cx| {
-            let content = (&method, &properties, &body);
             let PlaceGuard { handle, place } = &mut guard;
-            handle
-                .shared()
-                .with(|session| session.poll_send_content(key, content, place, cx.waker()))
+            handle.shared().with(|session| {
+                session.stamp_typed(key, &mut method);
+                let content = (&method, &properties, &body);
+                session.poll_send_content(key, content, place, cx.waker())
+            })
         })
         .await
     }

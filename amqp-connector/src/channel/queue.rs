@@ -32,9 +32,7 @@ use crate::name::{bits, short_str, valid};
 #[must_use = "a queue is declared by `Channel::queue_declare`"]
 pub struct QueueDeclare {
     method: queue::Declare,
-    /// Those that were set by name and type.
     arguments: Entries,
-    error: Option<Error>,
 }
 
 impl QueueDeclare {
@@ -45,7 +43,7 @@ impl QueueDeclare {
         N: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
     {
         let mut this = Self::default();
-        this.method.queue = short_str(name, &mut this.error);
+        this.method.queue = this.arguments.name(name);
         this
     }
 
@@ -63,7 +61,7 @@ impl QueueDeclare {
     /// Further arguments, for which there is no setter here. They go to the broker as they are; those that
     /// are set by their setters, too, are theirs.
     pub fn arguments(mut self, arguments: FieldTable) -> Self {
-        self.method.arguments = arguments;
+        self.arguments.set_further(arguments);
         self
     }
 
@@ -75,17 +73,14 @@ impl QueueDeclare {
     /// Quorum queues and streams are durable and shared, whatever the broker's release: what cannot be is
     /// refused here and costs no channel.
     fn into_method(self) -> Result<queue::Declare> {
-        let Self { mut method, arguments, error } = self;
-        if let Some(error) = error {
-            return Err(error);
-        }
+        let Self { mut method, arguments } = self;
         let replicated = arguments.get("x-queue-type").is_some_and(|queue_type| {
             [QueueType::Quorum, QueueType::Stream].into_iter().any(|it| *queue_type == it.into())
         });
         if replicated && !method.passive && (!method.durable || method.exclusive) {
             return Err(Error::invalid("quorum queues and streams are durable and not exclusive"));
         }
-        method.arguments = arguments.into_table(method.arguments)?;
+        method.arguments = arguments.into_table()?;
         Ok(method)
     }
 }

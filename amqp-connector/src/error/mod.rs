@@ -49,8 +49,9 @@ pub enum ErrorKind {
     ChannelClosed,
     /// The call's deadline passed before the peer answered.
     Timeout,
-    /// The channel incarnation that a delivery came on is over, so the broker has taken the message
-    /// back; nothing was sent. [`Error::close_reason`] says what ended it, while that is known.
+    /// The channel incarnation that a delivery came on is over, or `basic.recover` was sent since, so the
+    /// broker has taken the message back; nothing was sent. [`Error::close_reason`] says what ended the
+    /// channel, while that is known.
     Stale,
     /// An argument cannot be sent; nothing was sent.
     Invalid,
@@ -107,6 +108,13 @@ impl Error {
 
     pub(crate) fn stale(reason: Option<Arc<CloseReason>>) -> Self {
         Self { kind: ErrorKind::Stale, detail: Detail::Stale(reason) }
+    }
+
+    /// A delivery that `basic.recover` has given back.
+    pub(crate) fn recovered() -> Self {
+        let text =
+            "the delivery was given back by basic.recover, and comes again under another number";
+        Self { kind: ErrorKind::Stale, detail: Detail::Text(text) }
     }
 
     pub(crate) fn unsupported(what: &'static str) -> Self {

@@ -31,6 +31,7 @@ use crate::session::output::outbox::LargeItem;
 use crate::session::publish::admission::Admission;
 use crate::session::publish::confirm::Confirms;
 use crate::session::stream::Streaming;
+use crate::session::unasked::{Alerts, Inbox};
 use crate::session::wait::WaitList;
 
 /// One incarnation of a channel: its number may be reused, its epoch never is.
@@ -76,6 +77,12 @@ pub(crate) struct ChannelState {
     pub(crate) coalescer: Option<Box<Coalescer>>,
     /// Deliveries up to this tag are settled by a multiple ack or nack.
     pub(crate) settled_to: u64,
+    /// Deliveries up to this tag were given back by `basic.recover`.
+    pub(crate) recovered_to: u64,
+    /// Those of our `basic.recover` that the peer has not answered.
+    pub(crate) recovering: usize,
+    /// The tag of the last delivery.
+    pub(crate) last_tag: u64,
     /// Deliveries to be settled that are with the user.
     pub(crate) in_flight: usize,
     /// Tasks that wait until none of a consumer's, or of the channel's, are.
@@ -96,6 +103,11 @@ pub(crate) struct ChannelState {
     pub(crate) large: VecDeque<LargeItem>,
     /// The driver's last turn that took something of `large`.
     pub(crate) large_round: u64,
+    /// What its methods carry where the specification has tickets.
+    pub(crate) ticket: u16,
+    /// Methods that came unasked-for, once somebody wants them.
+    pub(crate) inbox: Option<Box<Inbox>>,
+    pub(crate) alerts: Option<Box<Alerts>>,
     pub(crate) returns: VecDeque<Returned>,
     /// Octets of their bodies.
     pub(crate) returns_octets: usize,
@@ -120,6 +132,9 @@ impl ChannelState {
             consumed: false,
             coalescer: None,
             settled_to: 0,
+            recovered_to: 0,
+            recovering: 0,
+            last_tag: 0,
             in_flight: 0,
             settle_waiters: WaitList::default(),
             confirms: None,
@@ -131,6 +146,9 @@ impl ChannelState {
             gate: Admission::default(),
             large: VecDeque::new(),
             large_round: 0,
+            ticket: 0,
+            inbox: None,
+            alerts: None,
             returns: VecDeque::new(),
             returns_octets: 0,
             return_waiters: WaitList::default(),

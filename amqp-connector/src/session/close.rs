@@ -199,6 +199,7 @@ impl Session {
                 self.channels.retire(key);
             }
         }
+        self.wake_unasked(key);
         self.fail_calls(calls, &Error::closed(reason));
         if self.pause.is_some() {
             self.consumer_caught_up();

@@ -33,6 +33,7 @@ pub(crate) enum Garbage {
     Messages(Vec<Message>),
     Large(VecDeque<LargeItem>),
     Chunks(VecDeque<Chunk>),
+    Inbox(VecDeque<crate::unasked::IncomingMethod>),
     Waker(Waker),
 }
 

@@ -37,7 +37,7 @@ impl Session {
             | ChannelPhase::Open
             | ChannelPhase::Streaming(_)
             | ChannelPhase::Draining(_) => {
-                let ChannelState { assembler, consumers, coalescer, .. } = channel;
+                let ChannelState { assembler, consumers, coalescer, last_tag, .. } = channel;
                 let complete = match assembler.push_in_place(frame) {
                     Ok(None) => return,
                     Ok(Some(complete)) => complete,
@@ -48,6 +48,7 @@ impl Session {
                     content: Some(content),
                 } = complete
                 {
+                    *last_tag = method.delivery_tag;
                     let (crowd, effects) = (&mut self.crowd, &mut self.effects);
                     let coalescer = coalescer.as_deref_mut();
                     let delivered = deliver(consumers, coalescer, method, content, crowd, effects);
@@ -141,6 +142,21 @@ impl Session {
         }
     }
 
+    #[allow(dead_code, reason = "not every specification has what it is for")]
+    fn answer<M: amqp_types::Method<Protocol = Spec>>(&mut self, key: ChannelKey, answer: M) {
+        // It has no arguments, so it always fits.
+        let _ = self.send_answer(key, &answer.into_any());
+    }
+
+    /// Whether a call on the channel waits for such a method.
+    #[allow(dead_code, reason = "not every specification has what it is for")]
+    fn awaits(&mut self, key: ChannelKey, reply: &Method) -> bool {
+        let info = reply.info();
+        self.channels.get(key).is_some_and(|channel| {
+            channel.calls.iter().any(|call| (call.accepts)(info.class_id, info.method_id))
+        })
+    }
+
     /// Methods that only some specifications have, and replies.
     fn handle_rarer_method(&mut self, key: ChannelKey, method: Method) {
         amqp_types::if_spec! { basic.nack => {
@@ -149,9 +165,23 @@ impl Session {
             }
         } else {} }
         amqp_types::if_spec! { channel.ping => {
-            if matches!(method, Method::Channel(channel::Method::Ping(_))) {
-                let _ = self.send_method(key.id, &amqp_types::Method::into_any(channel::Pong::default()));
-                return;
+            match &method {
+                Method::Channel(channel::Method::Ping(_)) => {
+                    self.answer(key, channel::Ok::default());
+                    return self.answer(key, channel::Pong::default());
+                }
+                Method::Channel(channel::Method::Pong(_)) => {
+                    return self.answer(key, channel::Ok::default());
+                }
+                // To a pong that we sent.
+                Method::Channel(channel::Method::Ok(_)) if !self.awaits(key, &method) => return,
+                _ => {}
+            }
+        } else {} }
+        amqp_types::if_spec! { channel.alert => {
+            if let Method::Channel(channel::Method::Alert(alert)) = method {
+                let channel::Alert { reply_code, reply_text, details } = alert;
+                return self.handle_alert(key, crate::unasked::Alert::new(reply_code, reply_text, details));
             }
         } else {} }
         self.handle_reply(key, method, None);

@@ -21,7 +21,9 @@ mod shutdown;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod ticket;
 mod timers;
+mod unasked;
 mod wait;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -128,6 +130,7 @@ pub(crate) enum Line {
     Finished,
     ChannelClosed(ChannelKey),
     Returned(ChannelKey),
+    Alerted(ChannelKey),
     #[allow(dead_code, reason = "for a consumer's graceful end")]
     Settled(ChannelKey),
     Answered(ChannelKey),
@@ -314,6 +317,11 @@ impl Session {
             Line::Returned(key) => {
                 self.channels.get(key).map(|channel| &mut channel.return_waiters)
             }
+            Line::Alerted(key) => self
+                .channels
+                .get(key)
+                .and_then(|channel| channel.alerts.as_mut())
+                .map(|alerts| &mut alerts.waiters),
             Line::Settled(key) => self.channels.get(key).map(|channel| &mut channel.settle_waiters),
             Line::Answered(key) => {
                 self.channels.get(key).map(|channel| &mut channel.answer_waiters)

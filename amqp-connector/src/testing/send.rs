@@ -12,5 +12,5 @@ use crate::error::Result;
 /// As [`Channel::send`].
 #[track_caller]
 pub fn send_any(channel: &Channel, method: &protocol::Method) -> Result<()> {
-    channel.send_any(method)
+    channel.send_any(method.clone())
 }

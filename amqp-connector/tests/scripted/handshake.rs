@@ -269,22 +269,6 @@ async fn an_end_of_the_transport_names_the_step() {
     );
 }
 
-amqp_connector::amqp_types::if_spec! { connection.redirect => {
-    #[tokio::test(start_paused = true)]
-    async fn a_redirect_names_the_other_host() {
-        let (io, mut peer) = Peer::new();
-        let script = async {
-            up_to_open(&mut peer).await;
-            let host = "other.example.org:5672".try_into().expect("short");
-            peer.send(0, connection::Redirect { host, ..Default::default() }).await;
-            peer.expect_end().await;
-        };
-        let error = connect(connector(), io, script).await.expect_err("no connection");
-        let named = matches!(&error, ConnectError::Redirected { host } if host == "other.example.org:5672");
-        assert!(named, "{error:?}");
-    }
-} else {} }
-
 #[tokio::test(start_paused = true)]
 async fn no_mechanism_in_common_names_both_sides() {
     let (io, peer) = Peer::new();

@@ -25,6 +25,7 @@ mod no_wait;
 mod publishing;
 mod reasons;
 mod simulation;
+mod specs;
 mod streaming;
 mod support;
 mod timers;

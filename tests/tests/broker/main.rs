@@ -18,6 +18,7 @@ mod leaks;
 mod limits;
 mod opening;
 mod publishing;
+mod recover;
 mod shutdown;
 mod skel;
 mod streaming;

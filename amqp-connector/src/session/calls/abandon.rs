@@ -93,7 +93,8 @@ impl Session {
     fn delete_queue(&mut self, key: ChannelKey, queue: ShortStr) {
         let delete = queue::Delete { queue, no_wait: true, ..Default::default() };
         if self.live_channel(key).is_ok() {
-            let delete = delete.into_any();
+            let mut delete = delete.into_any();
+            self.stamp(key, &mut delete);
             // It cannot fail: the name came in a frame of the same size.
             let _ = self.send_method(key.id, &delete);
             self.note_unanswered(key, &delete, None);

@@ -281,6 +281,7 @@ impl Session {
             }
             method => {
                 self.note_select(key, method);
+                self.note_recover(key, method);
                 None
             }
         }
@@ -359,6 +360,7 @@ impl Session {
             None => (&mut self.control, false),
         };
         let Some(call) = take_answered(calls, &method) else {
+            let Err(method) = self.take_unasked(key, method, content) else { return };
             let name = full_name(&method);
             let text = format!("{name} came and no call waits for it");
             return self.violation(ReplyCode::COMMAND_INVALID, text, Some(name));
@@ -418,6 +420,12 @@ impl Session {
 
     /// State that changes with a reply, whoever asked: an open channel.
     fn note_reply(&mut self, key: ChannelKey, method: &Method) {
+        self.note_ticket(key, method);
+        amqp_types::if_spec! { basic.recover_ok => {
+            if let Method::Basic(basic::Method::RecoverOk(_)) = method {
+                self.note_recovered(key);
+            }
+        } else {} }
         let Some(channel) = self.channels.get(key) else { return };
         if matches!(method, Method::Channel(protocol::channel::Method::OpenOk(_)))
             && matches!(channel.phase, ChannelPhase::Opening)
@@ -426,6 +434,9 @@ impl Session {
                 crate::session::Phase::Draining(reason) => ChannelPhase::Draining(reason.clone()),
                 _ => ChannelPhase::Open,
             };
+        }
+        if let Method::Basic(basic::Method::GetOk(got)) = method {
+            channel.last_tag = got.delivery_tag;
         }
     }
 

@@ -139,7 +139,7 @@ impl Coalescer {
     }
 
     /// The peer is told about all up to this one.
-    fn settle_to(&mut self, tag: u64) {
+    pub(in crate::session) fn settle_to(&mut self, tag: u64) {
         self.held.retain(|held| *held > tag);
         self.pop_while(|front, _| front <= tag);
         self.trim();

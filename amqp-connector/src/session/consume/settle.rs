@@ -85,7 +85,7 @@ impl Session {
             Err(error) => return Err(Error::stale(error.into_reason())),
         };
         let (last, coalesces) = (channel.land(1, left), channel.coalescer.is_some());
-        let settled = tag <= channel.settled_to;
+        let (settled, recovered_to) = (tag <= channel.settled_to, channel.recovered_to);
         if settle.is_multiple() && !settled {
             channel.settled_to = tag;
         }
@@ -93,6 +93,7 @@ impl Session {
             self.wake_settled(key);
         }
         match (settled, coalesces) {
+            (true, _) if tag <= recovered_to => Err(Error::recovered()),
             (true, _) => Err(Error::invalid("a later delivery's multiple has settled it already")),
             (false, true) => self.settle_coalesced(key, tag, settle),
             (false, false) => self.send_settle(key, tag, settle),

@@ -87,6 +87,11 @@ impl Session {
         let Some(channel) = self.channels.get(key) else {
             return Poll::Ready(Err(Error::stale(None)));
         };
+        amqp_types::if_spec! { basic.publish.ticket => {
+            if message.publish.ticket == 0 {
+                message.publish.ticket = channel.ticket;
+            }
+        } else {} }
         let Message { publish, properties, body } = &*message;
         let (before, size) = (self.outbox.outstanding(), body.len());
         let sent = put_content(&mut self.outbox, channel, frame_max, publish, properties, body);

@@ -1,0 +1,196 @@
+//! What the peer sends on a channel of its own accord: methods that answer no call and that the session does
+//! not handle itself.
+//!
+//! Kept for the one handle that has asked for them ([`Incoming`](crate::Incoming)), within bounds; as long as
+//! nobody has, they are violations of the protocol. `channel.alert` is kept apart, as it may come unasked-for.
+
+use std::collections::VecDeque;
+use std::task::{Poll, Waker};
+
+use amqp_types::protocol::{self, Method, ReplyCode};
+use amqp_types::reflect::{MethodInfo, Value};
+use amqp_types::wire::ContentDomain;
+use amqp_types::{AnyMethod, Body};
+
+use crate::error::{CloseCause, CloseReason, Error, Result, Scope};
+use crate::session::channel::ChannelKey;
+use crate::session::wait::WaitList;
+use crate::session::{Garbage, Session};
+use crate::unasked::{Alert, IncomingMethod};
+
+/// Methods that may wait for the user.
+const METHODS_MAX: usize = 1024;
+/// Alerts that may: they are only told, so the oldest make room.
+const ALERTS_MAX: usize = 64;
+
+/// The methods of one channel that wait for the user.
+#[derive(Default)]
+pub(crate) struct Inbox {
+    queue: VecDeque<IncomingMethod>,
+    /// Octets of their bodies and long arguments.
+    octets: usize,
+    waker: Option<Waker>,
+    /// There is a handle that takes them.
+    claimed: bool,
+}
+
+/// The alerts of one channel that wait for the user.
+#[derive(Default)]
+pub(crate) struct Alerts {
+    queue: VecDeque<Alert>,
+    pub(in crate::session) waiters: WaitList,
+}
+
+impl Session {
+    /// From now on such methods are kept.
+    pub(crate) fn claim_inbox(&mut self, key: ChannelKey) -> Result<()> {
+        let inbox = self.open_channel(key)?.inbox.get_or_insert_default();
+        if inbox.claimed {
+            return Err(Error::invalid(
+                "the channel's incoming methods are taken by another handle",
+            ));
+        }
+        inbox.claimed = true;
+        Ok(())
+    }
+
+    /// Nobody takes them any more. What comes still is no violation, but of no use to anybody.
+    pub(crate) fn release_inbox(&mut self, key: ChannelKey) {
+        if let Some(inbox) = self.channels.get(key).and_then(|channel| channel.inbox.as_mut()) {
+            let Inbox { queue, waker, .. } = std::mem::take(&mut **inbox);
+            self.effects.discard(Garbage::Inbox(queue));
+            self.effects.discard_waker(waker);
+        }
+    }
+
+    /// The next one; none when the channel is over and all are taken.
+    pub(crate) fn poll_inbox(
+        &mut self,
+        key: ChannelKey,
+        waker: &Waker,
+    ) -> Poll<Option<IncomingMethod>> {
+        let over = self.live_channel(key).is_err();
+        let Some(inbox) = self.channels.get(key).and_then(|channel| channel.inbox.as_mut()) else {
+            return Poll::Ready(None);
+        };
+        if let Some(next) = inbox.queue.pop_front() {
+            inbox.octets = inbox.octets.saturating_sub(octets(&next));
+            return Poll::Ready(Some(next));
+        }
+        if over {
+            return Poll::Ready(None);
+        }
+        if !inbox.waker.as_ref().is_some_and(|old| old.will_wake(waker)) {
+            let old = inbox.waker.replace(waker.clone());
+            self.effects.discard_waker(old);
+        }
+        Poll::Pending
+    }
+
+    /// A method that answers no call. Gives it back unless it is kept or may be ignored.
+    pub(in crate::session) fn take_unasked(
+        &mut self,
+        key: ChannelKey,
+        method: Method,
+        content: Option<(protocol::Properties, Body)>,
+    ) -> std::result::Result<(), Method> {
+        let budget = self.options.consumer_budget;
+        let inbox = match self.channels.get(key).and_then(|channel| channel.inbox.as_mut()) {
+            Some(inbox) if is_unasked(method.info()) => inbox,
+            _ => return Err(method),
+        };
+        if !inbox.claimed {
+            tracing::debug!(method = method.info().full_name, "nobody takes incoming methods");
+            return Ok(());
+        }
+        let incoming = IncomingMethod { method, content };
+        inbox.octets = inbox.octets.saturating_add(octets(&incoming));
+        inbox.queue.push_back(incoming);
+        self.effects.wake(inbox.waker.take());
+        let full = inbox.queue.len() > METHODS_MAX || inbox.octets > budget;
+        if full && inbox.queue.len() > 1 {
+            let text = "more incoming methods than are taken";
+            let reason = CloseReason::new(Scope::Channel(key.id), CloseCause::LimitExceeded, text)
+                .with_code(ReplyCode::RESOURCE_ERROR);
+            self.close_channel_because(key, reason);
+        }
+        Ok(())
+    }
+
+    /// The peer tells something about the channel, for the user to know.
+    #[allow(dead_code, reason = "not every specification has alerts")]
+    pub(in crate::session) fn handle_alert(&mut self, key: ChannelKey, alert: Alert) {
+        tracing::warn!(channel = key.id, code = %alert.reply_code, text = %alert.reply_text, "alert");
+        let Some(channel) = self.channels.get(key) else { return };
+        let alerts = channel.alerts.get_or_insert_default();
+        if alerts.queue.len() == ALERTS_MAX {
+            alerts.queue.pop_front();
+        }
+        alerts.queue.push_back(alert);
+        for waker in alerts.waiters.take_all() {
+            self.effects.wake(Some(waker));
+        }
+    }
+
+    /// The next alert.
+    pub(crate) fn poll_alert(
+        &mut self,
+        key: ChannelKey,
+        ticket: &mut Option<u64>,
+        waker: &Waker,
+    ) -> Poll<Result<Alert>> {
+        let alerts = self.channels.get(key).and_then(|channel| channel.alerts.as_mut());
+        if let Some(alert) = alerts.and_then(|alerts| alerts.queue.pop_front()) {
+            return Poll::Ready(Ok(alert));
+        }
+        match self.live_channel(key) {
+            Err(error) => Poll::Ready(Err(error)),
+            Ok(channel) => {
+                let alerts = channel.alerts.get_or_insert_default();
+                let old = alerts.waiters.stay(ticket, waker);
+                self.effects.discard_waker(old);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// The channel is over: those who wait for what comes on it are to look.
+    pub(in crate::session) fn wake_unasked(&mut self, key: ChannelKey) {
+        let Some(channel) = self.channels.get(key) else { return };
+        if let Some(inbox) = &mut channel.inbox {
+            self.effects.wake(inbox.waker.take());
+        }
+        if let Some(alerts) = &mut channel.alerts {
+            for waker in alerts.waiters.take_all() {
+                self.effects.wake(Some(waker));
+            }
+        }
+    }
+}
+
+/// Whether a peer may send such a method of its own accord: it is a server's, and answers nothing that a call
+/// could have asked. What carries content cannot be called, so its answer is found here, too.
+fn is_unasked(info: &MethodInfo) -> bool {
+    let answers = |request: &&'static MethodInfo| {
+        request.from_client
+            && !request.content
+            && (request.responses.contains(&info.name)
+                || info.name.strip_suffix("-ok") == Some(request.name))
+    };
+    let class = protocol::INFO.class(info.class);
+    info.from_server
+        && info.class != "connection"
+        && !class.is_some_and(|class| class.methods.iter().any(answers))
+}
+
+fn octets(incoming: &IncomingMethod) -> usize {
+    let body = incoming.content.as_ref().map_or(0, |(_, body)| body.len());
+    let arguments = incoming.method.values().into_iter().map(|value| match value {
+        Value::LongStr(octets)
+        | Value::Content(ContentDomain::Inline(octets) | ContentDomain::Reference(octets)) => {
+            octets.len()
+        }
+        _ => 0,
+    });
+    arguments.fold(body, usize::saturating_add)
+}

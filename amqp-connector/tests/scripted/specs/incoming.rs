@@ -1,0 +1,172 @@
+//! Methods that come unasked-for: violations, unless somebody has asked for them; and alerts.
+
+use amqp_connector::amqp_types::if_spec;
+use amqp_connector::{CloseCause, ErrorKind};
+
+use super::wire::Wire;
+use crate::support::resolves;
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_that_no_call_waits_for_is_a_violation_though_incoming_methods_are_taken() {
+    use amqp_connector::protocol::{connection, queue};
+
+    let mut wire = Wire::open().await;
+    let mut incoming = wire.channel.incoming().expect("mine");
+    wire.send(queue::DeclareOk::default()).await;
+    wire.peer.expect::<connection::Close>().await;
+    assert!(resolves("the end", incoming.recv()).await.is_none());
+    let reason = resolves("closed", wire.connection.closed()).await;
+    assert_eq!(reason.cause(), CloseCause::ProtocolViolation);
+    assert_eq!(reason.method(), Some("queue.declare-ok"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_handle_at_a_time_takes_incoming_methods() {
+    let wire = Wire::open().await;
+    let first = wire.channel.incoming().expect("mine");
+    let second = wire.channel.incoming().expect_err("taken");
+    assert_eq!(second.kind(), ErrorKind::Invalid);
+    drop(first);
+    let third = wire.channel.incoming().expect("free again");
+    drop(third);
+    wire.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn incoming_methods_end_with_their_channel() {
+    let mut wire = Wire::open().await;
+    let mut incoming = wire.channel.incoming().expect("mine");
+    let id = wire.channel.id();
+    wire.peer.close_channel(id, 404, "gone").await;
+    assert!(resolves("the end", incoming.recv()).await.is_none());
+    assert_eq!(wire.channel.incoming().expect_err("over").kind(), ErrorKind::ChannelClosed);
+    wire.close().await;
+}
+
+if_spec! { stream.deliver => {
+    use amqp_connector::protocol::{channel, connection, stream};
+
+    use super::wire::short;
+
+    fn deliver(delivery_tag: u64) -> stream::Deliver {
+        stream::Deliver { consumer_tag: short("c"), delivery_tag, ..Default::default() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_method_that_nobody_has_asked_for_is_a_violation() {
+        let mut wire = Wire::open().await;
+        wire.send_content(deliver(1), stream::Properties::default(), "body").await;
+        let (_, close) = wire.peer.expect::<connection::Close>().await;
+        assert_eq!(close.reply_code, 503);
+        let reason = resolves("closed", wire.connection.closed()).await;
+        assert_eq!(reason.cause(), CloseCause::ProtocolViolation);
+        assert_eq!(reason.method(), Some("stream.deliver"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_after_the_handle_is_dropped_is_ignored() {
+        let mut wire = Wire::open().await;
+        drop(wire.channel.incoming().expect("mine"));
+        wire.send_content(deliver(1), stream::Properties::default(), "body").await;
+        // The channel is well, and what comes when there is a handle again is told.
+        wire.call(channel::Flow { active: true }, channel::FlowOk { active: true }).await;
+        let mut incoming = wire.channel.incoming().expect("mine");
+        wire.content_unasked(&mut incoming, deliver(2), Default::default(), "later").await;
+        drop(incoming);
+        wire.close().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn more_incoming_methods_than_may_wait_end_the_channel_alone() {
+        let mut wire = Wire::open().await;
+        let mut incoming = wire.channel.incoming().expect("mine");
+        for delivery_tag in 0..1025 {
+            wire.send_content(deliver(delivery_tag), stream::Properties::default(), "").await;
+        }
+        assert_eq!(wire.expect::<channel::Close>().await.reply_code, 506);
+        wire.send(channel::CloseOk::default()).await;
+        // Those that came are not lost.
+        for delivery_tag in 0..1025 {
+            let came = incoming.recv().await.expect("kept").into_content::<stream::Deliver>();
+            assert_eq!(came.expect("a delivery").0.delivery_tag, delivery_tag);
+        }
+        assert!(resolves("the end", incoming.recv()).await.is_none());
+        let reason = wire.channel.closed().await;
+        assert_eq!(reason.cause(), CloseCause::LimitExceeded);
+        assert!(wire.connection.close_reason().is_none());
+        wire.close().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn incoming_methods_wait_within_the_budget_of_octets() {
+        let mut options = amqp_connector::Options::default();
+        options.consumer_budget = 1000;
+        let (connection, mut peer) =
+            crate::support::connection_with(options, amqp_connector::testing::Peer::new()).await;
+        let channel = crate::support::open(&connection, &mut peer).await;
+        let mut incoming = channel.incoming().expect("mine");
+        let body = "x".repeat(600);
+        for tag in 0..10 {
+            // As long as each is taken, there may be any number of them.
+            peer.send_content(channel.id(), deliver(tag), Default::default(), &body).await;
+            incoming.recv().await.expect("delivered");
+        }
+        for tag in 0..2 {
+            peer.send_content(channel.id(), deliver(tag), Default::default(), &body).await;
+        }
+        let reason = resolves("closed", channel.closed()).await;
+        assert_eq!(reason.cause(), CloseCause::LimitExceeded);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_method_that_is_not_the_expected_one_is_given_back_whole() {
+        let mut wire = Wire::open().await;
+        let mut incoming = wire.channel.incoming().expect("mine");
+        wire.send_content(deliver(1), stream::Properties::default(), "body").await;
+        let came = incoming.recv().await.expect("delivered");
+        let came = *came.into_content::<stream::Return>().expect_err("no return");
+        let came = *came.into_method::<stream::Return>().expect_err("no return");
+        let (came, _, body) = came.into_content::<stream::Deliver>().expect("a delivery");
+        assert_eq!((came, body.to_bytes()), (deliver(1), "body".into()));
+        drop(incoming);
+        wire.close().await;
+    }
+} else {} }
+
+if_spec! { channel.alert => {
+    #[tokio::test(start_paused = true)]
+    async fn alerts_are_told_and_the_channel_goes_on() {
+        use amqp_connector::protocol::channel::Alert;
+
+        let mut wire = Wire::open().await;
+        let id = wire.channel.id();
+        for reply_code in 0..70 {
+            wire.send(Alert { reply_code, ..Default::default() }).await;
+        }
+        wire.call(channel::Flow { active: true }, channel::FlowOk { active: true }).await;
+        // The last 64 are kept.
+        for reply_code in 6..70 {
+            let alert = wire.channel.alerted().await.expect("told");
+            assert_eq!(alert.reply_code.0, reply_code);
+        }
+        // Whoever waits gets the next one, or the end.
+        let channel = wire.channel.clone();
+        let waiting = tokio::spawn(async move { (channel.alerted().await, channel.alerted().await) });
+        tokio::task::yield_now().await;
+        wire.send(Alert { reply_code: 99, ..Default::default() }).await;
+        tokio::task::yield_now().await;
+        wire.peer.close_channel(id, 404, "gone").await;
+        let (told, over) = resolves("the alerts", waiting).await.expect("ran");
+        assert_eq!(told.expect("told").reply_code.0, 99);
+        assert_eq!(over.expect_err("over").kind(), ErrorKind::ChannelClosed);
+        wire.close().await;
+    }
+} else {
+    #[tokio::test(start_paused = true)]
+    async fn alerts_are_unsupported_where_there_are_none() {
+        let wire = Wire::open().await;
+        let error = wire.channel.alerted().await.expect_err("there are none");
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        wire.close().await;
+    }
+} }
