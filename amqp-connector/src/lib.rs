@@ -95,7 +95,7 @@ pub use channel::{
 pub use connect_error::{ConnectError, Step};
 pub use connection::Connection;
 pub use connector::{Connector, Greeted};
-pub use consumer::{Consumer, Recv};
+pub use consumer::{Consumer, Recv, ShutdownReport};
 pub use delivery::{Acker, Delivery};
 pub use driver::Driver;
 pub use error::{

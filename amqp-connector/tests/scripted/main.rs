@@ -24,6 +24,7 @@ mod lock_rules;
 mod no_wait;
 mod publishing;
 mod reasons;
+mod shutdown;
 mod simulation;
 mod specs;
 mod streaming;

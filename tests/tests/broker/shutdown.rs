@@ -274,3 +274,67 @@ fn closes_from_many_tasks_at_once_are_one() {
         keeper.close().await;
     });
 }
+
+/// So many handlers, each of which takes its time with a delivery and then settles it.
+#[test]
+fn a_consumers_shutdown_waits_for_slow_handlers_and_gives_back_the_rest() {
+    broker_test(async |t| {
+        let (keeper, watch, queue) = queue_of(t, 300).await;
+        let mut consumer = consume(&keeper, &queue, Prefetch::Count(100)).await;
+        let mut handlers = tokio::task::JoinSet::new();
+        let (go, gone) = tokio::sync::watch::channel(false);
+        for _ in 0..60 {
+            let delivery = consumer.recv().await.unwrap();
+            let mut gone = gone.clone();
+            handlers.spawn(async move {
+                // Busy until the shutdown is under way.
+                gone.wait_for(|gone| *gone).await.unwrap();
+                delivery.ack()
+            });
+        }
+        while ready(&watch, &queue).await > 200 {
+            tokio::task::yield_now().await;
+        }
+        let shutdown = tokio::spawn(consumer.shutdown(Duration::from_secs(10)));
+        // What was not read is back before the handlers have finished.
+        while ready(&watch, &queue).await < 240 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!shutdown.is_finished());
+        go.send(true).unwrap();
+        let report = timeout(SOON, shutdown).await.unwrap().unwrap();
+        assert!(report.is_complete(), "{report:?}");
+        assert_eq!((report.given_back, report.settled), (40, 60), "{report:?}");
+        while let Some(settled) = handlers.join_next().await {
+            settled.unwrap().unwrap();
+        }
+        assert_eq!(left(&watch, &queue).await, 240);
+        keeper.close().await;
+    });
+}
+
+#[test]
+fn a_consumers_shutdown_tells_what_was_still_held_at_its_deadline() {
+    broker_test(async |t| {
+        let (keeper, watch, queue) = queue_of(t, 10).await;
+        let channel = keeper.channel_open().await.unwrap();
+        let consume = BasicConsume::new(&queue, Prefetch::Count(10));
+        let mut consumer = channel.basic_consume(consume).await.unwrap();
+        let held = [consumer.recv().await.unwrap(), consumer.recv().await.unwrap()];
+        while ready(&watch, &queue).await > 0 {
+            tokio::task::yield_now().await;
+        }
+        let report = consumer.shutdown(Duration::from_millis(200)).await;
+        assert_eq!((report.held, report.settled, report.given_back), (2, 0, 8), "{report:?}");
+        assert!(report.cancelled && !report.is_complete(), "{report:?}");
+        while ready(&watch, &queue).await < 8 {
+            tokio::task::yield_now().await;
+        }
+        for delivery in held {
+            delivery.ack().unwrap();
+        }
+        channel.close().await.unwrap();
+        assert_eq!(left(&watch, &queue).await, 8);
+        keeper.close().await;
+    });
+}

@@ -46,6 +46,8 @@ pub(crate) struct ConsumerState {
     /// It was started by a call that gives its handle out, however late that looks at the reply.
     pub(crate) awaited: bool,
     pub(crate) backlog: Backlog,
+    /// Deliveries that came when it was over already.
+    pub(crate) late: usize,
     /// What its handle has taken.
     pub(crate) unread: Arc<Unread>,
     pub(crate) waker: Option<Waker>,
@@ -65,6 +67,7 @@ impl ConsumerState {
             claimed: false,
             awaited: false,
             backlog: Backlog::new(),
+            late: 0,
             unread: Arc::default(),
             waker: None,
             end: None,

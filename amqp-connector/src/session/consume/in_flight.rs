@@ -97,7 +97,6 @@ impl Session {
     ///
     /// What a consumer's handle has taken and not given out counts, too: it is to be read or given back before.
     /// A task that gives up leaves [`Line::Settled`](crate::session::Line::Settled) with its ticket.
-    #[allow(dead_code, reason = "for a graceful close")]
     pub(crate) fn poll_settled(
         &mut self,
         key: ChannelKey,

@@ -9,6 +9,7 @@ pub(in crate::session) mod consumer;
 pub(in crate::session) mod in_flight;
 mod recover;
 pub(in crate::session) mod settle;
+pub(in crate::session) mod shutdown;
 pub(in crate::session) mod unread;
 
 use std::collections::VecDeque;
@@ -241,6 +242,7 @@ pub(in crate::session) fn deliver(
         return Delivered::Unwanted(delivery_tag);
     };
     if consumer.end.is_some() {
+        consumer.late += 1;
         forget(content);
         return match consumer.no_ack {
             true => Delivered::Kept,

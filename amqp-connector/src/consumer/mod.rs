@@ -2,6 +2,8 @@
 //!
 //! Takes whole batches from the session under one lock and builds deliveries from them outside.
 
+mod shutdown;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
@@ -13,6 +15,8 @@ use amqp_types::ShortStr;
 use amqp_types::protocol::basic;
 use futures_core::Stream;
 use futures_core::stream::FusedStream;
+
+pub use shutdown::ShutdownReport;
 
 use crate::call::Call;
 use crate::delivery::{Delivery, Origin, Source};

@@ -1,0 +1,105 @@
+//! The end of a consumer in one call: cancel, give back, wait for what is in flight, flush, report.
+//!
+//! What is waited for is the session's; here is the deadline, and putting the report together.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::Consumer;
+use crate::error::CloseReason;
+use crate::session::{Line, after};
+use crate::shared::Ticket;
+
+/// What became of a consumer's deliveries; see [`Consumer::shutdown`].
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// Deliveries that nobody had read and that went back to their queue.
+    pub given_back: usize,
+    /// Deliveries that nobody had read and that are lost: those of a no-ack consumer, which the broker counts as
+    /// settled. To read them, [`cancel`](Consumer::cancel) and then [`recv`](Consumer::recv) until `None`.
+    pub discarded: usize,
+    /// Deliveries that were in flight when the shutdown began and were settled, or dropped, in time.
+    pub settled: usize,
+    /// Deliveries that were not. They may be settled still, as long as the channel is open.
+    pub held: usize,
+    /// Whether the broker knows no such consumer any more: it has confirmed the cancel, or cancelled it itself.
+    pub cancelled: bool,
+    /// Whether all that was settled is written to the transport.
+    pub flushed: bool,
+    /// Why the channel ended, if it did before the rest was done.
+    pub closed: Option<Arc<CloseReason>>,
+}
+
+impl ShutdownReport {
+    /// Whether everything was done in time: nothing is held or lost, and the broker was told.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.held == 0 && self.discarded == 0 && self.cancelled && self.flushed
+    }
+}
+
+impl Consumer {
+    /// Ends the consumer in order, within `timeout`: cancels it (`basic.cancel`), gives back to the queue what was
+    /// not read, waits until the deliveries that are in flight with other tasks are settled or dropped and the
+    /// broker has confirmed the cancel, and writes what was settled. Tells how far it came.
+    ///
+    /// To handle what was received instead of giving it back, [`cancel`](Self::cancel) and then
+    /// [`recv`](Self::recv) until `None` first. A delivery that the awaiting task itself holds takes all of the
+    /// time: settle or drop it before.
+    ///
+    /// ```no_run
+    /// # async fn run(consumer: amqp_connector::Consumer) {
+    /// use std::time::Duration;
+    ///
+    /// let report = consumer.shutdown(Duration::from_secs(30)).await;
+    /// if !report.is_complete() {
+    ///     eprintln!("{} deliveries were not settled in time", report.held);
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, the consumer is cancelled all the same, and what was not read goes back.
+    pub async fn shutdown(mut self, timeout: Duration) -> ShutdownReport {
+        let deadline = after(Instant::now(), timeout);
+        let (channel, key, id) = (self.channel.clone(), self.channel.key(), self.id);
+        let shared = channel.shared();
+        let begun = self.in_flight();
+        let mut unread = self.batch.len();
+        unread += shared.with(|session| session.begin_consumer_shutdown(key, id));
+        self.give_back();
+
+        let mut ticket = Ticket::new(shared, Line::Settled(key));
+        let waiting = poll_fn(|cx| {
+            let in_flight = self.origin.in_flight();
+            ticket.poll(|session, held| {
+                session.poll_consumer_shutdown(key, id, in_flight, held, cx.waker())
+            })
+        });
+        let _ = timeout_at(deadline, waiting).await;
+        drop(ticket);
+
+        let (mut position, mut ticket) = (None, Ticket::new(shared, Line::Flushed));
+        let flushing = poll_fn(|cx| {
+            ticket.poll(|session, held| session.poll_flush(key, &mut position, held, cx.waker()))
+        });
+        let flushed = matches!(timeout_at(deadline, flushing).await, Ok(Ok(())));
+        let held = self.in_flight();
+        let state = shared.with(|session| session.consumer_shutdown_state(key, id));
+        unread += state.late;
+        ShutdownReport {
+            given_back: if self.no_ack { 0 } else { unread },
+            discarded: if self.no_ack { unread } else { 0 },
+            settled: begun.saturating_sub(held),
+            held,
+            cancelled: state.cancelled,
+            flushed,
+            closed: state.closed,
+        }
+    }
+}

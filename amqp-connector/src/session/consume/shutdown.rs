@@ -1,0 +1,67 @@
+//! A consumer that is ended in order while its channel lives on: what is waited for.
+//!
+//! Called by [`Consumer::shutdown`](crate::Consumer::shutdown), which has the deadline.
+
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+
+use crate::error::CloseReason;
+use crate::outcome::ConsumerEnd;
+use crate::session::Session;
+use crate::session::channel::ChannelKey;
+use crate::session::consume::consumer::Phase;
+use crate::session::consume::in_flight::InFlight;
+
+/// How far the end of a consumer has come.
+#[derive(Debug)]
+pub(crate) struct ShutdownState {
+    /// Deliveries that came for it after its end had begun.
+    pub(crate) late: usize,
+    /// The peer knows it no more.
+    pub(crate) cancelled: bool,
+    /// Why its channel ended.
+    pub(crate) closed: Option<Arc<CloseReason>>,
+}
+
+impl Session {
+    /// Cancels a consumer and gives back what it has not read; gives how much that was.
+    pub(crate) fn begin_consumer_shutdown(&mut self, key: ChannelKey, id: u64) -> usize {
+        let Some(consumer) = self.channels.get(key).and_then(|channel| channel.consumers.by_id(id))
+        else {
+            return 0;
+        };
+        let unread = consumer.backlog.len();
+        self.finish_consumer(key, id, ConsumerEnd::Dropped, true);
+        unread
+    }
+
+    /// Waits until the peer knows the consumer no more and nothing of it is in flight, or the channel is over.
+    pub(crate) fn poll_consumer_shutdown(
+        &mut self,
+        key: ChannelKey,
+        id: u64,
+        in_flight: &InFlight,
+        ticket: &mut Option<u64>,
+        waker: &Waker,
+    ) -> Poll<()> {
+        let Ok(channel) = self.live_channel(key) else { return Poll::Ready(()) };
+        if let Some(consumer) = channel.consumers.by_id(id)
+            && consumer.phase != Phase::Cancelled
+        {
+            let old = consumer.waker.replace(waker.clone());
+            self.effects.discard_waker(old);
+            return Poll::Pending;
+        }
+        self.poll_settled(key, Some(in_flight), ticket, waker)
+    }
+
+    pub(crate) fn consumer_shutdown_state(&mut self, key: ChannelKey, id: u64) -> ShutdownState {
+        let closed = self.live_channel(key).err().and_then(crate::error::Error::into_reason);
+        let consumer = self.channels.get(key).and_then(|channel| channel.consumers.by_id(id));
+        ShutdownState {
+            late: consumer.as_ref().map_or(0, |consumer| consumer.late),
+            cancelled: consumer.is_none_or(|consumer| consumer.phase == Phase::Cancelled),
+            closed,
+        }
+    }
+}
