@@ -24,7 +24,7 @@ pub struct ShutdownReport {
     pub discarded: usize,
     /// Deliveries that were in flight when the shutdown began and were settled, or dropped, in time.
     pub settled: usize,
-    /// Deliveries that were not. They may be settled still, as long as the channel is open.
+    /// Deliveries that were not. They may be settled still, as long as another handle keeps the channel open.
     pub held: usize,
     /// Whether the broker knows no such consumer any more: it has confirmed the cancel, or cancelled it itself.
     pub cancelled: bool,
