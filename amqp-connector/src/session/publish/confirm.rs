@@ -20,6 +20,7 @@ use crate::session::publish::Message;
 use crate::session::publish::keep::{Keep, Pairing};
 use crate::session::publish::origin::{Origin, Origins};
 use crate::session::publish::slot::{Slot, State, is_failure};
+use crate::session::publish::tally::Tally;
 
 /// How much may be unconfirmed, or kept, on one channel.
 #[derive(Clone, Copy, Debug)]
@@ -46,14 +47,7 @@ pub(crate) struct Confirms {
     keep: Keep,
     origins: Origins,
     limits: Limits,
-    /// Outcomes since they were told last. Acks are not counted: they are what is left.
-    counts: ConfirmCounts,
-    /// How many publishes were answered by then.
-    counted: u64,
-    /// The first unanswered tag when the channel ended.
-    ended_at: Option<u64>,
-    /// Who waits for all publishes is to look again once the ring begins here.
-    wake_at: u64,
+    tally: Tally,
 }
 
 impl Confirms {
@@ -69,10 +63,7 @@ impl Confirms {
             keep: Keep::new(retains),
             origins: Origins::default(),
             limits,
-            counts: ConfirmCounts::default(),
-            counted: 0,
-            ended_at: None,
-            wake_at: u64::MAX,
+            tally: Tally::default(),
         }
     }
 
@@ -238,13 +229,13 @@ impl Confirms {
     /// Resolves these slots of the ring, as far as they are open.
     #[inline]
     fn resolve(&mut self, tags: RangeInclusive<u64>, positive: bool, effects: &mut Effects) {
-        let Self { ring, base, keep, counts, open, open_octets, .. } = self;
+        let Self { ring, base, keep, tally, open, open_octets, .. } = self;
         let index = |tag: u64| usize::try_from(tag.saturating_sub(*base)).unwrap_or(usize::MAX);
         let (from, count) = (index(*tags.start()), index(*tags.end() + 1));
         let slots = ring.iter_mut().take(count).skip(from);
         let (mut answered, mut octets, kept) = (0, 0, !keep.is_empty());
         for (slot, tag) in slots.zip(*tags.start()..) {
-            if slot.resolve(positive, counts, effects) {
+            if slot.resolve(positive, &mut tally.counts, effects) {
                 answered += 1;
                 octets += slot.octets as usize;
                 if kept {
@@ -258,8 +249,7 @@ impl Confirms {
 
     /// The channel ended: what the broker has not answered is unknown.
     pub(crate) fn end(&mut self, reason: &Arc<CloseReason>, effects: &mut Effects) {
-        self.ended_at.get_or_insert(self.base);
-        self.counts.unknown += self.open as u64;
+        self.tally.end(self.base, self.open);
         (self.open, self.open_octets) = (0, 0);
         for (slot, tag) in self.ring.iter_mut().zip(self.base..) {
             if slot.end(reason) && !self.keep.is_empty() {
@@ -277,28 +267,14 @@ impl Confirms {
         target: &mut Option<u64>,
     ) -> Option<(bool, ConfirmCounts)> {
         let target = *target.get_or_insert(self.next_tag());
-        if self.base < target {
-            self.wake_at = self.wake_at.min(target);
-            return None;
-        }
-        if self.ended_at.is_some_and(|at| at < target) {
-            return Some((false, self.counts));
-        }
         let answered = self.next_tag() - 1 - self.open as u64;
-        let mut counts = std::mem::take(&mut self.counts);
-        counts.acked = answered - self.counted - counts.nacked - counts.returned - counts.unknown;
-        self.counted = answered;
-        Some((true, counts))
+        self.tally.poll(target, self.base, answered)
     }
 
     /// Whether those who wait for all publishes are to look again.
     #[inline]
     pub(crate) fn wakes_waiters(&mut self) -> bool {
-        let wakes = self.base >= self.wake_at;
-        if wakes {
-            self.wake_at = u64::MAX;
-        }
-        wakes
+        self.tally.wakes_waiters(self.base)
     }
 
     /// The tags that are unanswered, and where they came from.

@@ -59,10 +59,15 @@ fn publish_to_a_missing_exchange_closes_the_channel() {
     broker_test(async |t| {
         let connection = t.connect().await;
         let channel = connection.channel_open().await.unwrap();
-        drop(channel.basic_publish(BasicPublish::new(t.name("missing"), "", "x")).await.unwrap());
+        let missing = t.name("missing");
+        drop(channel.basic_publish(BasicPublish::new(&*missing, "", "x")).await.unwrap());
         let reason = channel.closed().await;
         assert_eq!(reason.code().map(|code| code.0), Some(404));
         assert_eq!(reason.method(), Some("basic.publish"));
+        // Without confirms no more is known than what the broker says.
+        let blamed = reason.publish().unwrap();
+        assert_eq!(blamed.exchange().map(ToString::to_string), Some(missing));
+        assert_eq!((blamed.routing_key(), blamed.delivery_tag()), (None, None));
         connection.close().await;
     });
 }
