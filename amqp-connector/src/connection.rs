@@ -11,8 +11,10 @@ use std::time::Duration;
 use amqp_types::FieldTable;
 use tokio::time::Instant;
 
+use crate::blocked::Blocked;
 use crate::call::{ChannelOpen, Completion};
 use crate::error::CloseReason;
+use crate::events::Events;
 use crate::handle::ConnectionHandle;
 use crate::options::Tuning;
 use crate::session::{Line, after};
@@ -91,6 +93,29 @@ impl Connection {
     #[must_use]
     pub fn server_properties(&self) -> &FieldTable {
         &self.handle.shared().server_properties
+    }
+
+    /// What happens to this connection from now on; begins with how it is now ([`Event::Connected`], and
+    /// [`Event::Blocked`] if it is). Any number of subscribers, each with a queue of its own.
+    ///
+    /// ```no_run
+    /// # async fn run(connection: amqp_connector::Connection) {
+    /// let mut events = connection.events();
+    /// tokio::spawn(async move {
+    ///     while let Some(event) = events.recv().await {
+    ///         println!("{event}");
+    ///     }
+    /// });
+    /// # }
+    /// ```
+    pub fn events(&self) -> Events {
+        Events::new(self.handle.shared().clone())
+    }
+
+    /// A watch on whether the broker takes publishes, with its reason if it does not.
+    #[must_use]
+    pub fn blocked(&self) -> Blocked {
+        Blocked::new(self.handle.shared().clone())
     }
 
     /// Whether the broker has blocked publishing on this connection (`connection.blocked`).

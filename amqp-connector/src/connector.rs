@@ -18,7 +18,7 @@ use crate::connect_error::{ConnectError, Step};
 use crate::connection::Connection;
 use crate::driver::Driver;
 use crate::handshake::{Handshake, Login};
-use crate::options::Options;
+use crate::options::{Options, WhileBlocked};
 use crate::sasl::Mechanism;
 use crate::session::{Session, after};
 use crate::shared::Shared;
@@ -106,6 +106,18 @@ impl Connector {
     /// The deadline of each handshake step; see [`Options::connect_timeout`].
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.options.connect_timeout = timeout;
+        self
+    }
+
+    /// What publishes do while the broker blocks them; see [`Options::publish_while_blocked`].
+    pub fn publish_while_blocked(mut self, policy: WhileBlocked) -> Self {
+        self.options.publish_while_blocked = policy;
+        self
+    }
+
+    /// What the deadlines of calls do meanwhile; see [`Options::call_while_blocked`].
+    pub fn call_while_blocked(mut self, policy: WhileBlocked) -> Self {
+        self.options.call_while_blocked = policy;
         self
     }
 

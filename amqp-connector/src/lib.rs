@@ -51,6 +51,7 @@ amqp_types::if_spec! { basic.consume_ok => {} else {
 } }
 
 pub mod arguments;
+mod blocked;
 mod call;
 mod channel;
 mod codec;
@@ -61,6 +62,8 @@ mod consumer;
 mod delivery;
 mod driver;
 mod error;
+mod event;
+mod events;
 mod handle;
 mod handshake;
 mod incoming;
@@ -84,6 +87,7 @@ pub use amqp_types::protocol::{self, basic};
 pub use amqp_types::{Body, FieldTable, FieldValue, LongStr, ShortStr};
 pub use bytes::Bytes;
 
+pub use blocked::Blocked;
 pub use call::{
     Access, Call, CallWithContent, ChannelOpen, Completion, Consume, Content, Get, Recover,
     Recovered,
@@ -102,8 +106,10 @@ pub use error::{
     BlamedPublish, BrokenStream, CloseCause, CloseReason, Error, ErrorKind, Initiator, Result,
     Scope, StreamFault,
 };
+pub use event::Event;
+pub use events::Events;
 pub use incoming::Incoming;
-pub use options::{ConfirmOptions, Options, Tuning, Unsettled};
+pub use options::{ConfirmOptions, Options, Tuning, Unsettled, WhileBlocked};
 pub use outcome::{ConfirmCounts, ConsumerEnd, Outcome, Returned, UnknownReason};
 pub use publish::{BasicPublish, Confirmation, Publish, Returns};
 pub use publish_stream::BasicPublishStream;

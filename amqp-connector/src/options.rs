@@ -25,7 +25,9 @@ pub struct Options {
     /// opening the virtual host. Default 30 seconds.
     pub connect_timeout: Duration,
     /// How long a call waits for its reply; the time the broker blocks us does not count. A call that
-    /// stays unanswered for twice this long closes its channel. Default 30 seconds.
+    /// stays unanswered for twice this long closes its channel. A broker that may not tell that it blocks us
+    /// (a specification without `connection.blocked`) just does not answer meanwhile, which is no different from
+    /// a dead one: set this longer than the blocks to live with. Default 30 seconds.
     pub call_timeout: Duration,
     /// How long closing may take, what is waited for included, before the socket is dropped. Default 5 seconds.
     pub close_timeout: Duration,
@@ -56,6 +58,27 @@ pub struct Options {
     /// What becomes of a delivery that is dropped unsettled, where its consumer or `basic.get` does not say.
     /// Default [`Unsettled::Leave`].
     pub unsettled: Unsettled,
+    /// What publishes do while the broker has blocked the connection (`connection.blocked`): wait, or fail with
+    /// [`ErrorKind::Blocked`](crate::ErrorKind::Blocked) before anything of them is encoded, those that wait
+    /// already included. Default [`WhileBlocked::Wait`].
+    pub publish_while_blocked: WhileBlocked,
+    /// What the deadlines of calls do while the broker has blocked the connection and so answers nothing: stand
+    /// still, or run. A call whose deadline passes meanwhile fails with
+    /// [`ErrorKind::Blocked`](crate::ErrorKind::Blocked) instead of `Timeout`; it was sent, and is carried out after
+    /// the block. Neither closes a channel, however long it lasts. Default [`WhileBlocked::Wait`].
+    pub call_while_blocked: WhileBlocked,
+}
+
+/// What something does that cannot go on while the broker has blocked the connection; see
+/// [`Options::publish_while_blocked`] and [`Options::call_while_blocked`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum WhileBlocked {
+    /// It waits as long as the block lasts.
+    #[default]
+    Wait,
+    /// It fails with [`ErrorKind::Blocked`](crate::ErrorKind::Blocked).
+    Fail,
 }
 
 /// What becomes of a delivery that is dropped without being settled: by a handler that returns early, a
@@ -97,6 +120,8 @@ impl Default for Options {
             unsettled: Unsettled::Leave,
             stall_timeout: Duration::from_secs(30),
             padding_max: 64 << 20,
+            publish_while_blocked: WhileBlocked::Wait,
+            call_while_blocked: WhileBlocked::Wait,
         }
     }
 }

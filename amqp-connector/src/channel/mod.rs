@@ -9,6 +9,7 @@ mod binding;
 mod confirm;
 mod consume;
 mod exchange;
+mod flow;
 mod queue;
 mod tx;
 mod unasked;

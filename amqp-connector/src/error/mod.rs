@@ -37,6 +37,7 @@ enum Detail {
     Text(&'static str),
     Unsupported { what: &'static str },
     Broken(Arc<BrokenStream>),
+    ChannelMax(u16),
 }
 
 /// The classes of [`Error`], to match on.
@@ -87,6 +88,11 @@ impl Error {
 
     pub(crate) fn limit(text: &'static str) -> Self {
         Self { kind: ErrorKind::Limit, detail: Detail::Text(text) }
+    }
+
+    /// Every channel number up to the negotiated channel-max is in use.
+    pub(crate) fn channel_max(max: u16) -> Self {
+        Self { kind: ErrorKind::Limit, detail: Detail::ChannelMax(max) }
     }
 
     pub(crate) fn blocked(text: &'static str) -> Self {
@@ -194,6 +200,9 @@ impl fmt::Display for Error {
                 "{what} does not exist in AMQP specification \"{}\", which this build speaks",
                 amqp_types::protocol::NAME
             ),
+            (Detail::ChannelMax(max), _) => {
+                write!(f, "every channel number up to the negotiated channel-max, {max}, is in use")
+            }
             (Detail::Text(method), ErrorKind::Timeout) => {
                 write!(f, "the peer did not answer {method} within the call's deadline")
             }

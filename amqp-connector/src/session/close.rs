@@ -12,6 +12,7 @@ use amqp_types::{Method as _, ShortStr};
 use tokio::time::Instant;
 
 use crate::error::{CloseCause, CloseReason, Error, Initiator, Result, Scope};
+use crate::event::Event;
 use crate::outcome::ConsumerEnd;
 use crate::session::channel::{ChannelKey, ChannelPhase};
 use crate::session::timers::after;
@@ -157,6 +158,8 @@ impl Session {
     fn end_channel(&mut self, key: ChannelKey, reason: Arc<CloseReason>, closed: bool) {
         let Some(channel) = self.channels.get(key) else { return };
         let reason = channel.close_reason().cloned().unwrap_or(reason);
+        // Those that end with their connection are not told of one by one.
+        let tell = channel.is_live() && matches!(reason.scope(), Scope::Channel(_));
         channel.coalescer = None;
         channel.phase = match closed {
             true => ChannelPhase::Closed(reason.clone()),
@@ -200,6 +203,9 @@ impl Session {
             }
         }
         self.wake_unasked(key);
+        if tell {
+            self.record(|| Event::ChannelClosed { channel: key.id, reason: reason.clone() });
+        }
         self.fail_calls(calls, &Error::closed(reason));
         if self.pause.is_some() {
             self.consumer_caught_up();
@@ -285,6 +291,7 @@ impl Session {
         } else {
             let _ = self.send_control(&close.into_any());
         }
+        let told = matches!(self.phase, Phase::Draining(_));
         let reason = match &self.phase {
             // The first reason wins, and has its deadline.
             Phase::Draining(first) => first.clone(),
@@ -295,6 +302,9 @@ impl Session {
             }
         };
         self.phase = Phase::Closing(reason.clone());
+        if !told {
+            self.record(|| Event::Closing { reason: reason.clone() });
+        }
         self.end_everything(&reason);
     }
 
@@ -421,7 +431,7 @@ impl Session {
         }
         let control = std::mem::take(&mut self.control);
         self.fail_calls(control, &Error::connection_closed(reason.clone()));
-        self.blocked = None;
+        self.forget_block();
         self.pause = None;
         self.drain_until = None;
         self.drains = Vec::new();
@@ -433,6 +443,10 @@ impl Session {
     }
 
     fn wake_closed(&mut self) {
+        if let Phase::Closed(reason) = &self.phase {
+            let reason = reason.clone();
+            self.record(|| Event::Closed { reason });
+        }
         for waker in self.close_waiters.take_all() {
             self.effects.wake(Some(waker));
         }
@@ -453,13 +467,24 @@ impl Session {
         Poll::Pending
     }
 
+    /// Whether the peer lets the channel publish.
+    pub(crate) fn is_flowing(&mut self, key: ChannelKey) -> bool {
+        self.channels.get(key).is_some_and(|channel| channel.flow)
+    }
+
     /// The channel is told `channel.flow`; publishers of this channel alone wait or go on.
     pub(super) fn handle_flow(&mut self, key: ChannelKey, active: bool) -> Result<()> {
         if let Some(channel) = self.channels.get(key) {
-            channel.flow = active;
+            let changed = std::mem::replace(&mut channel.flow, active) != active;
             match active {
                 true => self.wake_gate(key),
                 false => channel.gate.revoke(),
+            }
+            if changed {
+                self.record(|| match active {
+                    true => Event::FlowResumed { channel: key.id },
+                    false => Event::FlowPaused { channel: key.id },
+                });
             }
         }
         self.send_answer(key, &channel::FlowOk { active }.into_any())

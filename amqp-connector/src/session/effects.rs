@@ -11,6 +11,7 @@ use std::task::Waker;
 use amqp_types::Body;
 use amqp_types::protocol;
 
+use crate::event::Event;
 use crate::session::consume::backlog::Queued;
 use crate::session::output::chunk::Chunk;
 use crate::session::output::outbox::LargeItem;
@@ -35,6 +36,7 @@ pub(crate) enum Garbage {
     Chunks(VecDeque<Chunk>),
     Inbox(VecDeque<crate::unasked::IncomingMethod>),
     Waker(Waker),
+    Events(VecDeque<Event>),
 }
 
 impl Effects {

@@ -101,14 +101,10 @@ impl Session {
         amqp_types::if_spec! { connection.blocked => {
             match &method {
                 Method::Connection(connection::Method::Blocked(blocked)) => {
-                    tracing::warn!(reason = %blocked.reason, "the broker blocks publishing");
-                    self.blocked.get_or_insert(now);
-                    self.room.revoke();
-                    return;
+                    return self.begin_block(&blocked.reason, now);
                 }
                 Method::Connection(connection::Method::Unblocked(_)) => {
-                    self.let_time_run(now);
-                    return self.wake_room();
+                    return self.end_block(now);
                 }
                 _ => {}
             }

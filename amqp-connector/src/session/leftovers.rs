@@ -24,6 +24,8 @@ pub struct Leftovers {
     pub kept: usize,
     /// Tasks in any line: for room, for a flush, for an end.
     pub waiting: usize,
+    /// Subscribers to the connection's events.
+    pub subscribers: usize,
     /// Octets that are not written.
     pub octets: usize,
 }
@@ -35,8 +37,12 @@ impl Session {
             retired: self.channels.retired_count(),
             calls: self.control.len(),
             slots: self.slots.len(),
-            deadlines: self.deadlines.len(),
-            waiting: self.room.len() + self.close_waiters.len() + self.flush_waiters.len(),
+            deadlines: self.deadlines.len() + self.overdue.len(),
+            subscribers: self.subscribers.len(),
+            waiting: self.room.len()
+                + self.close_waiters.len()
+                + self.flush_waiters.len()
+                + self.block_watch.waiting(),
             octets: self.outbox.outstanding(),
             ..Leftovers::default()
         };

@@ -7,11 +7,13 @@
 //! ([`Shared`](crate::shared::Shared)); nothing here wakes, drops a user's value, waits or knows a socket.
 //! The first reason that ends a channel or the connection wins, and every waiter gets it.
 
+mod blocked;
 mod calls;
 mod channel;
 mod close;
 mod consume;
 mod effects;
+mod events;
 mod incoming;
 #[cfg(feature = "testing")]
 mod leftovers;
@@ -48,9 +50,11 @@ pub(crate) use publish::{Accepted, Claimed, Message, Place};
 pub(crate) use stream::outgoing::StreamHead;
 pub(crate) use timers::after;
 
+use self::blocked::BlockWatch;
 use self::calls::pending::{CallSlot, PendingCall};
 use self::channel::{ChannelPhase, ChannelState, ChannelTable};
 use self::consume::backlog::Crowd;
+use self::events::Subscribers;
 use self::output::outbox::Outbox;
 use self::publish::admission::Admission;
 use self::stream::Streaming;
@@ -79,8 +83,9 @@ pub(crate) struct Session {
     /// Calls on channel 0.
     control: VecDeque<PendingCall>,
     slots: HashMap<u64, CallSlot>,
-    /// Deadlines of calls, the nearest first.
+    /// Deadlines of calls, the nearest first, and the second ones of those that have missed theirs.
     deadlines: BTreeMap<(Instant, u64), ChannelKey>,
+    overdue: BTreeMap<(Instant, u64), ChannelKey>,
     /// Numbers calls and consumers.
     next_id: u64,
     outbox: Outbox,
@@ -88,6 +93,8 @@ pub(crate) struct Session {
     room: Admission,
     /// Since when the broker has told us to stop publishing: it answers nothing either.
     blocked: Option<Instant>,
+    block_watch: BlockWatch,
+    subscribers: Subscribers,
     heartbeat: Heartbeat,
     /// When reading resumes though a consumer has not caught up.
     pause: Option<Instant>,
@@ -128,6 +135,7 @@ pub(crate) struct Session {
 pub(crate) enum Line {
     Closed,
     Finished,
+    Blocked,
     ChannelClosed(ChannelKey),
     Returned(ChannelKey),
     Alerted(ChannelKey),
@@ -148,10 +156,13 @@ impl Session {
             control: VecDeque::new(),
             slots: HashMap::new(),
             deadlines: BTreeMap::new(),
+            overdue: BTreeMap::new(),
             next_id: 0,
             outbox: Outbox::default(),
             room: Admission::default(),
             blocked: None,
+            block_watch: BlockWatch::default(),
+            subscribers: Subscribers::default(),
             pause: None,
             crowd: Crowd::default(),
             acks_due: None,
@@ -219,11 +230,6 @@ impl Session {
     /// Whether the connection is beyond its graceful part: a close was sent, or it is over.
     fn is_ending(&self) -> bool {
         matches!(self.phase, Phase::Closing(_) | Phase::Closed(_))
-    }
-
-    /// Whether the broker has told us to stop publishing.
-    pub(crate) fn is_blocked(&self) -> bool {
-        self.blocked.is_some()
     }
 
     fn check_open(&self) -> Result<()> {
@@ -310,6 +316,7 @@ impl Session {
         let list = match line {
             Line::Closed => Some(&mut self.close_waiters),
             Line::Finished => Some(&mut self.finish_waiters),
+            Line::Blocked => Some(self.block_watch.waiters()),
             Line::Flushed => Some(&mut self.flush_waiters),
             Line::ChannelClosed(key) => {
                 self.channels.get(key).map(|channel| &mut channel.close_waiters)

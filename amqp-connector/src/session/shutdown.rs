@@ -22,6 +22,7 @@ use amqp_types::protocol::{ReplyCode, basic};
 use tokio::time::Instant;
 
 use crate::error::{CloseCause, CloseReason, Scope};
+use crate::event::Event;
 use crate::outcome::ConsumerEnd;
 use crate::session::channel::{ChannelKey, ChannelPhase, ChannelState};
 use crate::session::consume::consumer::Phase as ConsumerPhase;
@@ -52,6 +53,7 @@ impl Session {
         if matches!(self.phase, Phase::Open) {
             let reason = Arc::new(requested(Scope::Connection));
             self.phase = Phase::Draining(reason.clone());
+            self.record(|| Event::Closing { reason: reason.clone() });
             for key in self.channels.keys() {
                 self.begin_drain(key, reason.clone());
             }

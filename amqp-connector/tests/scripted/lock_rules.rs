@@ -96,7 +96,17 @@ fn rule_1_wakers_run_without_the_lock() {
     without_deadlock(|| {
         paused(async {
             let (connection, channel, mut peer) = channel().await;
+            let (mut events, mut given_up) = (connection.events(), connection.events());
+            let (mut blocked, mut watch) = (connection.blocked(), connection.blocked());
+            for events in [&mut events, &mut given_up] {
+                while std::pin::pin!(events.recv())
+                    .poll(&mut Context::from_waker(Waker::noop()))
+                    .is_ready()
+                {}
+            }
             let mut waits: Vec<Pin<Box<dyn Future<Output = ()>>>> = vec![
+                Box::pin(async { while events.recv().await.is_some() {} }),
+                Box::pin(async { drop(blocked.changed().await) }),
                 Box::pin(async { drop(connection.closed().await) }),
                 Box::pin(async { drop(channel.closed().await) }),
                 Box::pin(async { drop(channel.returned().await) }),
@@ -108,6 +118,14 @@ fn rule_1_wakers_run_without_the_lock() {
             for wait in &mut waits {
                 assert!(poll_nosily(&connection, wait).is_pending());
             }
+            {
+                let mut dropped = Box::pin(given_up.recv());
+                assert!(poll_nosily(&connection, &mut dropped).is_pending());
+                let mut dropped = Box::pin(watch.changed());
+                assert!(poll_nosily(&connection, &mut dropped).is_pending());
+            }
+            // Its waker goes with it, and its queue.
+            drop(given_up);
             // One is answered, one given up, and the end of the connection wakes the others.
             peer.expect::<queue::Declare>().await;
             peer.send(channel.id(), queue::DeclareOk::default()).await;

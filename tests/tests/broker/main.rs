@@ -15,6 +15,7 @@ mod consuming;
 mod contents;
 mod heartbeats;
 mod leaks;
+mod life;
 mod limits;
 mod opening;
 mod publishing;

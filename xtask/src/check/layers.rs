@@ -80,13 +80,17 @@ enum Known {
 
 /// handles -> session <- driver. Modules that are not listed (how to reach a broker, what ties it
 /// all together) may know any.
-const CONNECTOR: [(&str, Known); 16] = [
+const CONNECTOR: [(&str, Known); 19] = [
     ("error", Known::Only(&["error"])),
     ("options", Known::Only(&["error", "options"])),
     ("outcome", Known::Only(&["error", "name", "outcome"])),
     ("unasked", Known::Only(&["error", "unasked"])),
     ("arguments", Known::Only(&["arguments", "error"])),
-    ("session", Known::Only(&["session", "error", "options", "name", "outcome", "unasked"])),
+    ("event", Known::Only(&["error", "event"])),
+    (
+        "session",
+        Known::Only(&["session", "error", "event", "options", "name", "outcome", "unasked"]),
+    ),
     ("shared", Known::Only(&["session", "shared", "error", "options"])),
     ("codec", Known::Only(&["codec", "error"])),
     ("driver", Known::Only(&["driver", "codec", "session", "shared", "error", "options"])),
@@ -97,6 +101,8 @@ const CONNECTOR: [(&str, Known); 16] = [
     ("delivery", DRIVER_SIDE),
     ("publish", DRIVER_SIDE),
     ("incoming", DRIVER_SIDE),
+    ("events", DRIVER_SIDE),
+    ("blocked", DRIVER_SIDE),
 ];
 
 /// What handles must not know: octets move behind the session.

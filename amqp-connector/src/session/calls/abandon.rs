@@ -57,10 +57,18 @@ impl Session {
         }
         call.abandoned = true;
         call.deadline = None;
-        self.deadlines.insert((after(now, timeout), id), key);
+        // A second deadline never runs while the broker blocks us: no channel is closed for that.
+        let second = after(self.blocked.unwrap_or(now), timeout);
+        self.overdue.insert((second, id), key);
         if let Some(CallSlot::Waiting(waker)) = self.slots.remove(&id) {
             self.effects.wake(waker);
-            self.slots.insert(id, CallSlot::Done(Err(Error::timeout(name)), Undo::Nothing));
+            let error = match self.is_blocked() {
+                true => {
+                    Error::blocked("the broker has blocked this connection, and answers nothing")
+                }
+                false => Error::timeout(name),
+            };
+            self.slots.insert(id, CallSlot::Done(Err(error), Undo::Nothing));
         }
     }
 

@@ -15,6 +15,7 @@ use amqp_types::reflect::{FieldInfo, MethodInfo, Value};
 use amqp_types::{AnyMethod, Body, Method as _, Reply, ShortStr};
 
 use crate::error::{CloseCause, Error, Result};
+use crate::event::Event;
 use crate::session::Session;
 use crate::session::calls::pending::{
     CallOptions, CallReply, CallSlot, PendingCall, Undo, consumer_tag, take_answered,
@@ -43,9 +44,7 @@ impl Session {
     pub(crate) fn open(&mut self, options: &CallOptions) -> Result<(ChannelKey, CallId)> {
         self.check_open()?;
         let Some(channel) = self.channels.allocate(self.options.body_max) else {
-            return Err(Error::limit(
-                "every channel number up to the negotiated channel-max is in use",
-            ));
+            return Err(Error::channel_max(self.tuning.channel_max));
         };
         let key = channel.key;
         let request = protocol::channel::Open::default().into_any();
@@ -82,8 +81,8 @@ impl Session {
         }
         let id = self.fresh_id();
         let consumer = self.note_request(key, request);
-        // While the broker blocks us, no time passes for calls.
-        let deadline = after(self.blocked.unwrap_or(options.now), options.timeout);
+        // While the broker blocks us, no time passes for calls, unless that is wanted.
+        let deadline = after(self.call_clock(options.now), options.timeout);
         self.deadlines.insert((deadline, id), key);
         let call = PendingCall {
             id,
@@ -414,7 +413,7 @@ impl Session {
             Some(at) => {
                 self.deadlines.remove(&(at, call.id));
             }
-            None => self.deadlines.retain(|(_, id), _| *id != call.id),
+            None => self.overdue.retain(|(_, id), _| *id != call.id),
         }
     }
 
@@ -434,6 +433,7 @@ impl Session {
                 crate::session::Phase::Draining(reason) => ChannelPhase::Draining(reason.clone()),
                 _ => ChannelPhase::Open,
             };
+            return self.record(|| Event::ChannelOpened { channel: key.id });
         }
         if let Method::Basic(basic::Method::GetOk(got)) = method {
             channel.last_tag = got.delivery_tag;

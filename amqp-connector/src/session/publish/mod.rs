@@ -135,6 +135,10 @@ impl Session {
             self.leave(key, place);
             return Poll::Ready(Err(error));
         }
+        if let Some(error) = self.refuses_publishes() {
+            self.leave(key, place);
+            return Poll::Ready(Err(error));
+        }
         self.pass(key, size, place, waker)
     }
 

@@ -10,9 +10,11 @@
 
 mod blame;
 mod calls;
+amqp_types::if_spec! { connection.blocked => { mod blocked; } else {} }
 mod causes;
 mod channels;
 mod consume;
+mod events;
 mod hostile;
 mod output;
 mod publish;

@@ -14,12 +14,15 @@ use crate::error::{CloseCause, CloseReason, Scope};
 
 /// Sends before half the interval passed unused; gives the peer up after two of its silence.
 pub(in crate::session) struct Heartbeat {
-    /// Zero is off. The other two are made of it once, since they are needed in every round of the driver.
+    /// Zero is off.
     interval: Duration,
     half: Duration,
     double: Duration,
     last_sent: Instant,
     last_received: Instant,
+    /// When these are due, which every round of the driver asks for.
+    send_at: Instant,
+    check_at: Instant,
     /// The last stall, until it can have no consequences any more.
     stall: Option<Stall>,
 }
@@ -37,35 +40,48 @@ struct Stall {
 impl Heartbeat {
     pub(in crate::session) fn new(seconds: u16, now: Instant) -> Self {
         let interval = Duration::from_secs(seconds.into());
+        let (half, double) = (interval / 2, interval * 2);
         Self {
             interval,
-            half: interval / 2,
-            double: interval * 2,
+            half,
+            double,
             last_sent: now,
             last_received: now,
+            send_at: now + half,
+            check_at: now + double,
             stall: None,
         }
     }
 
     pub(in crate::session) fn sent(&mut self, now: Instant) {
         self.last_sent = now;
+        self.send_at = now + self.half;
     }
 
     pub(super) fn received(&mut self, now: Instant) {
         self.last_received = now;
-    }
-
-    pub(super) fn next_send(&self) -> Option<Instant> {
-        (!self.interval.is_zero()).then(|| self.last_sent + self.half)
-    }
-
-    /// When the peer is given up. After a stall it has one more interval, in which a living one is heard.
-    pub(super) fn next_check(&self) -> Option<Instant> {
-        if self.interval.is_zero() {
-            return None;
+        self.check_at = now + self.double;
+        if let Some(stall) = self.stall {
+            self.check_at = self.check_at.max(stall.noticed + self.interval);
         }
-        let at = self.last_received + self.double;
-        Some(self.stall.map_or(at, |stall| at.max(stall.noticed + self.interval)))
+    }
+
+    fn is_on(&self) -> bool {
+        !self.interval.is_zero()
+    }
+
+    /// When something is due next.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.is_on().then(|| self.send_at.min(self.check_at))
+    }
+
+    pub(super) fn is_send_due(&self, now: Instant) -> bool {
+        self.is_on() && self.send_at <= now
+    }
+
+    /// Whether the peer is given up. After a stall it has one more interval, in which a living one is heard.
+    pub(super) fn is_check_due(&self, now: Instant) -> bool {
+        self.is_on() && self.check_at <= now
     }
 
     /// Compares the time with the one that the driver had asked for: that is never later than when the next
@@ -78,12 +94,9 @@ impl Heartbeat {
         {
             self.stall = None;
         }
-        let late = match self.next_send() {
-            Some(due) => now.saturating_duration_since(due),
-            None => return,
-        };
+        let late = now.saturating_duration_since(self.send_at);
         // A shorter one cannot explain a silence of two intervals.
-        if late >= self.half {
+        if self.is_on() && late >= self.half {
             self.note_stall(late, now);
         }
     }
@@ -93,6 +106,7 @@ impl Heartbeat {
         let earlier = self.stall.map(|stall| (stall.late, stall.mute)).unwrap_or_default();
         let (late, mute) = (late.max(earlier.0), mute.max(earlier.1));
         self.stall = Some(Stall { late, mute, noticed: now });
+        self.check_at = self.check_at.max(now + self.interval);
         tracing::warn!(?late, "the connection's driver was not polled in time");
     }
 

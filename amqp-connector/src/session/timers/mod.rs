@@ -4,12 +4,13 @@
 
 mod heartbeat;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 pub(super) use self::heartbeat::Heartbeat;
-use crate::session::Session;
+use crate::session::{ChannelKey, Session};
 
 /// Buffers of a burst are freed when hardly anything moved for about this long: heartbeats and a few messages
 /// need no more than one.
@@ -75,11 +76,12 @@ impl Session {
             return self.close_deadline;
         }
         let call = match self.blocked {
-            None => self.deadlines.first_key_value().map(|((at, _), _)| *at),
-            Some(_) => None,
+            None if self.overdue.is_empty() => first(&self.deadlines),
+            None => earlier(first(&self.deadlines), first(&self.overdue)),
+            // The time of the others stands still.
+            Some(_) => first(&self.deadlines).filter(|_| !self.calls_pause()),
         };
-        let mut due = earlier(self.heartbeat.next_send(), self.heartbeat.next_check());
-        due = earlier(due, earlier(call, self.tidy_at));
+        let mut due = earlier(self.heartbeat.due(), earlier(call, self.tidy_at));
         due = earlier(due, earlier(self.pause, self.acks_due));
         due = earlier(due, self.close_deadline);
         match self.is_draining() {
@@ -99,11 +101,11 @@ impl Session {
         if self.is_closed() {
             return;
         }
-        let send = self.heartbeat.next_send().is_some_and(|at| at <= now);
+        let send = self.heartbeat.is_send_due(now);
         if send {
             self.heartbeat.look(now);
         }
-        if self.heartbeat.next_check().is_some_and(|at| at <= now) {
+        if self.heartbeat.is_check_due(now) {
             let reason = self.heartbeat.verdict(now);
             return self.terminate(reason);
         }
@@ -159,32 +161,34 @@ impl Session {
         }
     }
 
-    /// Calls whose deadline is reached. While the broker blocks us it answers nothing, so their time
-    /// stands still.
+    /// Calls whose deadline is reached, or the second after it. While the broker blocks us it answers nothing,
+    /// so their time stands still; that of the first may be wanted to run.
     fn expire_calls(&mut self, now: Instant) {
-        while self.blocked.is_none()
-            && let Some(((at, id), key)) =
-                self.deadlines.first_key_value().map(|(due, key)| (*due, *key))
-            && at <= now
+        while !self.overdue.is_empty()
+            && !self.is_blocked()
+            && let Some(((at, id), key)) = first_due(&self.overdue, now)
+        {
+            self.overdue.remove(&(at, id));
+            self.expire_call(key, id, now);
+        }
+        while !self.calls_pause()
+            && let Some(((at, id), key)) = first_due(&self.deadlines, now)
         {
             self.deadlines.remove(&(at, id));
             self.expire_call(key, id, now);
         }
     }
+}
 
-    /// The broker has stopped blocking us: what was left of the calls' time is left again.
-    #[allow(dead_code, reason = "not every specification has `connection.blocked`")]
-    pub(super) fn let_time_run(&mut self, now: Instant) {
-        let Some(since) = self.blocked.take() else { return };
-        let blocked = now.saturating_duration_since(since);
-        for ((at, id), key) in std::mem::take(&mut self.deadlines) {
-            let at = at + blocked;
-            self.deadlines.insert((at, id), key);
-            if let Some(deadline) =
-                self.pending_call(key, id).and_then(|call| call.deadline.as_mut())
-            {
-                *deadline = at;
-            }
-        }
-    }
+/// The nearest deadline.
+fn first(deadlines: &Deadlines) -> Option<Instant> {
+    deadlines.first_key_value().map(|((at, _), _)| *at)
+}
+
+type Deadlines = BTreeMap<(Instant, u64), ChannelKey>;
+
+/// The nearest deadline, if it is reached.
+fn first_due(deadlines: &Deadlines, now: Instant) -> Option<((Instant, u64), ChannelKey)> {
+    let (due, key) = deadlines.first_key_value()?;
+    (due.0 <= now).then_some((*due, *key))
 }

@@ -1,0 +1,87 @@
+//! What happens to a connection, as one value for each thing: a plain value that the session fills in and
+//! [`Events`](crate::Events) gives out.
+
+use std::fmt;
+use std::sync::Arc;
+
+use amqp_types::ShortStr;
+
+use crate::error::CloseReason;
+
+/// Something that happened to a connection or to one of its channels; see
+/// [`Connection::events`](crate::Connection::events).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// The connection is open: the first event of a subscriber, unless it came too late for it.
+    Connected,
+    /// The broker does not take publishes any more (`connection.blocked`).
+    #[non_exhaustive]
+    Blocked {
+        /// Why, in the broker's words.
+        reason: ShortStr,
+    },
+    /// The broker takes publishes again (`connection.unblocked`).
+    Unblocked,
+    /// A channel was opened.
+    #[non_exhaustive]
+    ChannelOpened {
+        /// Its number.
+        channel: u16,
+    },
+    /// A channel ended, by us or by the peer, while the connection lives. Channels that end with their
+    /// connection are not told of one by one.
+    #[non_exhaustive]
+    ChannelClosed {
+        /// Its number, which is used again once the peer knows of the end, too.
+        channel: u16,
+        /// Why.
+        reason: Arc<CloseReason>,
+    },
+    /// The peer has paused publishing on a channel (`channel.flow`).
+    #[non_exhaustive]
+    FlowPaused {
+        /// Its number.
+        channel: u16,
+    },
+    /// Publishing on a channel goes on.
+    #[non_exhaustive]
+    FlowResumed {
+        /// Its number.
+        channel: u16,
+    },
+    /// The connection is being closed by this side: nothing can be done on it any more.
+    #[non_exhaustive]
+    Closing {
+        /// Why.
+        reason: Arc<CloseReason>,
+    },
+    /// The connection has ended. The last event.
+    #[non_exhaustive]
+    Closed {
+        /// Why.
+        reason: Arc<CloseReason>,
+    },
+    /// The subscriber did not keep up, and events between the last one and the next are lost.
+    #[non_exhaustive]
+    Lagged {
+        /// How many.
+        missed: u64,
+    },
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connected => f.write_str("connected"),
+            Self::Blocked { reason } => write!(f, "publishing blocked: {reason}"),
+            Self::Unblocked => f.write_str("publishing unblocked"),
+            Self::ChannelOpened { channel } => write!(f, "channel {channel} opened"),
+            Self::ChannelClosed { reason, .. } | Self::Closed { reason } => reason.fmt(f),
+            Self::FlowPaused { channel } => write!(f, "publishing paused on channel {channel}"),
+            Self::FlowResumed { channel } => write!(f, "publishing resumed on channel {channel}"),
+            Self::Closing { reason } => write!(f, "closing: {reason}"),
+            Self::Lagged { missed } => write!(f, "{missed} events missed"),
+        }
+    }
+}

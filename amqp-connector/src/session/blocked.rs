@@ -1,0 +1,168 @@
+//! A broker that has run short of memory or disk and takes no publishes (`connection.blocked`): who is told, and
+//! what becomes of publishes and calls meanwhile.
+//!
+//! Such a broker reads nothing: it answers calls and closes only when it has unblocked us. So their time stands
+//! still, unless the user wants to hear of it, and no channel is closed for a reply that cannot come. Called by
+//! `incoming` and by [`Blocked`](crate::Blocked).
+
+use std::task::{Poll, Waker};
+
+use amqp_types::ShortStr;
+use tokio::time::Instant;
+
+use crate::error::Error;
+use crate::event::Event;
+use crate::options::WhileBlocked;
+use crate::session::Session;
+use crate::session::wait::WaitList;
+
+/// What is told about the block, and to whom.
+#[derive(Default)]
+pub(super) struct BlockWatch {
+    reason: Option<ShortStr>,
+    /// Counts the changes.
+    version: u64,
+    waiters: WaitList,
+}
+
+impl BlockWatch {
+    pub(super) fn waiters(&mut self) -> &mut WaitList {
+        &mut self.waiters
+    }
+
+    #[cfg(feature = "testing")]
+    pub(super) fn waiting(&self) -> usize {
+        self.waiters.len()
+    }
+}
+
+impl Session {
+    /// Whether the broker has told us to stop publishing.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.blocked.is_some()
+    }
+
+    /// Why it has, in its own words.
+    pub(crate) fn block_reason(&self) -> Option<ShortStr> {
+        self.block_watch.reason.clone()
+    }
+
+    /// The number of the last change, to wait for the next one by.
+    pub(crate) fn block_version(&self) -> u64 {
+        self.block_watch.version
+    }
+
+    /// Waits for a change after the one that was `seen`, and gives what holds now.
+    pub(crate) fn poll_block_change(
+        &mut self,
+        seen: &mut u64,
+        ticket: &mut Option<u64>,
+        waker: &Waker,
+    ) -> Poll<Result<Option<ShortStr>, Error>> {
+        // While the connection drains a block still matters.
+        if self.is_ending()
+            && let Err(error) = self.check_open()
+        {
+            return Poll::Ready(Err(error));
+        }
+        if *seen != self.block_watch.version {
+            *seen = self.block_watch.version;
+            return Poll::Ready(Ok(self.block_reason()));
+        }
+        let old = self.block_watch.waiters.stay(ticket, waker);
+        self.effects.discard_waker(old);
+        Poll::Pending
+    }
+
+    /// The broker takes no publishes from now on, or for another reason than before.
+    #[allow(dead_code, reason = "not every specification has `connection.blocked`")]
+    pub(super) fn begin_block(&mut self, reason: &ShortStr, now: Instant) {
+        tracing::warn!(%reason, "the broker blocks publishing");
+        self.blocked.get_or_insert(now);
+        // A copy, which does not hold the buffer that it was read into.
+        let reason = ShortStr::try_from(reason.as_bytes()).unwrap_or_default();
+        self.record(|| Event::Blocked { reason: reason.clone() });
+        self.note_block(Some(reason));
+        self.room.revoke();
+        if self.options.publish_while_blocked == WhileBlocked::Fail {
+            self.wake_publishers();
+        }
+    }
+
+    /// The broker takes publishes again.
+    #[allow(dead_code, reason = "not every specification has `connection.blocked`")]
+    pub(super) fn end_block(&mut self, now: Instant) {
+        if !self.is_blocked() {
+            return;
+        }
+        tracing::info!("the broker takes publishes again");
+        self.let_time_run(now);
+        self.record(|| Event::Unblocked);
+        self.note_block(None);
+        self.wake_room();
+    }
+
+    /// The connection is over, and so is the block.
+    pub(super) fn forget_block(&mut self) {
+        self.blocked = None;
+        self.note_block(None);
+    }
+
+    fn note_block(&mut self, reason: Option<ShortStr>) {
+        self.block_watch.reason = reason;
+        self.block_watch.version += 1;
+        for waker in self.block_watch.waiters.take_all() {
+            self.effects.wake(Some(waker));
+        }
+    }
+
+    /// Lets every publish that waits look again, wherever it stands.
+    fn wake_publishers(&mut self) {
+        for waker in self.room.take_wakers() {
+            self.effects.wake(Some(waker));
+        }
+        for channel in self.channels.iter_mut() {
+            for waker in channel.gate.take_wakers() {
+                self.effects.wake(Some(waker));
+            }
+        }
+    }
+
+    /// Why a publish that cannot go at once is not to wait.
+    pub(super) fn refuses_publishes(&self) -> Option<Error> {
+        (self.is_blocked() && self.options.publish_while_blocked == WhileBlocked::Fail)
+            .then(|| Error::blocked("the broker has blocked publishing on this connection"))
+    }
+
+    /// When the time of a call begins that is made at `now`: while it stands still, with the block.
+    pub(super) fn call_clock(&self, now: Instant) -> Instant {
+        self.blocked.filter(|_| self.calls_pause()).unwrap_or(now)
+    }
+
+    /// Whether the deadlines of calls stand still now.
+    pub(super) fn calls_pause(&self) -> bool {
+        self.is_blocked() && self.options.call_while_blocked == WhileBlocked::Wait
+    }
+
+    /// The broker has stopped blocking us: what was left of the calls' time is left again.
+    fn let_time_run(&mut self, now: Instant) {
+        let paused = self.calls_pause();
+        let Some(since) = self.blocked.take() else { return };
+        let blocked = now.saturating_duration_since(since);
+        let overdue = std::mem::take(&mut self.overdue);
+        self.overdue =
+            overdue.into_iter().map(|((at, id), key)| ((at + blocked, id), key)).collect();
+        if !paused {
+            return;
+        }
+        for ((at, id), key) in std::mem::take(&mut self.deadlines) {
+            let at = at + blocked;
+            self.deadlines.insert((at, id), key);
+            if let Some(deadline) =
+                self.pending_call(key, id).and_then(|call| call.deadline.as_mut())
+            {
+                *deadline = at;
+            }
+        }
+    }
+}
