@@ -253,7 +253,15 @@ impl Acker {
     fn drop_unsettled(&self) {
         let Origin { shared, channel, unsettled, in_flight, .. } = &*self.origin;
         let (key, tag) = (*channel, self.delivery_tag);
-        shared.with(|session| session.drop_unsettled(key, tag, *unsettled, in_flight));
+        let left = shared.with(|session| session.drop_unsettled(key, tag, *unsettled, in_flight));
+        if left {
+            let channel = channel.id;
+            tracing::warn!(
+                channel,
+                tag,
+                "a delivery was dropped unsettled: it stays with its channel"
+            );
+        }
     }
 }
 

@@ -90,9 +90,9 @@ pub enum WhileBlocked {
 #[non_exhaustive]
 pub enum Unsettled {
     /// It stays with its channel, in its place in the prefetch, and goes back to its queue when the channel
-    /// closes. The default: a message whose handling fails each time is not delivered again at once and for ever
-    /// (each round as fast as the network allows), as with `Requeue`, and a consumer whose handler fails every time
-    /// comes to a halt when its prefetch is used up, where it can be seen.
+    /// closes; a warning is logged. The default: a message whose handling fails each time is not delivered again at
+    /// once and for ever (each round as fast as the network allows), as with `Requeue`, and a consumer whose handler
+    /// fails every time comes to a halt when its prefetch is used up, where it can be seen.
     #[default]
     Leave,
     /// It goes back to its queue at once (`basic.reject` with requeue), to be delivered again, perhaps to the same

@@ -5,6 +5,7 @@
 //! counts, too, above all that it copies what is read, as the kernel does for a socket.
 
 use std::future::Future;
+use std::time::Duration;
 
 use amqp_connector::testing::{Flood, Replay, ReplayControl};
 use amqp_connector::{
@@ -117,8 +118,18 @@ pub(crate) fn deliver(body: usize, headers: usize, times: usize) -> Result {
 
 /// Deliveries that are acknowledged one by one.
 pub(crate) fn deliver_ack(body: usize, times: usize) -> Result {
+    acknowledge(body, times, |_| Ok(()))
+}
+
+/// The same, where the acks are sent together.
+pub(crate) fn deliver_coalesced(body: usize, times: usize) -> Result {
+    acknowledge(body, times, |channel| Ok(channel.coalesce_acks(WINDOW, Duration::ZERO)?))
+}
+
+fn acknowledge(body: usize, times: usize, prepare: fn(&Channel) -> Result) -> Result {
     let flood = Flood::new(1, &delivery(), &properties(0), &vec![b'x'; body], WINDOW);
     run(async |channel, control| {
+        prepare(&channel)?;
         let mut consumer = consume(&channel, &control, flood, false).await?;
         control.play(times.div_ceil(WINDOW));
         for _ in 0..times {

@@ -27,7 +27,7 @@ const fn path(name: &'static str, times: usize, run: Run) -> HotPath {
     HotPath { name, times, run }
 }
 
-const PATHS: [HotPath; 23] = [
+const PATHS: [HotPath; 24] = [
     path("publish-16", 6000, |n| connector::publish(16, 0, n)),
     path("publish-1k", 6000, |n| connector::publish(1 << 10, 0, n)),
     path("publish-64k", 500, |n| connector::publish(64 << 10, 0, n)),
@@ -40,6 +40,7 @@ const PATHS: [HotPath; 23] = [
     path("deliver-1m", 100, |n| connector::deliver(1 << 20, 0, n)),
     path("deliver-headers-10", 2000, |n| connector::deliver(16, 10, n)),
     path("deliver-ack-16", 6000, |n| connector::deliver_ack(16, n)),
+    path("deliver-coalesced-16", 6000, |n| connector::deliver_coalesced(16, n)),
     path("call", 2000, connector::call),
     path("encode-publish", 10_000, codec::encode_publish),
     path("decode-deliver", 10_000, codec::decode_deliver),

@@ -11,14 +11,15 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use amqp_types::AnyMethod;
 use amqp_types::protocol::{Method, basic};
+use amqp_types::{AnyMethod, Method as _};
 use tokio::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::session::Session;
 use crate::session::channel::{ChannelKey, ChannelState};
 use crate::session::consume::settle::Settle;
+use crate::session::output::put_method;
 use crate::session::timers::after;
 
 /// What has become of a delivery.
@@ -39,6 +40,19 @@ enum Due {
     /// After the delay, counted from when somebody tells the time.
     Unclocked,
     At(Instant),
+}
+
+/// What became of an ack that was to be held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::session) enum Held {
+    /// It is for nothing that is open.
+    Not,
+    /// It is one of more, whose time runs.
+    More,
+    /// Its time is to be started.
+    First,
+    /// All are to be sent now.
+    Full,
 }
 
 /// Tombstones that are not worth the moving.
@@ -118,12 +132,19 @@ impl Coalescer {
         self.line.get_mut(at).map(|(_, state)| state)
     }
 
-    /// Keeps an ack; `false` if it is for nothing that is open.
-    fn hold(&mut self, tag: u64) -> bool {
-        let Some(state @ State::Open) = self.state(tag) else { return false };
+    /// Keeps an ack.
+    pub(in crate::session) fn hold(&mut self, tag: u64) -> Held {
+        let Some(state @ State::Open) = self.state(tag) else { return Held::Not };
         *state = State::Held;
         self.held.push(tag);
-        true
+        if self.held.len() >= self.limit {
+            Held::Full
+        } else if self.due == Due::No {
+            self.due = Due::Unclocked;
+            Held::First
+        } else {
+            Held::More
+        }
     }
 
     /// The peer is told about this one.
@@ -165,28 +186,25 @@ impl Coalescer {
 
     /// The last of the held ones that nothing open is before, if a multiple up to there saves anything.
     fn prefix(&self) -> Option<u64> {
+        if self.irregular || self.held.len() < 2 {
+            return None;
+        }
         let prefix = self.line.iter().take_while(|(_, state)| *state != State::Open);
         // The tag of a multiple must be one that the peer waits for.
         let mut held = prefix.filter(|(_, state)| *state == State::Held).map(|(tag, _)| *tag);
         held.next();
-        held.last().filter(|_| !self.irregular)
+        held.last()
     }
 
-    /// The acks to be sent now.
-    fn take_acks(&mut self) -> Vec<basic::Ack> {
-        let mut acks = Vec::new();
-        if self.held.is_empty() {
-            return acks;
-        }
+    /// The next ack to be sent now, of those that are held: first the one that settles most.
+    fn take_ack(&mut self) -> Option<basic::Ack> {
         if let Some(delivery_tag) = self.prefix() {
             self.settle_to(delivery_tag);
-            acks.push(basic::Ack { delivery_tag, multiple: true });
+            return Some(basic::Ack { delivery_tag, multiple: true });
         }
-        for delivery_tag in std::mem::take(&mut self.held) {
-            self.settle(delivery_tag);
-            acks.push(basic::Ack { delivery_tag, multiple: false });
-        }
-        acks
+        let delivery_tag = self.held.pop()?;
+        self.settle(delivery_tag);
+        Some(basic::Ack { delivery_tag, multiple: false })
     }
 }
 
@@ -232,15 +250,9 @@ impl Session {
             return Ok(());
         };
         match settle {
-            Settle::Ack { multiple: false } if coalescer.hold(tag) => {
-                if coalescer.held.len() >= coalescer.limit {
-                    self.write_acks(key);
-                } else if coalescer.due == Due::No {
-                    coalescer.due = Due::Unclocked;
-                    self.acks_unclocked = true;
-                    self.notify_driver();
-                }
-                return Ok(());
+            Settle::Ack { multiple: false } => {
+                let held = coalescer.hold(tag);
+                return self.ack_held(key, tag, held);
             }
             Settle::Ack { multiple: true } => coalescer.settle_to(tag),
             Settle::Nack { multiple: true, .. } => {
@@ -248,21 +260,47 @@ impl Session {
                 self.write_acks(key);
                 self.note_told(key, |coalescer| coalescer.settle_to(tag));
             }
-            Settle::Ack { .. } | Settle::Nack { .. } | Settle::Reject { .. } => {
-                coalescer.settle(tag);
-            }
+            Settle::Nack { .. } | Settle::Reject { .. } => coalescer.settle(tag),
         }
         self.send_settle(key, tag, settle)
     }
 
+    /// An ack is held, or was to be.
+    #[inline]
+    pub(in crate::session) fn ack_held(
+        &mut self,
+        key: ChannelKey,
+        tag: u64,
+        held: Held,
+    ) -> Result<()> {
+        match held {
+            Held::More => {}
+            Held::First => {
+                self.acks_unclocked = true;
+                self.notify_driver();
+            }
+            Held::Full => self.write_acks(key),
+            Held::Not => {
+                self.note_told(key, |coalescer| coalescer.settle(tag));
+                return self.send_settle(key, tag, Settle::Ack { multiple: false });
+            }
+        }
+        Ok(())
+    }
+
     /// Sends the acks that a channel holds.
     pub(in crate::session) fn write_acks(&mut self, key: ChannelKey) {
-        let Some(ChannelState { coalescer: Some(coalescer), .. }) = self.channels.get(key) else {
-            return;
-        };
-        for ack in coalescer.take_acks() {
+        let frame_max = self.tuning.frame_max;
+        let Some(channel) = self.channels.get(key) else { return };
+        let Some(mut coalescer) = channel.coalescer.take() else { return };
+        let any = !coalescer.held.is_empty();
+        while let Some(ack) = coalescer.take_ack() {
             // Numbers always fit a frame.
-            let _ = self.send_one(key.id, &ack);
+            let _ = put_method(&mut self.outbox, channel, frame_max, |writer| ack.encode(writer));
+        }
+        channel.coalescer = Some(coalescer);
+        if any {
+            self.notify_driver();
         }
     }
 

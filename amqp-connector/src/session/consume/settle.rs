@@ -60,10 +60,13 @@ impl Session {
             && let Some(channel) = self.channels.get(key)
             && matches!(channel.phase, ChannelPhase::Open)
             && channel.settle_waiters.is_empty()
-            && channel.coalescer.is_none()
             && tag > channel.settled_to
         {
             channel.land(1, left);
+            if let Some(coalescer) = &mut channel.coalescer {
+                let held = coalescer.hold(tag);
+                return self.ack_held(key, tag, held);
+            }
             let ack = basic::Ack { delivery_tag: tag, multiple: false };
             put_method(&mut self.outbox, channel, frame_max, |writer| ack.encode(writer))?;
             self.notify_driver();
@@ -117,20 +120,23 @@ impl Session {
         }
     }
 
-    /// A delivery was dropped unsettled, and is with the user no more.
+    /// A delivery was dropped unsettled, and is with the user no more. Gives whether it stays with its channel.
     pub(crate) fn drop_unsettled(
         &mut self,
         key: ChannelKey,
         tag: u64,
         unsettled: Unsettled,
         in_flight: &InFlight,
-    ) {
+    ) -> bool {
         self.land(key, 1, in_flight);
         match unsettled {
-            Unsettled::Leave => {}
+            Unsettled::Leave => {
+                return self.open_channel(key).is_ok_and(|channel| tag > channel.settled_to);
+            }
             Unsettled::Requeue => self.reject(key, tag, true),
             Unsettled::Reject => self.reject(key, tag, false),
         }
+        false
     }
 
     /// Gives back what a consumer's handle took and the user never saw.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use amqp_connector::protocol::tx;
 use amqp_connector::{BasicConsume, BasicGet, BasicPublish, Channel, Consumer, Delivery, Prefetch};
 use amqp_connector::{ErrorKind, QueueDeclare};
 use amqp_tests::broker_test;
@@ -156,6 +157,33 @@ fn a_small_prefetch_does_not_starve_while_acks_are_held() {
             }
         }
         await_counts(&channel, &queue, (0, 0)).await;
+        connection.close().await;
+    });
+}
+
+#[test]
+fn acks_that_are_held_belong_to_the_transaction_that_they_were_made_in() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        let other = connection.channel_open().await.unwrap();
+        let queue = t.name("queue");
+        queue_of(&other, &queue, 10).await;
+        let channel = connection.channel_open().await.unwrap();
+        channel.coalesce_acks(100, LATER).unwrap();
+        channel.call(tx::Select::default()).await.unwrap();
+        let mut consumer =
+            channel.basic_consume(BasicConsume::new(&queue, Prefetch::Unlimited)).await.unwrap();
+        for _ in 0..3 {
+            timeout(SOON, consumer.recv()).await.unwrap().unwrap().ack().unwrap();
+        }
+        channel.call(tx::Commit::default()).await.unwrap();
+        for _ in 0..2 {
+            timeout(SOON, consumer.recv()).await.unwrap().unwrap().ack().unwrap();
+        }
+        channel.call(tx::Rollback::default()).await.unwrap();
+        channel.close().await.unwrap();
+        await_counts(&other, &queue, (7, 0)).await;
+        assert_eq!(left_in(&other, &queue).await, (3..10).collect());
         connection.close().await;
     });
 }

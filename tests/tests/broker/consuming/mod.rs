@@ -7,6 +7,8 @@ mod rounds;
 mod settling;
 mod slow;
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::time::Duration;
 
 use amqp_connector::{
@@ -14,6 +16,8 @@ use amqp_connector::{
     QueueDeclare, QueueDelete,
 };
 use amqp_tests::{Fixture, broker_test};
+use futures_core::Stream as _;
+use futures_core::stream::FusedStream as _;
 use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_secs(5);
@@ -135,6 +139,26 @@ fn nacked_and_rejected_messages_come_again_or_are_gone() {
         first.nack(false).unwrap();
         get().await.unwrap().unwrap().reject(false).unwrap();
         assert!(get().await.unwrap().is_none());
+        connection.close().await;
+    });
+}
+
+#[test]
+fn a_consumer_is_a_stream_that_ends() {
+    broker_test(async |t| {
+        let (connection, channel, queue) = filled(t, 10).await;
+        let consume = BasicConsume::new(&queue, Prefetch::Count(3));
+        let mut consumer = channel.basic_consume(consume).await.unwrap();
+        let mut next = async || poll_fn(|cx| Pin::new(&mut consumer).poll_next(cx)).await;
+        for n in 0..10 {
+            let delivery = timeout(SOON, next()).await.unwrap().unwrap();
+            assert_eq!(text(&delivery.body), n.to_string());
+            delivery.ack().unwrap();
+        }
+        assert!(timeout(A_WHILE, next()).await.is_err());
+        channel.queue_delete(QueueDelete::new(&queue)).await.unwrap();
+        assert!(timeout(SOON, next()).await.unwrap().is_none());
+        assert!(consumer.is_terminated());
         connection.close().await;
     });
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use amqp_connector::amqp_types::if_spec;
 use amqp_connector::{
     BasicConsume, BasicGet, BasicPublish, Connection, ErrorKind, Options, Prefetch, QueueDeclare,
     Unsettled,
@@ -9,7 +10,7 @@ use amqp_connector::{
 use amqp_tests::{Fixture, broker_test};
 use tokio::time::timeout;
 
-use super::{A_WHILE, SOON, await_counts, filled, text};
+use super::{A_WHILE, SOON, await_counts, await_unacked, filled, text};
 
 #[test]
 fn a_delivery_dropped_unsettled_stays_with_its_channel_by_default() {
@@ -155,6 +156,36 @@ fn what_ack_multiple_has_settled_cannot_be_settled_again() {
         // Had either been sent, the broker would close the channel: 406, unknown delivery tag.
         await_counts(&channel, &queue, (0, 1)).await;
         tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(channel.close_reason().is_none());
+        connection.close().await;
+    });
+}
+
+#[test]
+fn nack_multiple_gives_back_all_before_it_where_the_specification_has_it() {
+    broker_test(async |t| {
+        let (connection, channel, queue) = filled(t, 5).await;
+        let consume = BasicConsume::new(&queue, Prefetch::Count(4));
+        let mut consumer = channel.basic_consume(consume).await.unwrap();
+        let mut taken = Vec::new();
+        for _ in 0..4 {
+            taken.push(timeout(SOON, consumer.recv()).await.unwrap().unwrap());
+        }
+        taken.remove(0).ack().unwrap();
+        let third = taken.remove(1);
+        if_spec! { basic.nack => {
+            third.nack_multiple(false).unwrap();
+            await_unacked(t, &queue, 2).await;
+            drop(consumer);
+        } else {
+            let error = third.nack_multiple(false).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsupported);
+            // Nothing was sent: it is as if it had been dropped.
+            await_unacked(t, &queue, 4).await;
+            taken.into_iter().for_each(|delivery| delivery.reject(false).unwrap());
+            drop(consumer);
+            await_unacked(t, &queue, 1).await;
+        } }
         assert!(channel.close_reason().is_none());
         connection.close().await;
     });

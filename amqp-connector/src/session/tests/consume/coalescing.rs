@@ -56,7 +56,7 @@ fn acks_behind_an_open_delivery_go_out_one_by_one() {
     for tag in [1, 2, 5, 4] {
         user.ack(&mut bench, tag);
     }
-    assert_eq!(acks(&mut bench), [(2, true), (5, false), (4, false)]);
+    assert_eq!(acks(&mut bench), [(2, true), (4, false), (5, false)]);
     // Once it is settled, what was sent is not in the way.
     for tag in [3, 6, 7, 8] {
         user.ack(&mut bench, tag);
@@ -197,7 +197,9 @@ fn a_peer_that_numbers_otherwise_gets_no_multiple() {
         for tag in tags {
             user.ack(&mut bench, tag);
         }
-        assert_eq!(acks(&mut bench), tags.map(|tag| (tag, false)));
+        let mut sent = acks(&mut bench);
+        sent.sort_unstable();
+        assert_eq!(sent, tags.map(|tag| (tag, false)));
     }
 }
 
