@@ -120,7 +120,7 @@ impl Consume {
         let qos = basic::Qos { prefetch_count, ..Default::default() };
         let consume = request.map(|(consume, _)| consume);
         let call = RawCall::new(channel.clone(), consume);
-        let inner = call.with_quality(qos).with_buffer_max(buffer_max);
+        let inner = call.starting(qos, buffer_max);
         Self { inner, channel, no_ack, unsettled }
     }
 

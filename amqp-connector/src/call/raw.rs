@@ -48,11 +48,35 @@ pub(crate) struct RawCall {
     place: &'static Location<'static>,
     /// The call's own deadline, if it is not the connection's for all calls.
     timeout: Option<Duration>,
-    /// Sent just before the request, so that nothing comes between the two.
-    quality: Option<basic::Qos>,
-    /// Octets that may wait for the consumer which the request starts.
-    buffer_max: Option<usize>,
+    /// What goes with a request that starts a consumer. Apart, since most calls do not.
+    start: Option<Box<Start>>,
     state: State,
+}
+
+/// What goes with a request that starts a consumer.
+struct Start {
+    /// Sent just before it, so that nothing comes between the two.
+    qos: basic::Qos,
+    /// Octets that may wait for the consumer.
+    buffer_max: Option<usize>,
+}
+
+impl Start {
+    fn call(
+        self,
+        session: &mut Session,
+        key: ChannelKey,
+        request: &protocol::Method,
+        options: &CallOptions,
+    ) -> Result<CallId> {
+        session.send_qos(key, self.qos, options.place)?;
+        let call = session.call(key, request, options)?;
+        session.await_handle(call);
+        if let Some(octets) = self.buffer_max {
+            session.limit_consumer(call, octets);
+        }
+        Ok(call)
+    }
 }
 
 enum State {
@@ -87,8 +111,7 @@ impl RawCall {
             Err(error) => State::Failed(error),
         };
         let place = Location::caller();
-        let (timeout, quality, buffer_max) = (None, None, None);
-        Self { target, accepts: R::accepts, place, timeout, quality, buffer_max, state }
+        Self { target, accepts: R::accepts, place, timeout: None, start: None, state }
     }
 
     /// Gives the call a deadline of its own.
@@ -97,15 +120,10 @@ impl RawCall {
         self
     }
 
-    /// Sends this `basic.qos` just before the request.
-    pub(crate) fn with_quality(mut self, qos: basic::Qos) -> Self {
-        self.quality = Some(qos);
-        self
-    }
-
-    /// Limits what may wait for the consumer that the request starts, in octets.
-    pub(crate) fn with_buffer_max(mut self, octets: Option<usize>) -> Self {
-        self.buffer_max = octets;
+    /// The request starts a consumer: this `basic.qos` is sent just before it, and no more than so many octets may
+    /// wait for it.
+    pub(crate) fn starting(mut self, qos: basic::Qos, buffer_max: Option<usize>) -> Self {
+        self.start = Some(Box::new(Start { qos, buffer_max }));
         self
     }
 
@@ -124,21 +142,13 @@ impl RawCall {
                 State::Unsent(mut request) => {
                     let options = self.call_options();
                     let key = self.target.key();
-                    let (quality, buffer_max) = (self.quality.take(), self.buffer_max);
-                    let consumes = quality.is_some();
+                    let start = self.start.take();
                     let sent = self.target.shared().with(|session| {
-                        if let Some(qos) = quality {
-                            session.send_qos(key, qos, options.place)?;
-                        }
                         session.stamp(key, &mut request);
-                        let call = session.call(key, &request, &options)?;
-                        if consumes {
-                            session.await_handle(call);
+                        match start {
+                            None => session.call(key, &request, &options),
+                            Some(start) => start.call(session, key, &request, &options),
                         }
-                        if let Some(octets) = buffer_max {
-                            session.limit_consumer(call, octets);
-                        }
-                        Ok(call)
                     });
                     match sent {
                         Ok(call) => self.state = State::Sent(call),

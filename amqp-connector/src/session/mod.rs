@@ -100,6 +100,8 @@ pub(crate) struct Session {
     pause: Option<Instant>,
     /// What waits for all consumers together.
     crowd: Crowd,
+    /// A channel holds acks back, or has done so.
+    coalesces: bool,
     /// When acks that are held back are to be sent, and whether there are some whose time has to be started.
     acks_due: Option<Instant>,
     acks_unclocked: bool,
@@ -165,6 +167,7 @@ impl Session {
             subscribers: Subscribers::default(),
             pause: None,
             crowd: Crowd::default(),
+            coalesces: false,
             acks_due: None,
             acks_unclocked: false,
             close_deadline: None,

@@ -235,6 +235,7 @@ impl Session {
             return Err(Error::invalid(text));
         }
         channel.coalescer = Some(Box::new(Coalescer::new(max, delay)));
+        self.coalesces = true;
         Ok(())
     }
 
@@ -317,8 +318,9 @@ impl Session {
 
     /// A method is about to be sent on the channel: held acks go before it, since it may mean them (`tx.commit`,
     /// `basic.recover`), or what follows from it (a cancel). If it settles deliveries itself, that is noted.
+    #[inline]
     pub(in crate::session) fn before_method(&mut self, key: ChannelKey, method: &Method) {
-        if self.channels.get(key).is_none_or(|channel| channel.coalescer.is_none()) {
+        if !self.coalesces {
             return;
         }
         self.write_acks(key);
