@@ -13,6 +13,7 @@ mod channels;
 mod closing;
 mod consuming;
 mod contents;
+mod examples;
 mod heartbeats;
 mod leaks;
 mod life;

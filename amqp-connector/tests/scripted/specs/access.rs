@@ -106,7 +106,7 @@ if_spec! { access => {
 
     #[tokio::test(start_paused = true)]
     async fn access_is_unsupported_and_nothing_is_sent() {
-        let mut wire = super::Wire::open().await;
+        let mut wire = super::wire::Wire::open().await;
         let error = wire.channel.access_request(AccessRequest::new("/data")).await;
         assert_eq!(error.expect_err("there is none").kind(), ErrorKind::Unsupported);
         wire.peer.expect_nothing(std::time::Duration::from_secs(1)).await;

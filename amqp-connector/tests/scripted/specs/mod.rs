@@ -1,66 +1,9 @@
-//! Every class and method of the compiled specification, exchanged with the scripted peer.
-//!
-//! Each module has the exchange of its class, in which each side checks what it gets from the other. The
-//! [`Wire`](wire::Wire) writes down which methods went which way, and the test below holds that against the
-//! specification's own list: a method that is new, or forgotten, fails it.
+//! What only some specifications have, and that nothing of any specification is left out.
 
 mod access;
 mod arguments;
-mod core;
+mod classes;
 mod incoming;
 mod recover;
 mod redirect;
 mod wire;
-
-use amqp_connector::amqp_types::if_spec;
-use amqp_connector::protocol;
-
-use self::wire::{Seen, Wire};
-
-if_spec! { file => { mod file; } else {} }
-if_spec! { stream => { mod stream; } else {} }
-if_spec! { dtx => { mod dtx; } else {} }
-if_spec! { tunnel => { mod tunnel; } else {} }
-if_spec! { test => { mod test; } else {} }
-if_spec! { message => { mod message; } else {} }
-if_spec! { channel.ping => { mod ping; } else {} }
-
-/// What is not exchanged, from whom, and why.
-const LEFT_OUT: [(&str, &str, &str); 1] =
-    [("client", "connection.secure-ok", "no mechanism here is challenged")];
-
-/// A connection of its own for each class, so that none depends on another.
-macro_rules! exchange {
-    ($seen:ident, $module:ident) => {{
-        let mut wire = Wire::open().await;
-        $module::exchange(&mut wire).await;
-        $seen.extend(wire.close().await);
-    }};
-}
-
-#[tokio::test(start_paused = true)]
-async fn every_method_of_the_specification_goes_every_way_that_it_may() {
-    let mut seen = Seen::default();
-    seen.extend(core::connection().await);
-    exchange!(seen, core);
-    if_spec! { access => { exchange!(seen, access); } else {} }
-    if_spec! { file => { exchange!(seen, file); } else {} }
-    if_spec! { stream => { exchange!(seen, stream); } else {} }
-    if_spec! { dtx => { exchange!(seen, dtx); } else {} }
-    if_spec! { tunnel => { exchange!(seen, tunnel); } else {} }
-    if_spec! { test => { exchange!(seen, test); } else {} }
-    if_spec! { message => { exchange!(seen, message); } else {} }
-    if_spec! { channel.ping => { exchange!(seen, ping); } else {} }
-
-    let mut missing = Vec::new();
-    for method in protocol::INFO.methods() {
-        for (side, may) in [("client", method.from_client), ("server", method.from_server)] {
-            let left_out =
-                LEFT_OUT.iter().any(|(by, name, _)| (*by, *name) == (side, method.full_name));
-            if may && !left_out && !seen.contains(&(side, method.full_name)) {
-                missing.push(format!("{} from the {side}", method.full_name));
-            }
-        }
-    }
-    assert!(missing.is_empty(), "no exchange has: {missing:#?}");
-}

@@ -3,7 +3,7 @@
 use amqp_connector::Bytes;
 use amqp_connector::protocol::channel;
 
-use super::wire::Wire;
+use crate::specs::wire::Wire;
 
 pub(super) async fn exchange(wire: &mut Wire) {
     let resume = channel::Resume { channel_id: Bytes::from_static(b"earlier") };

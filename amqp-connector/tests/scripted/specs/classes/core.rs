@@ -7,7 +7,7 @@ use amqp_connector::{
     BasicConsume, BasicGet, BasicPublish, ConnectError, Connection, Connector, Prefetch,
 };
 
-use super::wire::{Seen, Wire, short, table};
+use crate::specs::wire::{Seen, Wire, short, table};
 
 /// The peer's side of a handshake, with what it has sent and got.
 struct Greeting {

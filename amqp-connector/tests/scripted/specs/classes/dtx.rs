@@ -2,7 +2,7 @@
 
 use amqp_connector::protocol::dtx;
 
-use super::wire::{Wire, short};
+use crate::specs::wire::{Wire, short};
 
 pub(super) async fn exchange(wire: &mut Wire) {
     wire.call(dtx::Select::default(), dtx::SelectOk::default()).await;

@@ -2,7 +2,7 @@
 
 use amqp_connector::protocol::file;
 
-use super::wire::{Wire, short};
+use crate::specs::wire::{Wire, short};
 
 fn properties() -> file::Properties {
     file::Properties {

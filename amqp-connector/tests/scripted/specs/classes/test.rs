@@ -3,7 +3,7 @@
 use amqp_connector::Bytes;
 use amqp_connector::protocol::test;
 
-use super::wire::{Wire, short, table};
+use crate::specs::wire::{Wire, short, table};
 
 fn integer() -> test::Integer {
     test::Integer {

@@ -5,7 +5,7 @@ use amqp_connector::amqp_types::wire::ContentDomain;
 use amqp_connector::protocol::message;
 use amqp_connector::{Bytes, Incoming};
 
-use super::wire::{Wire, short, table};
+use crate::specs::wire::{Wire, short, table};
 
 fn transfer(body: ContentDomain) -> message::Transfer {
     message::Transfer {

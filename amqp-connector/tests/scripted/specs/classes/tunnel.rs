@@ -2,7 +2,7 @@
 
 use amqp_connector::protocol::tunnel;
 
-use super::wire::{Wire, short, table};
+use crate::specs::wire::{Wire, short, table};
 
 pub(super) async fn exchange(wire: &mut Wire) {
     let properties = tunnel::Properties {

@@ -2,7 +2,7 @@
 
 use amqp_connector::protocol::stream;
 
-use super::wire::{Wire, short, table};
+use crate::specs::wire::{Wire, short, table};
 
 fn properties() -> stream::Properties {
     stream::Properties {
