@@ -156,10 +156,19 @@ impl Spec {
             // As in a plain `cargo build`, which then need not build again.
             None => cargo.env_remove("AMQP_SPEC"),
         };
-        if let Some(folder) = &self.folder {
-            cargo.env("CARGO_TARGET_DIR", project::target_dir()?.join("spec").join(folder));
+        if self.folder.is_some() {
+            cargo.env("CARGO_TARGET_DIR", self.target_dir()?);
         }
         Ok(())
+    }
+
+    /// Where it is built.
+    pub(crate) fn target_dir(&self) -> Result<std::path::PathBuf> {
+        let target = project::target_dir()?;
+        Ok(match &self.folder {
+            Some(folder) => target.join("spec").join(folder),
+            None => target,
+        })
     }
 }
 

@@ -47,7 +47,8 @@ pub(crate) fn doc() -> Result<String> {
     quietly(cargo)
 }
 
-fn quietly(mut command: Command) -> Result<String> {
+/// Runs it; what it says is told only if it fails.
+pub(super) fn quietly(mut command: Command) -> Result<String> {
     let out = command.output().with_context(|| format!("cannot run {command:?}"))?;
     if out.status.success() {
         return Ok(String::new());

@@ -3,6 +3,7 @@
 //! A step is a function that gives a short note or an error; all run, whatever fails. This module
 //! holds the list and the telling; the steps themselves live below.
 
+mod api;
 mod cargo;
 mod instructions;
 mod layers;
@@ -88,6 +89,7 @@ fn steps(bless: bool) -> Vec<Step> {
     );
     steps.push(Step::new("clippy tests/bench", cargo::clippy_bench));
     steps.push(Step::new("doc", cargo::doc));
+    steps.push(Step::new("api", api::check));
     steps.push(Step::new("duplicates", policy::duplicates));
     steps.push(Step::new("licences", policy::licences));
     steps.push(Step::new("dependencies", policy::dependencies));
