@@ -95,8 +95,8 @@ impl Connection {
         &self.handle.shared().server_properties
     }
 
-    /// What happens to this connection from now on; begins with how it is now ([`Event::Connected`], and
-    /// [`Event::Blocked`] if it is). Any number of subscribers, each with a queue of its own.
+    /// What happens to this connection from now on; begins with how it is now ([`Event::Connected`](crate::Event::Connected), and
+    /// [`Event::Blocked`](crate::Event::Blocked) if it is). Any number of subscribers, each with a queue of its own.
     ///
     /// ```no_run
     /// # async fn run(connection: amqp_connector::Connection) {

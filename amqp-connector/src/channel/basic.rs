@@ -202,7 +202,7 @@ impl Channel {
     /// 540.
     ///
     /// Deliveries that came before are over, whether they were read or not. They come again under other numbers,
-    /// marked as [`redelivered`](Delivery::redelivered); settling an old one is the local error `Stale`. Where
+    /// marked as [`redelivered`](crate::Delivery::redelivered); settling an old one is the local error `Stale`. Where
     /// the specification has no answer ([`Recovered::Sent`](crate::Recovered::Sent)), nobody can tell of a
     /// delivery that crosses the request whether it is an old one: settling that may cost the channel (406).
     /// Consumers that hold as many deliveries as their prefetch allows have none under way.
