@@ -69,6 +69,7 @@ impl Start {
         request: &protocol::Method,
         options: &CallOptions,
     ) -> Result<CallId> {
+        session.check_fits(key.id, request)?;
         session.send_qos(key, self.qos, options.place)?;
         let call = session.call(key, request, options)?;
         session.await_handle(call);

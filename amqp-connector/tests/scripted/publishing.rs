@@ -37,6 +37,23 @@ async fn a_small_message_overtakes_a_large_one_of_another_channel() {
     close_clean(connection, &mut peer).await;
 }
 
+amqp_connector::amqp_types::if_spec! { basic.consume.arguments => {
+    #[tokio::test(start_paused = true)]
+    async fn a_consumer_whose_arguments_are_too_large_changes_no_prefetch_either() {
+        use amqp_connector::{BasicConsume, ErrorKind, FieldTable, Prefetch};
+        let (io, peer) = Peer::new();
+        let (connection, mut peer) =
+            connection_with(Options::default(), (io, peer.tune(9, 4096, 0))).await;
+        let channel = open(&connection, &mut peer).await;
+        let large = FieldTable::new().with(short("x"), "x".repeat(5000));
+        let consume = BasicConsume::new("q", Prefetch::Count(7)).arguments(large);
+        let refused = channel.basic_consume(consume).await.expect_err("too large");
+        assert_eq!(refused.kind(), ErrorKind::Invalid);
+        peer.expect_nothing(std::time::Duration::from_secs(1)).await;
+        close_clean(connection, &mut peer).await;
+    }
+} else {} }
+
 async fn next(returns: &mut (impl Stream<Item = Returned> + Unpin)) -> Option<Returned> {
     std::future::poll_fn(|cx| Pin::new(&mut *returns).poll_next(cx)).await
 }

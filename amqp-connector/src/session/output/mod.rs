@@ -219,6 +219,19 @@ impl Session {
         self.send_on(id, |writer| method.encode(writer))
     }
 
+    /// Whether a method fits a frame, asked before something is sent that is of no use without it.
+    pub(crate) fn check_fits<M: AnyMethod>(&mut self, id: u16, method: &M) -> Result<()> {
+        let frame_max = self.tuning.frame_max;
+        let mut fits = Ok(());
+        // It is written and taken back.
+        let _: Result<(), ()> = self.outbox.chunk().write(|writer| {
+            let encode = |writer: &mut Writer<'_>| method.encode(writer);
+            fits = put_frame(writer, FrameKind::Method, id, frame_max, encode);
+            Err(())
+        });
+        fits
+    }
+
     #[inline]
     fn send_on(
         &mut self,

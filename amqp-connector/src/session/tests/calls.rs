@@ -251,16 +251,27 @@ fn a_request_that_has_a_reply_is_not_sent_without_waiting_for_it() {
     bench.only::<queue::Declare>();
 }
 
+fn large_with(arguments: &amqp_types::FieldTable) -> queue::Declare {
+    queue::Declare { arguments: arguments.clone(), ..Default::default() }
+}
+
 #[test]
 fn what_does_not_fit_a_frame_is_refused_with_nothing_sent() {
     let mut bench = Bench::new();
     let key = bench.open();
     let value = amqp_types::FieldValue::from(vec![0; 5000]);
     let arguments = amqp_types::FieldTable::new().with(short("x"), value);
-    let large = queue::Declare { arguments: arguments.clone(), ..Default::default() };
+    let large = large_with(&arguments);
     let options = bench.options::<queue::Declare>();
     let refused = bench.session.call(key, &large.into_any(), &options);
     assert_eq!(refused.expect_err("too large").kind(), ErrorKind::Invalid);
+    bench.nothing_sent();
+
+    let fits = bench.run(|session| {
+        let small = session.check_fits(key.id, &queue::Declare::default().into_any());
+        (small.is_ok(), session.check_fits(key.id, &large_with(&arguments).into_any()).is_ok())
+    });
+    assert_eq!(fits, (true, false));
     bench.nothing_sent();
 
     // A content's header must fit one frame too, large body or not.
