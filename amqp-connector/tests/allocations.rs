@@ -175,6 +175,29 @@ amqp_types::if_spec! { confirm.select => {
         assert!(cost.allocations <= 0.01, "{cost:?}");
     }
 
+    #[test]
+    fn a_publish_to_another_address_each_time_allocates_nothing() {
+        const WINDOW: usize = 100;
+        let stage = Stage::new();
+        stage.control.answer(1, amqp_connector::protocol::confirm::SelectOk::default());
+        stage.runtime.block_on(stage.channel.confirm_select()).unwrap();
+        let keys: Vec<String> = (0..WINDOW).map(|n| format!("orders.{n}")).collect();
+        let mut delivery_tag = 0;
+        let cost = stage.cost(100 * WINDOW, async || {
+            for _ in 0..100 {
+                for key in &keys {
+                    let message = BasicPublish::new("amq.topic", key.as_str(), "x");
+                    drop(stage.channel.basic_publish(message).await.unwrap());
+                }
+                delivery_tag += WINDOW as u64;
+                stage.control.send(1, basic::Ack { delivery_tag, multiple: true });
+                stage.channel.flush().await.unwrap();
+            }
+        });
+        println!("publish with confirm to many addresses: {cost:?}");
+        assert!(cost.allocations <= 0.02, "{cost:?}");
+    }
+
     /// Publishes in windows, each acked as a whole, and does with the confirmations as `keep` wants.
     fn cost_of_unawaited(keep: bool) -> (Cost, Stage) {
         const WINDOW: usize = 100;

@@ -1,7 +1,7 @@
 //! Tens of thousands of publishes of which many cannot be routed: every one gets its own outcome, whatever the kind of
 //! queue, the number of tasks and channels, and what else tells the messages apart.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -267,12 +267,17 @@ async fn while_bindings_change(
     let tasks = (0..TASKS).map(|task| {
         let (publisher, exchange) = (publisher.clone(), exchange.clone());
         tokio::spawn(async move {
-            let mut pending = Vec::new();
+            let (mut pending, mut outcomes) = (VecDeque::new(), Vec::new());
             for n in (task..ALL).step_by(usize::try_from(TASKS).unwrap()) {
                 let message = BasicPublish::new(exchange.as_str(), "k", body(n)).mandatory(true);
-                pending.push((n, publisher.basic_publish(message).await.unwrap()));
+                pending.push_back((n, publisher.basic_publish(message).await.unwrap()));
+                // So few under way that the bindings change many times until all are published.
+                while pending.len() > 50
+                    && let Some((n, confirmation)) = pending.pop_front()
+                {
+                    outcomes.push((n, confirmation.await));
+                }
             }
-            let mut outcomes = Vec::new();
             for (n, confirmation) in pending {
                 outcomes.push((n, confirmation.await));
             }
