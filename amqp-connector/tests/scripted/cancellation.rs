@@ -13,9 +13,9 @@ use crate::broker::{Broker, Mood, Verdict};
 use crate::support::{poll_and_drop, resolves};
 
 /// More than any of these futures needs to resolve against the broker.
-const POLLS: usize = 12;
+pub(crate) const POLLS: usize = 12;
 
-async fn against_broker() -> (Connection, JoinHandle<(Verdict, usize)>) {
+pub(crate) async fn against_broker() -> (Connection, JoinHandle<(Verdict, usize)>) {
     let (io, peer) = Peer::new();
     let broker = tokio::spawn(async move {
         let mut broker = Broker::new(peer, 1, Mood::Friendly);
@@ -28,7 +28,7 @@ async fn against_broker() -> (Connection, JoinHandle<(Verdict, usize)>) {
 }
 
 /// Polls and drops what `begin` gives, for every number of polls; after each, everything works.
-async fn survives(begin: impl AsyncFn(&Connection, &Channel, usize)) {
+pub(crate) async fn survives(begin: impl AsyncFn(&Connection, &Channel, usize)) {
     for polls in 0..POLLS {
         let (connection, broker) = against_broker().await;
         let channel = connection.channel_open().await.expect("open");

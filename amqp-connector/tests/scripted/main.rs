@@ -16,6 +16,7 @@ mod calls;
 mod cancellation;
 mod closing;
 mod driver_rules;
+mod dropping;
 mod events;
 mod flow;
 mod handshake;

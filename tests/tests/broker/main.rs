@@ -9,6 +9,7 @@
 mod arguments;
 mod article;
 mod calls;
+mod cancellation;
 mod channels;
 mod closing;
 mod consuming;
