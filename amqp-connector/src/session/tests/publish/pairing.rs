@@ -168,6 +168,18 @@ fn a_return_after_the_answer_to_its_publish_is_not_taken_for_another() {
     assert_eq!(outcomes(&mut bench, key, 1..=2), "ar");
 }
 
+#[test]
+fn a_return_is_for_no_publish_before_the_one_that_came_back_last() {
+    let (mut bench, key) = ready();
+    for body in ["same", "other", "same"] {
+        publish(&mut bench, key, mandatory(headers(&[]), body));
+    }
+    give_back(&mut bench, key, &headers(&[]), "other");
+    give_back(&mut bench, key, &headers(&[]), "same");
+    answer(&mut bench, key, 3, true, true);
+    assert_eq!(outcomes(&mut bench, key, 1..=3), "arr");
+}
+
 /// What a broker does with one publish.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fate {
