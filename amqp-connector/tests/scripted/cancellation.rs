@@ -168,6 +168,20 @@ async fn flush_returned_and_closed_can_be_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn watching_can_be_dropped() {
+    survives(async |connection, channel, polls| {
+        let (mut events, mut blocked) = (connection.events(), connection.blocked());
+        poll_and_drop(polls, events.recv()).await;
+        poll_and_drop(polls, blocked.changed()).await;
+        poll_and_drop(polls, channel.channel_flow(true)).await;
+        if polls == 0 {
+            assert!(resolves("an event", events.recv()).await.is_some(), "nothing was taken");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn confirm_select_can_be_dropped() {
     survives(async |connection, _, polls| {
         let channel = connection.channel_open().await.expect("open");

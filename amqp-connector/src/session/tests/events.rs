@@ -65,6 +65,24 @@ fn a_channel_is_told_closed_once_whoever_closes_it() {
 }
 
 #[test]
+fn a_graceful_close_is_told_when_it_begins_and_once() {
+    let mut bench = Bench::new();
+    let id = bench.run(Session::subscribe);
+    let key = bench.open();
+    bench.call(key, amqp_types::protocol::queue::Declare::default());
+    bench.told(id);
+    let now = bench.now;
+    bench.run(|session| session.shut_down(now, Duration::from_secs(8)));
+    let told = bench.told(id);
+    assert!(told.len() == 1 && told[0].starts_with("closing"), "{told:?}");
+    // The call is never answered.
+    bench.pass_awake(Duration::from_secs(7));
+    bench.receive(0, connection::CloseOk::default());
+    let told = bench.told(id);
+    assert!(told.len() == 1 && told[0].starts_with("connection closed"), "{told:?}");
+}
+
+#[test]
 fn a_subscriber_that_comes_late_is_told_how_things_are() {
     let mut bench = Bench::new();
     amqp_types::if_spec! { connection.blocked => {
