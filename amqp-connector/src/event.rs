@@ -7,6 +7,7 @@ use std::sync::Arc;
 use amqp_types::ShortStr;
 
 use crate::error::CloseReason;
+use crate::unasked::Alert;
 
 /// Something that happened to a connection or to one of its channels; see
 /// [`Connection::events`](crate::Connection::events).
@@ -50,6 +51,14 @@ pub enum Event {
         /// Its number.
         channel: u16,
     },
+    /// The peer tells something about a channel that goes on (`channel.alert`, 0-8).
+    #[non_exhaustive]
+    Alerted {
+        /// Its number.
+        channel: u16,
+        /// What it tells.
+        alert: Alert,
+    },
     /// The connection is being closed by this side: nothing can be done on it any more.
     #[non_exhaustive]
     Closing {
@@ -80,6 +89,13 @@ impl fmt::Display for Event {
             Self::ChannelClosed { reason, .. } | Self::Closed { reason } => reason.fmt(f),
             Self::FlowPaused { channel } => write!(f, "publishing paused on channel {channel}"),
             Self::FlowResumed { channel } => write!(f, "publishing resumed on channel {channel}"),
+            Self::Alerted { channel, alert } => {
+                write!(
+                    f,
+                    "alert about channel {channel}: {} {}",
+                    alert.reply_code, alert.reply_text
+                )
+            }
             Self::Closing { reason } => write!(f, "closing: {reason}"),
             Self::Lagged { missed } => write!(f, "{missed} events missed"),
         }

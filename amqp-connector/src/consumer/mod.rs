@@ -155,7 +155,7 @@ impl Consumer {
         let Self { channel, origin, batch, unread, .. } = self;
         channel.shared().with(|session| {
             unread.set(0);
-            session.give_back(channel.key(), batch, origin.in_flight());
+            session.give_back(channel.key(), batch, origin.in_flight(), unread.keeps());
         });
         // Here, outside the lock: bodies are users' values.
         batch.clear();

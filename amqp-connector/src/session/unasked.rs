@@ -13,6 +13,7 @@ use amqp_types::wire::ContentDomain;
 use amqp_types::{AnyMethod, Body};
 
 use crate::error::{CloseCause, CloseReason, Error, Result, Scope};
+use crate::event::Event;
 use crate::session::channel::ChannelKey;
 use crate::session::wait::WaitList;
 use crate::session::{Garbage, Session};
@@ -121,6 +122,7 @@ impl Session {
     #[allow(dead_code, reason = "not every specification has alerts")]
     pub(in crate::session) fn handle_alert(&mut self, key: ChannelKey, alert: Alert) {
         tracing::warn!(channel = key.id, code = %alert.reply_code, text = %alert.reply_text, "alert");
+        self.record(|| Event::Alerted { channel: key.id, alert: alert.clone() });
         let Some(channel) = self.channels.get(key) else { return };
         let alerts = channel.alerts.get_or_insert_default();
         if alerts.queue.len() == ALERTS_MAX {

@@ -345,6 +345,30 @@ fn a_stream_is_read_from_the_offset_that_was_asked_for() {
 }
 
 #[test]
+fn a_consumer_of_a_stream_can_be_dropped_with_messages_unread() {
+    broker_test(async |t| {
+        let (connection, channel) = channel(t).await;
+        let stream = stream_of_ten(t, &channel).await;
+        if ARGUMENTS {
+            for read in [0, 5] {
+                let consume = BasicConsume::new(&stream, Prefetch::Count(10));
+                let consume = consume.stream_offset(StreamOffset::First);
+                let mut consumer = channel.basic_consume(consume).await.unwrap();
+                for _ in 0..read {
+                    text(&mut consumer).await;
+                }
+                // A stream takes nothing back: giving back the rest would end the connection (540).
+                drop(consumer);
+            }
+        }
+        let passive = QueueDeclare::new(&stream).passive(true);
+        channel.queue_declare(passive).await.unwrap();
+        channel.queue_delete(QueueDelete::new(&stream)).await.unwrap();
+        connection.close().await;
+    });
+}
+
+#[test]
 fn the_consumer_of_the_higher_priority_gets_what_it_can_take() {
     broker_test(async |t| {
         let (connection, channel) = channel(t).await;

@@ -86,7 +86,7 @@ const CONNECTOR: [(&str, Known); 19] = [
     ("outcome", Known::Only(&["error", "name", "outcome"])),
     ("unasked", Known::Only(&["error", "unasked"])),
     ("arguments", Known::Only(&["arguments", "error"])),
-    ("event", Known::Only(&["error", "event"])),
+    ("event", Known::Only(&["error", "event", "unasked"])),
     (
         "session",
         Known::Only(&["session", "error", "event", "options", "name", "outcome", "unasked"]),

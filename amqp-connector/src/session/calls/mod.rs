@@ -269,6 +269,9 @@ impl Session {
                     ConsumerState::new(id, tag, consume.no_ack, channel.prefetch, budget);
                 let unlimited = channel.prefetch == 0 && channel.prefetch_global == 0;
                 consumer.backlog.paced = consume.no_ack || unlimited;
+                if reads_stream(consume) {
+                    consumer.unread.note_keeps();
+                }
                 channel.consumers.push(consumer);
                 channel.consumed = true;
                 channel.bound_coalescer();
@@ -478,6 +481,18 @@ impl Session {
             }
         }
     }
+}
+
+/// Whether a consumer says where in a stream it begins.
+fn reads_stream(consume: &basic::Consume) -> bool {
+    amqp_types::if_spec! { basic.consume.arguments => {
+        consume.arguments.contains_key("x-stream-offset")
+    } else { amqp_types::if_spec! { basic.consume.filter => {
+        consume.filter.contains_key("x-stream-offset")
+    } else {
+        let _ = consume;
+        false
+    } } } }
 }
 
 /// Whether the peer answers this very request.

@@ -44,10 +44,10 @@ impl Session {
             Delivered::Kept => {}
             Delivered::Pause(pause) => self.begin_pause(now + pause),
             Delivered::Overflow(id) => self.overflow(key, id),
-            Delivered::Unwanted(tag) => {
+            Delivered::Unwanted(tag, keeps) => {
                 // The close of one that drains gives back whatever still comes.
                 if !self.channels.get(key).is_some_and(|channel| channel.is_draining()) {
-                    self.requeue(key, tag);
+                    self.let_go(key, tag, keeps);
                 }
             }
         }
@@ -133,12 +133,13 @@ impl Session {
             consumer.phase = Phase::Cancelling;
         }
         let (tag, no_ack) = (consumer.tag.clone(), consumer.no_ack);
+        let keeps = consumer.unread.keeps();
         if cancel {
             self.send_cancel(key, tag);
         }
         if open && !no_ack {
             for delivery in unseen.iter().flatten() {
-                self.requeue(key, delivery.delivery_tag);
+                self.let_go(key, delivery.delivery_tag, keeps);
             }
         }
         self.effects.discard(Garbage::Deliveries(unseen));
@@ -239,14 +240,14 @@ pub(in crate::session) fn deliver(
     let Some(consumer) = receiver else {
         tracing::debug!(delivery_tag, "a delivery for a consumer that is gone is requeued");
         forget(content);
-        return Delivered::Unwanted(delivery_tag);
+        return Delivered::Unwanted(delivery_tag, false);
     };
     if consumer.end.is_some() {
         consumer.late += 1;
         forget(content);
         return match consumer.no_ack {
             true => Delivered::Kept,
-            false => Delivered::Unwanted(delivery_tag),
+            false => Delivered::Unwanted(delivery_tag, consumer.unread.keeps()),
         };
     }
     // It is of the method's class.
@@ -283,6 +284,6 @@ pub(in crate::session) enum Delivered {
     Pause(Duration),
     /// This consumer has let more pile up than its budget.
     Overflow(u64),
-    /// It is for nobody and goes back.
-    Unwanted(u64),
+    /// It is for nobody and goes back, unless its queue keeps it.
+    Unwanted(u64, bool),
 }

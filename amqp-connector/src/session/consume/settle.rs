@@ -145,10 +145,22 @@ impl Session {
         key: ChannelKey,
         batch: &mut VecDeque<Queued>,
         in_flight: &InFlight,
+        keeps: bool,
     ) {
         self.land(key, batch.len(), in_flight);
         for queued in batch.iter() {
-            self.requeue(key, queued.delivery_tag);
+            self.let_go(key, queued.delivery_tag, keeps);
+        }
+    }
+
+    /// Gives a message back to its queue, unless that `keeps` its messages anyhow.
+    pub(in crate::session) fn let_go(&mut self, key: ChannelKey, delivery_tag: u64, keeps: bool) {
+        if !keeps {
+            self.requeue(key, delivery_tag);
+        } else if self.live_channel(key).is_ok_and(|channel| delivery_tag > channel.settled_to) {
+            self.note_told(key, |coalescer| coalescer.settle(delivery_tag));
+            // Numbers always fit a frame.
+            let _ = self.send_one(key.id, &basic::Ack { delivery_tag, multiple: false });
         }
     }
 

@@ -11,9 +11,22 @@ pub(crate) struct Unread {
     /// Written by the handle, and by the session when it fills the batch.
     deliveries: AtomicUsize,
     stopped: AtomicBool,
+    /// The queue is a stream: it keeps its messages whatever becomes of their deliveries, and RabbitMQ closes
+    /// the connection (540) on whoever wants to give one back.
+    keeps: AtomicBool,
 }
 
 impl Unread {
+    /// The queue keeps its messages.
+    pub(in crate::session) fn note_keeps(&self) {
+        self.keeps.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether what is not wanted is acknowledged in place of being given back.
+    pub(crate) fn keeps(&self) -> bool {
+        self.keeps.load(Ordering::Relaxed)
+    }
+
     /// So many are left in the batch.
     #[inline]
     pub(crate) fn set(&self, deliveries: usize) {

@@ -140,6 +140,7 @@ if_spec! { channel.alert => {
 
         let mut wire = Wire::open().await;
         let id = wire.channel.id();
+        let mut events = wire.connection.events();
         for reply_code in 0..70 {
             wire.send(Alert { reply_code, ..Default::default() }).await;
         }
@@ -149,6 +150,14 @@ if_spec! { channel.alert => {
             let alert = wire.channel.alerted().await.expect("told");
             assert_eq!(alert.reply_code.0, reply_code);
         }
+        let mut told = 0;
+        while told < 70 {
+            if let Some(amqp_connector::Event::Alerted { channel, alert, .. }) = events.recv().await {
+                assert_eq!((channel, alert.reply_code.0), (id, told));
+                told += 1;
+            }
+        }
+        drop(events);
         // Whoever waits gets the next one, or the end.
         let channel = wire.channel.clone();
         let waiting = tokio::spawn(async move { (channel.alerted().await, channel.alerted().await) });

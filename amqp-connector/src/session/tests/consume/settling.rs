@@ -194,7 +194,7 @@ fn what_a_dropped_handle_had_not_given_out_is_in_flight_no_more() {
     batch.pop_front();
     bench.run(|session| {
         session.drop_consumer(key, user.id);
-        session.give_back(key, &mut batch, &user.in_flight);
+        session.give_back(key, &mut batch, &user.in_flight, false);
     });
     assert_eq!(user.in_flight.count(), 1, "the first was given out");
     let expected = ["basic.cancel", "basic.reject", "basic.reject"].map(|name| (key.id, name));
