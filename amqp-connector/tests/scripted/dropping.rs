@@ -38,12 +38,12 @@ async fn a_call_with_content_can_be_dropped() {
 #[tokio::test(start_paused = true)]
 async fn sending_a_content_can_be_dropped() {
     survives(async |_, channel, polls| {
-        amqp_connector::amqp_types::if_spec! { file.publish => {
+        amqp_connector::amqp_types::if_spec! { file.stage => {
             use amqp_connector::protocol::file;
             // The second has to wait for room.
             for _ in 0..2 {
-                let (publish, properties) = (file::Publish::default(), file::Properties::default());
-                let sending = channel.send_content(publish, properties, vec![0; 100_000]);
+                let (stage, properties) = (file::Stage::default(), file::Properties::default());
+                let sending = channel.send_content(stage, properties, vec![0; 100_000]);
                 drop(poll_and_drop(polls, sending).await);
             }
         } else {

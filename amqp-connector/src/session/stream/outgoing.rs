@@ -287,6 +287,7 @@ impl Session {
     fn begin_stream(&mut self, key: ChannelKey, head: &mut StreamHead) -> Result<Option<u64>> {
         let (frame_max, length) = (self.tuning.frame_max, head.header.body_size);
         self.live_channel(key)?;
+        self.stamp(key, &mut head.method);
         let mut start = self.outbox.fresh();
         let put = start.write(|writer| {
             put_frame(writer, FrameKind::Method, key.id, frame_max, |w| head.method.encode(w))?;
