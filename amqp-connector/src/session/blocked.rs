@@ -77,10 +77,11 @@ impl Session {
     /// The broker takes no publishes from now on, or for another reason than before.
     #[allow(dead_code, reason = "not every specification has `connection.blocked`")]
     pub(super) fn begin_block(&mut self, reason: &ShortStr, now: Instant) {
-        tracing::warn!(%reason, "the broker blocks publishing");
         self.blocked.get_or_insert(now);
         // A copy, which does not hold the buffer that it was read into.
         let reason = ShortStr::try_from(reason.as_bytes()).unwrap_or_default();
+        let told = reason.clone();
+        self.effects.log(move || tracing::warn!(reason = %told, "the broker blocks publishing"));
         self.record(|| Event::Blocked { reason: reason.clone() });
         self.note_block(Some(reason));
         self.room.revoke();
@@ -95,7 +96,7 @@ impl Session {
         if !self.is_blocked() {
             return;
         }
-        tracing::info!("the broker takes publishes again");
+        self.effects.log(|| tracing::info!("the broker takes publishes again"));
         self.let_time_run(now);
         self.record(|| Event::Unblocked);
         self.note_block(None);

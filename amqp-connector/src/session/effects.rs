@@ -37,6 +37,19 @@ pub(crate) enum Garbage {
     Inbox(VecDeque<crate::unasked::IncomingMethod>),
     Waker(Waker),
     Events(VecDeque<Event>),
+    Note(Note),
+}
+
+/// Something to be logged, which is done when it is dropped: a subscriber is the user's code, and may even send its
+/// logs over this very connection.
+pub(crate) struct Note(Option<Box<dyn FnOnce() + Send>>);
+
+impl Drop for Note {
+    fn drop(&mut self) {
+        if let Some(log) = self.0.take() {
+            log();
+        }
+    }
 }
 
 impl Effects {
@@ -64,6 +77,11 @@ impl Effects {
 
     pub(crate) fn discard(&mut self, garbage: Garbage) {
         self.garbage.push(garbage);
+    }
+
+    /// Has something logged.
+    pub(crate) fn log(&mut self, log: impl FnOnce() + Send + 'static) {
+        self.discard(Garbage::Note(Note(Some(Box::new(log)))));
     }
 
     /// Keeps a replaced waker alive until after the unlock.

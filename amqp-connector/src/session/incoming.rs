@@ -134,7 +134,7 @@ impl Session {
             method => return self.handle_rarer_method(key, method),
         };
         if let Err(error) = sent {
-            tracing::error!(%error, "an answer could not be sent");
+            self.effects.log(move || tracing::error!(%error, "an answer could not be sent"));
         }
     }
 

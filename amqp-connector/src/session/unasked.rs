@@ -101,7 +101,8 @@ impl Session {
             _ => return Err(method),
         };
         if !inbox.claimed {
-            tracing::debug!(method = method.info().full_name, "nobody takes incoming methods");
+            let method = method.info().full_name;
+            self.effects.log(move || tracing::debug!(method, "nobody takes incoming methods"));
             return Ok(());
         }
         let incoming = IncomingMethod { method, content };
@@ -121,7 +122,8 @@ impl Session {
     /// The peer tells something about the channel, for the user to know.
     #[allow(dead_code, reason = "not every specification has alerts")]
     pub(in crate::session) fn handle_alert(&mut self, key: ChannelKey, alert: Alert) {
-        tracing::warn!(channel = key.id, code = %alert.reply_code, text = %alert.reply_text, "alert");
+        let (channel, code, text) = (key.id, alert.reply_code, alert.reply_text.clone());
+        self.effects.log(move || tracing::warn!(channel, %code, %text, "alert"));
         self.record(|| Event::Alerted { channel: key.id, alert: alert.clone() });
         let Some(channel) = self.channels.get(key) else { return };
         let alerts = channel.alerts.get_or_insert_default();

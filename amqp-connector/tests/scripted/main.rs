@@ -24,6 +24,7 @@ mod heartbeats;
 mod hostile;
 mod limits;
 mod lock_rules;
+mod logging;
 mod no_wait;
 mod numbers;
 mod publishing;

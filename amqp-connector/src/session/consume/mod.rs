@@ -55,7 +55,9 @@ impl Session {
 
     /// A consumer let more pile up than its budget.
     fn overflow(&mut self, key: ChannelKey, id: u64) {
-        tracing::warn!(id, "a consumer's queue is over its budget; the consumer is ended");
+        self.effects.log(move || {
+            tracing::warn!(id, "a consumer's queue is over its budget; the consumer is ended");
+        });
         self.finish_consumer(key, id, ConsumerEnd::Overflow, true);
     }
 
@@ -238,7 +240,9 @@ pub(in crate::session) fn deliver(
         coalescer.delivered(delivery_tag, open);
     }
     let Some(consumer) = receiver else {
-        tracing::debug!(delivery_tag, "a delivery for a consumer that is gone is requeued");
+        effects.log(move || {
+            tracing::debug!(delivery_tag, "a delivery for a consumer that is gone is requeued");
+        });
         forget(content);
         return Delivered::Unwanted(delivery_tag, false);
     };

@@ -28,7 +28,9 @@ impl Session {
         while channel.returns.len() > RETURNS_MAX
             || (channel.returns_octets > budget && channel.returns.len() > 1)
         {
-            tracing::warn!("nobody takes returned messages; the oldest is dropped");
+            self.effects.log(|| {
+                tracing::warn!("nobody takes returned messages; the oldest is dropped");
+            });
             let dropped = channel.returns.pop_front();
             channel.returns_octets -= dropped.map_or(0, |returned| returned.body.len());
         }

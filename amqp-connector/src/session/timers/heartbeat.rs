@@ -85,9 +85,9 @@ impl Heartbeat {
     }
 
     /// Compares the time with the one that the driver had asked for: that is never later than when the next
-    /// heartbeat is due, so before that there is nothing to compare.
+    /// heartbeat is due, so before that there is nothing to compare. Gives how late it is after a stall.
     #[cold]
-    pub(super) fn look(&mut self, now: Instant) {
+    pub(super) fn look(&mut self, now: Instant) -> Option<Duration> {
         if let Some(stall) = self.stall
             && now >= stall.noticed + self.interval
             && self.last_received >= stall.noticed
@@ -96,18 +96,16 @@ impl Heartbeat {
         }
         let late = now.saturating_duration_since(self.send_at);
         // A shorter one cannot explain a silence of two intervals.
-        if self.is_on() && late >= self.half {
-            self.note_stall(late, now);
-        }
+        (self.is_on() && late >= self.half).then(|| self.note_stall(late, now))
     }
 
-    fn note_stall(&mut self, late: Duration, now: Instant) {
+    fn note_stall(&mut self, late: Duration, now: Instant) -> Duration {
         let mute = now.saturating_duration_since(self.last_sent);
         let earlier = self.stall.map(|stall| (stall.late, stall.mute)).unwrap_or_default();
         let (late, mute) = (late.max(earlier.0), mute.max(earlier.1));
         self.stall = Some(Stall { late, mute, noticed: now });
         self.check_at = self.check_at.max(now + self.interval);
-        tracing::warn!(?late, "the connection's driver was not polled in time");
+        late
     }
 
     /// Why the peer is given up now.

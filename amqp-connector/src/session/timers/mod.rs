@@ -36,7 +36,7 @@ impl Session {
     /// The driver looks at the connection at `now`, possibly much later than it had asked for. To be told
     /// before anything else of the same look, since what is found then may be due to that.
     pub(crate) fn handle_look(&mut self, now: Instant) {
-        self.heartbeat.look(now);
+        self.look_at_clock(now);
     }
 
     /// So many octets came from the peer; any count as a sign of life.
@@ -90,6 +90,16 @@ impl Session {
         }
     }
 
+    /// Finds out whether the driver has lacked its turn.
+    #[cold]
+    fn look_at_clock(&mut self, now: Instant) {
+        if let Some(late) = self.heartbeat.look(now) {
+            self.effects.log(move || {
+                tracing::warn!(?late, "the connection's driver was not polled in time");
+            });
+        }
+    }
+
     /// Does whatever is due at `now`.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         if self.is_draining() {
@@ -103,7 +113,7 @@ impl Session {
         }
         let send = self.heartbeat.is_send_due(now);
         if send {
-            self.heartbeat.look(now);
+            self.look_at_clock(now);
         }
         if self.heartbeat.is_check_due(now) {
             let reason = self.heartbeat.verdict(now);
