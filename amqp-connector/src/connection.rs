@@ -146,7 +146,8 @@ impl Connection {
     ///
     /// At most three quarters of the time are spent on waiting, so that there is some left for the broker's
     /// answer; what has not ended by then is cut off as by the end of the connection: outcomes are `Unknown`, calls
-    /// fail, the broker delivers again what was not settled. A delivery or [`Acker`](crate::Acker) that is kept
+    /// fail, the broker delivers again what was not settled. A body that is published from a stream is not waited
+    /// for, and nobody will see it unless it is through. A delivery or [`Acker`](crate::Acker) that is kept
     /// unsettled, by the very task that awaits this for instance, takes that time: settle or drop it before.
     /// Without time for waiting, `close_within(Duration::ZERO)` closes at once.
     ///

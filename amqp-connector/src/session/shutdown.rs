@@ -160,6 +160,13 @@ impl Session {
                 false => self.drains.push((key, until)),
             }
         }
+        if let Phase::Draining(reason) = &self.phase {
+            let reason = reason.clone();
+            // Those that have been published to from a stream till now.
+            for key in self.channels.keys() {
+                self.begin_drain(key, reason.clone());
+            }
+        }
         if let Some(until) = self.drain_until
             && (until <= now || self.is_drained())
         {

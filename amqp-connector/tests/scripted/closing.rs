@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use amqp_connector::amqp_types::Method as _;
 use amqp_connector::protocol::{basic, channel, connection, queue};
 use amqp_connector::testing::{Leftovers, Peer, leftovers};
 use amqp_connector::{
@@ -267,6 +268,119 @@ fn handles_dropped_outside_a_runtime_close_the_connection_all_the_same() {
         peer.expect::<channel::Close>().await;
         peer.expect_close().await;
     });
+}
+
+/// One of every handle that there is, with something of it open at the peer.
+async fn every_handle() -> (Peer, Vec<Box<dyn std::any::Any + Send>>) {
+    let (connection, channel, mut peer) = channel().await;
+    let id = channel.id();
+    let tag = || "tag".try_into().expect("short");
+    let consume = channel.basic_consume(BasicConsume::new("q", Prefetch::Count(9)).tag("tag"));
+    let script = async {
+        peer.expect_on::<basic::Qos>(id).await;
+        peer.send(id, basic::QosOk::default()).await;
+        peer.expect_on::<basic::Consume>(id).await;
+        peer.send(id, basic::ConsumeOk { consumer_tag: tag() }).await;
+        for delivery_tag in 1..=3 {
+            let deliver =
+                basic::Deliver { consumer_tag: tag(), delivery_tag, ..Default::default() };
+            peer.send_content(id, deliver, basic::Properties::default(), "x").await;
+        }
+    };
+    let mut consumer = tokio::join!(consume, script).0.expect("a consumer");
+    let delivery = consumer.recv().await.expect("a delivery");
+    let acker = consumer.recv().await.expect("a delivery").into_parts().2;
+    let publish = channel.basic_publish(BasicPublish::new("", "q", "x"));
+    let confirmation = publish.await.expect("accepted");
+    peer.expect_content::<basic::Publish>(id).await;
+    // Futures that are under way.
+    let mut call = Box::pin(channel.queue_declare(QueueDeclare::new("q")));
+    let mut opening = Box::pin(connection.channel_open());
+    let mut closed = Box::pin({
+        let channel = channel.clone();
+        async move { channel.closed().await }
+    });
+    std::future::poll_fn(|cx| {
+        assert!(call.as_mut().poll(cx).is_pending() && opening.as_mut().poll(cx).is_pending());
+        assert!(closed.as_mut().poll(cx).is_pending());
+        std::task::Poll::Ready(())
+    })
+    .await;
+    let handles: Vec<Box<dyn std::any::Any + Send>> = vec![
+        Box::new(call),
+        Box::new(opening),
+        Box::new(closed),
+        Box::new(connection.events()),
+        Box::new(connection.blocked()),
+        Box::new(channel.returns()),
+        Box::new(delivery),
+        Box::new(acker),
+        Box::new(confirmation),
+        Box::new(consumer),
+        Box::new(channel),
+        Box::new(connection),
+    ];
+    (peer, handles)
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().start_paused(true).build().expect("one")
+}
+
+/// Waits for the end that dropping the last handle brings about.
+fn ends_in_the_background(runtime: &tokio::runtime::Runtime, mut peer: Peer) {
+    use amqp_connector::testing::Event;
+    runtime.block_on(async {
+        loop {
+            match peer.next().await.expect("frames") {
+                Event::Method { channel: 0, method } => {
+                    let close = connection::Close::from_any(method).expect("a close");
+                    assert_eq!(close.reply_code, 200);
+                    return;
+                }
+                Event::End => panic!("no close came"),
+                _ => {}
+            }
+        }
+    });
+}
+
+#[test]
+fn every_handle_may_be_dropped_on_a_thread_without_a_runtime() {
+    let runtime = runtime();
+    let (peer, handles) = runtime.block_on(every_handle());
+    std::thread::spawn(move || drop(handles)).join().expect("no panic");
+    ends_in_the_background(&runtime, peer);
+}
+
+#[test]
+fn every_handle_may_be_dropped_after_its_runtime() {
+    let runtime = runtime();
+    let (peer, handles) = runtime.block_on(every_handle());
+    drop(runtime);
+    drop(handles);
+    drop(peer);
+}
+
+#[test]
+fn every_handle_may_be_dropped_while_a_panic_unwinds() {
+    let runtime = runtime();
+    let (peer, handles) = runtime.block_on(every_handle());
+    let unwound = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+        let _handles = handles;
+        std::panic::resume_unwind(Box::new("on purpose"));
+    }));
+    assert_eq!(unwound.expect_err("unwound").downcast_ref(), Some(&"on purpose"));
+    ends_in_the_background(&runtime, peer);
+}
+
+#[test]
+fn every_handle_may_be_dropped_within_another_runtime() {
+    let own = runtime();
+    let (peer, handles) = own.block_on(every_handle());
+    runtime().block_on(async move { drop(handles) });
+    ends_in_the_background(&own, peer);
 }
 
 #[tokio::test(start_paused = true)]

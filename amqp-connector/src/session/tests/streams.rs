@@ -345,6 +345,26 @@ fn a_channel_that_the_peer_closes_gets_the_rest_of_the_body_before_close_ok() {
 }
 
 #[test]
+fn nothing_new_follows_a_stream_that_ends_while_its_connection_closes() {
+    let mut bench = Bench::new();
+    let (key, other) = (bench.open(), bench.open());
+    let call = bench.call(other, amqp_types::protocol::queue::Declare::default());
+    let mut streamed = Streamed::claim(&mut bench, key, 2);
+    bench.frames();
+    let now = bench.now;
+    bench.run(|session| session.shut_down(now, Duration::from_secs(8)));
+    streamed.push(&mut bench, "ab");
+    bench.pass(Duration::ZERO);
+    assert_eq!(bench.names(), [(key.id, "basic.publish")]);
+    let Poll::Ready(Err(error)) = bench.publish(key, "late") else { panic!("it is closing") };
+    assert_eq!(error.kind(), ErrorKind::ConnectionClosed);
+    bench.receive(other.id, amqp_types::protocol::queue::DeclareOk::default());
+    bench.reply(call);
+    bench.pass(Duration::ZERO);
+    bench.only::<connection::Close>();
+}
+
+#[test]
 fn the_connections_end_takes_the_stream_along() {
     type End = fn(&mut Session);
     let ends: [End; 3] = [
