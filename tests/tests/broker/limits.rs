@@ -114,7 +114,9 @@ fn an_alarm_hangs_nobody_under_any_specification_and_all_goes_on_after_it() {
 }
 
 if_spec! { connection.blocked => {
-    use amqp_connector::{BasicConsume, Blocked, Event, Prefetch, WhileBlocked};
+    use amqp_connector::{
+        BasicConsume, Blocked, Event, Outcome, Prefetch, QueueDelete, WhileBlocked,
+    };
 
     /// The broker tells those who publish, and only once they do.
     async fn block(channel: &Channel, queue: &str, blocked: &mut Blocked) -> String {
@@ -241,6 +243,54 @@ if_spec! { connection.blocked => {
             assert_eq!(timeout(SOON, call).await.unwrap().unwrap().queue, *queue);
             assert_eq!(bodies(&channel, &queue).await, ["first", "last"]);
             connection.close().await;
+        });
+    }
+
+    #[test]
+    fn blocked_connection_that_waits_for_confirms_and_consumers_closes_within_its_deadline() {
+        broker_test_alone(async |t| {
+            let keeper = t.connect().await;
+            let queue = t.name("queue");
+            let watch = keeper.channel_open().await.unwrap();
+            watch.queue_declare(QueueDeclare::new(&queue)).await.unwrap();
+            publish(&watch, &queue, "first").await.unwrap();
+
+            let connection = t.connect().await;
+            let channel = connection.channel_open().await.unwrap();
+            channel.confirm_select().await.unwrap();
+            let consume = BasicConsume::new(&queue, Prefetch::Count(5));
+            let mut consumer = channel.basic_consume(consume).await.unwrap();
+            let held = consumer.recv().await.unwrap();
+            let mut blocked = connection.blocked();
+            let alarm = Alarm::raise(t).await;
+            // The broker reads it when it has unblocked us, so it is not confirmed.
+            let confirmation = channel.basic_publish(BasicPublish::new("", &queue, "second"));
+            let confirmation = confirmation.await.unwrap();
+            timeout(SOON, blocked.changed()).await.unwrap().unwrap();
+            let deadline = Duration::from_secs(1);
+            let closed = timeout(deadline * 3, connection.close_within(deadline)).await;
+            assert!(closed.is_ok(), "close took longer than its deadline");
+            let outcome = timeout(SOON, confirmation).await.unwrap();
+            assert!(
+                matches!(outcome, Outcome::Unknown(_) | Outcome::Acked),
+                "it has an outcome: {outcome:?}"
+            );
+            assert_eq!(held.ack().unwrap_err().kind(), ErrorKind::Stale);
+            alarm.clear();
+            // What was held is delivered again.
+            let again = async {
+                loop {
+                    let got = watch.basic_get(BasicGet::new(&queue).no_ack(true)).await.unwrap();
+                    if let Some(got) = got
+                        && got.body.to_bytes() == "first"
+                    {
+                        return got.redelivered;
+                    }
+                }
+            };
+            assert!(timeout(SOON, again).await.unwrap());
+            watch.queue_delete(QueueDelete::new(&queue)).await.unwrap();
+            keeper.close().await;
         });
     }
 
