@@ -76,6 +76,7 @@ mod redirect;
 mod sasl;
 mod session;
 mod shared;
+mod streamed;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod turn;
@@ -115,5 +116,6 @@ pub use publish::{BasicPublish, Confirmation, Publish, Returns};
 pub use publish_stream::BasicPublishStream;
 pub use redirect::Address;
 pub use sasl::Mechanism;
+pub use streamed::{BodyStream, ConsumeStreamed, RecvStreamed, StreamConsumer, StreamedDelivery};
 pub use unasked::{Alert, IncomingMethod};
 pub use uri::UriError;

@@ -48,6 +48,10 @@ pub struct Options {
     /// Octets of messages that one channel keeps before publishers wait: mandatory ones, to know them by if they come
     /// back, and with [`ConfirmOptions::retain`] all until they are confirmed. Default 64 MiB.
     pub retained_budget: usize,
+    /// How long reading from the socket may pause for a streamed body whose reader takes nothing meanwhile; all of
+    /// the connection waits with it. After that it is read on, and what comes counts in the consumer's budget. Default
+    /// 1 second.
+    pub reader_patience: Duration,
     /// How long the source of a streamed publish may take for each piece before it counts as stalled; the time
     /// in which there is no room for a piece does not count. Default 30 seconds.
     pub stall_timeout: Duration,
@@ -118,6 +122,7 @@ impl Default for Options {
             unconfirmed_octets_max: 256 << 20,
             retained_budget: 64 << 20,
             unsettled: Unsettled::Leave,
+            reader_patience: Duration::from_secs(1),
             stall_timeout: Duration::from_secs(30),
             padding_max: 64 << 20,
             publish_while_blocked: WhileBlocked::Wait,

@@ -107,6 +107,12 @@ pub struct Consume {
 }
 
 impl Consume {
+    /// Its consumer is to get bodies as streams.
+    pub(crate) fn streamed(mut self) -> Self {
+        self.inner = self.inner.streamed();
+        self
+    }
+
     /// The consumer, and the prefetch that is set just before it.
     #[track_caller]
     pub(crate) fn new(

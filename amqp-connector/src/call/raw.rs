@@ -59,6 +59,8 @@ struct Start {
     qos: basic::Qos,
     /// Octets that may wait for the consumer.
     buffer_max: Option<usize>,
+    /// It gets the bodies of its deliveries as streams.
+    streamed: bool,
 }
 
 impl Start {
@@ -75,6 +77,9 @@ impl Start {
         session.await_handle(call);
         if let Some(octets) = self.buffer_max {
             session.limit_consumer(call, octets);
+        }
+        if self.streamed {
+            session.stream_consumer(call);
         }
         Ok(call)
     }
@@ -124,7 +129,15 @@ impl RawCall {
     /// The request starts a consumer: this `basic.qos` is sent just before it, and no more than so many octets may
     /// wait for it.
     pub(crate) fn starting(mut self, qos: basic::Qos, buffer_max: Option<usize>) -> Self {
-        self.start = Some(Box::new(Start { qos, buffer_max }));
+        self.start = Some(Box::new(Start { qos, buffer_max, streamed: false }));
+        self
+    }
+
+    /// The consumer that the request starts gets the bodies of its deliveries as streams.
+    pub(crate) fn streamed(mut self) -> Self {
+        if let Some(start) = &mut self.start {
+            start.streamed = true;
+        }
         self
     }
 

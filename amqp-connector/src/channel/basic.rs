@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::name::{bits, short_str};
 use crate::options::Unsettled;
 use crate::publish::{BasicPublish, Confirmation, Publish};
+use crate::streamed::ConsumeStreamed;
 
 /// How many unsettled deliveries the broker may have with a consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -305,6 +306,22 @@ impl Channel {
     pub fn basic_consume(&self, consume: BasicConsume) -> Consume {
         let (unsettled, buffer_max) = (consume.unsettled, consume.buffer_max);
         Consume::new(self.handle.clone(), consume.into_parts(), unsettled, buffer_max)
+    }
+
+    /// Starts a consumer whose deliveries are given out when their headers have come, with bodies to be read piece
+    /// by piece; see [`StreamConsumer`](crate::StreamConsumer). [`Options::body_max`](crate::Options::body_max) does not
+    /// hold for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`basic_consume`](Self::basic_consume).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`basic_consume`](Self::basic_consume).
+    #[track_caller]
+    pub fn basic_consume_streamed(&self, consume: BasicConsume) -> ConsumeStreamed {
+        ConsumeStreamed::new(self.basic_consume(consume))
     }
 
     /// The handle of a consumer that was started by [`call`](Self::call) or [`send`](Self::send) with a

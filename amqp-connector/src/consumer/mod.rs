@@ -67,6 +67,10 @@ impl Consumer {
         Self { channel, origin, id, tag, no_ack, batch, unread, end: None, uncharged: 0 }
     }
 
+    pub(crate) fn channel(&self) -> &Arc<ChannelHandle> {
+        &self.channel
+    }
+
     /// The consumer's tag: the one that was asked for, or the server's choice.
     #[must_use]
     pub fn tag(&self) -> &ShortStr {

@@ -31,6 +31,7 @@ use crate::session::output::outbox::LargeItem;
 use crate::session::publish::admission::Admission;
 use crate::session::publish::confirm::Confirms;
 use crate::session::stream::Streaming;
+use crate::session::stream::bodies::Bodies;
 use crate::session::unasked::{Alerts, Inbox};
 use crate::session::wait::WaitList;
 
@@ -96,6 +97,8 @@ pub(crate) struct ChannelState {
     pub(crate) tx: bool,
     /// Waits for the source of a streamed body, or for room for it.
     pub(crate) source: Option<Waker>,
+    /// Streamed bodies that came, from when a consumer wants them so.
+    pub(crate) bodies: Option<Box<Bodies>>,
     /// False while the peer has paused this channel by `channel.flow`.
     pub(crate) flow: bool,
     /// Publishers that wait for flow, or for the limit of unconfirmed publishes.
@@ -142,6 +145,7 @@ impl ChannelState {
             answer_waiters: WaitList::default(),
             tx: false,
             source: None,
+            bodies: None,
             flow: true,
             gate: Admission::default(),
             large: VecDeque::new(),

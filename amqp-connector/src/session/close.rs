@@ -177,6 +177,9 @@ impl Session {
                 self.effects.discard(Garbage::Deliveries(gone));
             }
         }
+        if let Some(bodies) = &mut channel.bodies {
+            bodies.end(&reason, &mut self.crowd, &mut self.effects);
+        }
         if let Some(confirms) = &mut channel.confirms {
             confirms.end(&reason, &mut self.effects);
         }

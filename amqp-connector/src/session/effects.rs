@@ -10,6 +10,7 @@ use std::task::Waker;
 
 use amqp_types::Body;
 use amqp_types::protocol;
+use bytes::Bytes;
 
 use crate::event::Event;
 use crate::session::consume::backlog::Queued;
@@ -37,6 +38,7 @@ pub(crate) enum Garbage {
     Inbox(VecDeque<crate::unasked::IncomingMethod>),
     Waker(Waker),
     Events(VecDeque<Event>),
+    Pieces(VecDeque<Bytes>),
     Note(Note),
 }
 

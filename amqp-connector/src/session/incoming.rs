@@ -33,6 +33,9 @@ impl Session {
         match &channel.phase {
             ChannelPhase::Closed(_) => {}
             ChannelPhase::Closing(_) => self.handle_frame_while_closing(key, frame),
+            ChannelPhase::Streaming(_) | ChannelPhase::Draining(_) if channel.bodies.is_some() => {
+                self.handle_part(key, frame, now);
+            }
             ChannelPhase::Opening
             | ChannelPhase::Open
             | ChannelPhase::Streaming(_)
@@ -112,7 +115,11 @@ impl Session {
         self.handle_reply(CONTROL, method, None);
     }
 
-    fn handle_incoming(&mut self, key: ChannelKey, incoming: Incoming<Spec>) {
+    pub(in crate::session) fn handle_incoming(
+        &mut self,
+        key: ChannelKey,
+        incoming: Incoming<Spec>,
+    ) {
         match incoming {
             Incoming::Method(method) => self.handle_method(key, method),
             Incoming::Content { method, properties, body } => {
@@ -209,7 +216,11 @@ impl Session {
     }
 
     /// A body over the limit ends its channel; any other disorder of frames the connection.
-    fn handle_assemble_error(&mut self, key: ChannelKey, error: &AssembleError) {
+    pub(in crate::session) fn handle_assemble_error(
+        &mut self,
+        key: ChannelKey,
+        error: &AssembleError,
+    ) {
         match error {
             AssembleError::BodyTooLarge { .. } => {
                 let reason = CloseReason::new(

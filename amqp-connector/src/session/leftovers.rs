@@ -18,6 +18,8 @@ pub struct Leftovers {
     pub deadlines: usize,
     /// Consumers of open channels.
     pub consumers: usize,
+    /// Streamed bodies that were not read to their end.
+    pub bodies: usize,
     /// Publishes that have no outcome yet, or one that nobody has taken.
     pub confirms: usize,
     /// Octets of published messages that are kept for their return, or to be handed back.
@@ -49,6 +51,7 @@ impl Session {
         for channel in self.channels.iter_mut() {
             left.calls += channel.calls.len();
             left.consumers += channel.consumers.len();
+            left.bodies += channel.bodies.as_ref().map_or(0, |bodies| bodies.len());
             left.confirms += channel.confirms.as_ref().map_or(0, |confirms| confirms.held());
             left.kept += channel.confirms.as_ref().map_or(0, |confirms| confirms.kept());
             left.waiting += channel.gate.len()

@@ -32,6 +32,7 @@ mod reasons;
 mod shutdown;
 mod simulation;
 mod specs;
+mod stream_consuming;
 mod streaming;
 mod support;
 mod timers;

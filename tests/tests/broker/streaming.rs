@@ -6,8 +6,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use amqp_connector::{
-    BasicGet, BasicPublish, BasicPublishStream, Bytes, Channel, CloseCause, Connection, ErrorKind,
-    Outcome, QueueDeclare, StreamFault, basic,
+    BasicConsume, BasicGet, BasicPublish, BasicPublishStream, Bytes, Channel, CloseCause,
+    Connection, ConsumerEnd, ErrorKind, Outcome, Prefetch, QueueDeclare, StreamFault,
+    StreamedDelivery, basic,
 };
 use amqp_tests::{Fixture, broker_test};
 use futures_core::Stream;
@@ -247,3 +248,195 @@ fn a_stream_on_a_channel_in_a_users_own_transaction_can_be_taken_back() {
         connection.close().await;
     });
 }
+
+/// Reads a body to its end.
+async fn whole(delivery: &mut StreamedDelivery) -> Vec<u8> {
+    let mut octets = Vec::new();
+    while let Some(piece) = timeout(SOON, delivery.body.chunk()).await.unwrap().unwrap() {
+        octets.extend_from_slice(&piece);
+    }
+    octets
+}
+
+#[test]
+fn bodies_are_consumed_as_streams_whatever_their_size() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        let channel = connection.channel_open().await.unwrap();
+        let queue = t.name("queue");
+        channel.queue_declare(QueueDeclare::new(&queue).exclusive(true)).await.unwrap();
+        let sizes = [0_usize, 1, 4096, 131_064, 131_065, 3_000_000];
+        for size in sizes {
+            let body: Vec<u8> = (0..size).map(|n| u8::try_from(n % 251).unwrap()).collect();
+            drop(channel.basic_publish(BasicPublish::new("", &queue, body)).await.unwrap());
+        }
+        let consume = BasicConsume::new(&queue, Prefetch::Count(3));
+        let mut consumer = channel.basic_consume_streamed(consume).await.unwrap();
+        for size in sizes {
+            let mut delivery = timeout(SOON, consumer.recv()).await.unwrap().unwrap();
+            assert_eq!(delivery.body_len, size as u64);
+            let octets = whole(&mut delivery).await;
+            assert_eq!(octets.len(), size);
+            assert!(octets.iter().enumerate().all(|(n, octet)| usize::from(*octet) == n % 251));
+            delivery.ack().unwrap();
+        }
+        // Given back without having been read, it comes again.
+        drop(channel.basic_publish(BasicPublish::new("", &queue, vec![1; 500_000])).await.unwrap());
+        let delivery = timeout(SOON, consumer.recv()).await.unwrap().unwrap();
+        delivery.nack(true).unwrap();
+        let mut delivery = timeout(SOON, consumer.recv()).await.unwrap().unwrap();
+        assert!(delivery.redelivered);
+        assert_eq!(whole(&mut delivery).await, vec![1; 500_000]);
+        delivery.ack().unwrap();
+        connection.close().await;
+    });
+}
+
+#[test]
+fn a_streamed_delivery_that_is_dropped_with_its_consumer_goes_back_to_its_queue() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        let channel = connection.channel_open().await.unwrap();
+        let queue = t.name("queue");
+        channel.queue_declare(QueueDeclare::new(&queue).exclusive(true)).await.unwrap();
+        for n in 0..3 {
+            drop(
+                channel
+                    .basic_publish(BasicPublish::new("", &queue, vec![n; 300_000]))
+                    .await
+                    .unwrap(),
+            );
+        }
+        let consuming = connection.channel_open().await.unwrap();
+        let consume = BasicConsume::new(&queue, Prefetch::Count(3));
+        let mut consumer = consuming.basic_consume_streamed(consume).await.unwrap();
+        let delivery = timeout(SOON, consumer.recv()).await.unwrap().unwrap();
+        drop(delivery);
+        drop(consumer);
+        consuming.close().await.unwrap();
+        for _ in 0..3 {
+            let got = channel.basic_get(BasicGet::new(&queue).no_ack(true)).await.unwrap().unwrap();
+            assert_eq!(got.body.len(), 300_000);
+        }
+        connection.close().await;
+    });
+}
+
+#[test]
+fn a_body_that_nobody_reads_ends_its_channel_and_goes_back() {
+    broker_test(async |t| {
+        let mut options = amqp_connector::Options::default();
+        options.consumer_budget = 1 << 20;
+        options.reader_patience = Duration::from_secs(1);
+        let connection = t.connect_as(&t.connector().options(options)).await;
+        let channel = connection.channel_open().await.unwrap();
+        let queue = t.name("queue");
+        channel.queue_declare(QueueDeclare::new(&queue).exclusive(true)).await.unwrap();
+        drop(channel.basic_publish(BasicPublish::new("", &queue, vec![1; 8 << 20])).await.unwrap());
+        let consuming = connection.channel_open().await.unwrap();
+        let consume = BasicConsume::new(&queue, Prefetch::Count(1));
+        let mut consumer = consuming.basic_consume_streamed(consume).await.unwrap();
+        let mut delivery = timeout(SOON, consumer.recv()).await.unwrap().unwrap();
+        let reason = timeout(SOON, consuming.closed()).await.unwrap();
+        assert_eq!(reason.cause(), CloseCause::LimitExceeded);
+        delivery.body.chunk().await.unwrap_err();
+        assert!(consumer.recv().await.is_none());
+        assert_eq!(consumer.end(), Some(&ConsumerEnd::Overflow));
+        // It is there again as soon as the broker has closed the channel.
+        let again = timeout(SOON, async {
+            loop {
+                let get = BasicGet::new(&queue).no_ack(true);
+                if let Some(got) = channel.basic_get(get).await.unwrap() {
+                    return got;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+        assert_eq!(again.await.unwrap().body.len(), 8 << 20);
+        drop((delivery, consumer, consuming));
+        connection.close().await;
+    });
+}
+
+// Once is enough: it takes its time, and nothing in it depends on the specification.
+amqp_connector::amqp_types::if_spec! { connection.blocked => {
+    use amqp_tests::broker_test_alone;
+
+    const LARGE: u64 = 400 << 20;
+    const BLOCK: usize = 64 << 10;
+
+    /// The block at this place of the large body.
+    fn block(n: u64) -> Bytes {
+        Bytes::from(vec![u8::try_from(n % 251).unwrap(); BLOCK])
+    }
+
+    /// The large body, made as it is asked for.
+    struct Blocks(u64);
+
+    impl Stream for Blocks {
+        type Item = Result<Bytes, io::Error>;
+
+        fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+            if self.0 * BLOCK as u64 == LARGE {
+                return Poll::Ready(None);
+            }
+            self.0 += 1;
+            Poll::Ready(Some(Ok(block(self.0 - 1))))
+        }
+    }
+
+    /// A figure of this process's memory, in octets.
+    fn memory(name: &str) -> u64 {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim_matches(|c: char| !c.is_ascii_digit()).parse::<u64>().unwrap() << 10
+    }
+
+    async fn large_body_both_ways(t: &Fixture) {
+        let connection = t.connect().await;
+        let channel = connection.channel_open().await.unwrap();
+        let queue = t.name("queue");
+        channel.queue_declare(QueueDeclare::new(&queue).exclusive(true)).await.unwrap();
+        let publish = BasicPublishStream::new("", &queue, LARGE);
+        let outcome = connection.publish_stream(publish, Blocks(0)).await.unwrap();
+        assert!(outcome.is_acked());
+
+        let consume = BasicConsume::new(&queue, Prefetch::Count(1));
+        let mut consumer = channel.basic_consume_streamed(consume).await.unwrap();
+        let mut delivery = timeout(SOON * 3, consumer.recv()).await.unwrap().unwrap();
+        assert_eq!(delivery.body_len, LARGE);
+        let mut at = 0_usize;
+        while let Some(mut piece) = delivery.body.chunk().await.unwrap() {
+            while !piece.is_empty() {
+                let part = piece.split_to(piece.len().min(BLOCK - at % BLOCK));
+                let expected = block((at / BLOCK) as u64);
+                assert!(part == expected[..part.len()], "at {at}");
+                at += part.len();
+            }
+        }
+        assert_eq!(at as u64, LARGE);
+        delivery.ack().unwrap();
+        channel.flush().await.unwrap();
+        drop(consumer);
+        connection.close().await;
+    }
+
+    #[test]
+    fn a_body_of_400_mib_goes_through_the_broker_both_ways_in_little_memory() {
+        broker_test_alone(async |t| {
+            let set = "application:set_env(rabbit, max_message_size, 536870912), \"\"";
+            let unset = "application:set_env(rabbit, max_message_size, 134217728), \"\"";
+            t.eval(set).await.unwrap();
+            // The peak from here on.
+            std::fs::write("/proc/self/clear_refs", "5").unwrap();
+            let before = memory("VmRSS:");
+            let done = timeout(Duration::from_secs(120), large_body_both_ways(t)).await;
+            let peak = memory("VmHWM:");
+            t.eval(unset).await.unwrap();
+            assert!(done.is_ok(), "it takes too long");
+            let more = peak.saturating_sub(before);
+            println!("400 MiB both ways in {} KiB", more >> 10);
+            assert!(more < 32 << 20, "{more} octets of memory");
+        });
+    }
+} else {} }

@@ -117,7 +117,7 @@ impl Session {
         }
     }
 
-    fn consumer_of(&mut self, call: CallId) -> Option<&mut ConsumerState> {
+    pub(in crate::session) fn consumer_of(&mut self, call: CallId) -> Option<&mut ConsumerState> {
         let id = self.pending_call(call.key, call.id)?.consumer?;
         self.channels.get(call.key)?.consumers.by_id(id)
     }

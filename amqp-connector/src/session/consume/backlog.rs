@@ -108,8 +108,14 @@ impl Crowd {
         pause(&mut self.progressed)
     }
 
+    /// Something waits that no backlog has; gives for how long reading should pause now.
+    pub(in crate::session) fn add(&mut self, octets: usize) -> Option<Duration> {
+        self.octets += octets;
+        (self.octets > self.pause_at).then(|| self.pause())
+    }
+
     /// Gives whether a pause is over by that.
-    fn remove(&mut self, octets: usize) -> bool {
+    pub(in crate::session) fn remove(&mut self, octets: usize) -> bool {
         self.octets = self.octets.saturating_sub(octets);
         self.progressed = true;
         self.pause_at = self.pause_at.min(self.octets.saturating_add(CROWD));

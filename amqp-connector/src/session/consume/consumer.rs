@@ -45,6 +45,8 @@ pub(crate) struct ConsumerState {
     pub(crate) claimed: bool,
     /// It was started by a call that gives its handle out, however late that looks at the reply.
     pub(crate) awaited: bool,
+    /// The bodies of its deliveries are streams.
+    pub(crate) streamed: bool,
     pub(crate) backlog: Backlog,
     /// Deliveries that came when it was over already.
     pub(crate) late: usize,
@@ -66,6 +68,7 @@ impl ConsumerState {
             owned: true,
             claimed: false,
             awaited: false,
+            streamed: false,
             backlog: Backlog::new(),
             late: 0,
             unread: Arc::default(),

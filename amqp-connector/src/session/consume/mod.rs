@@ -101,6 +101,7 @@ impl Session {
     /// The handle of a consumer is gone: cancel it, and give back what it has not seen.
     pub(crate) fn drop_consumer(&mut self, key: ChannelKey, id: u64) {
         self.finish_consumer(key, id, ConsumerEnd::Dropped, true);
+        self.drop_bodies(key, id);
         if let Some(channel) = self.channels.get(key) {
             if let Some(consumer) = channel.consumers.by_id(id) {
                 consumer.owned = false;

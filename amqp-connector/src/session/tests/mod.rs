@@ -9,6 +9,7 @@
 )]
 
 mod blame;
+mod bodies;
 mod calls;
 amqp_types::if_spec! { connection.blocked => { mod blocked; } else {} }
 mod causes;
@@ -20,6 +21,7 @@ mod output;
 mod publish;
 mod shutdown;
 mod stalls;
+
 mod streams;
 mod time;
 

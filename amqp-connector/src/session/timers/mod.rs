@@ -128,7 +128,7 @@ impl Session {
             self.heartbeat.sent(now);
         }
         if self.pause.is_some_and(|at| at <= now) {
-            self.end_pause();
+            self.end_pause(now);
         }
         if self.tidy_at.is_some_and(|at| at <= now) {
             self.tidy(now);
@@ -151,23 +151,31 @@ impl Session {
 
     /// A consumer that reading was paused for has caught up.
     pub(super) fn consumer_caught_up(&mut self) {
-        let waiting = self
-            .channels
-            .iter_mut()
-            .any(|channel| channel.consumers.iter().any(|consumer| consumer.backlog.is_pausing()));
+        let waiting = self.channels.iter_mut().any(|channel| {
+            channel.consumers.iter().any(|consumer| consumer.backlog.is_pausing())
+                || channel.bodies.as_ref().is_some_and(|bodies| bodies.is_pausing())
+        });
         if !waiting && !self.crowd.is_pausing() && self.pause.take().is_some() {
             self.notify_driver();
         }
     }
 
-    /// The moment is over, whether or not the consumers have caught up.
-    fn end_pause(&mut self) {
+    /// The moment is over, whether or not the consumers have caught up. For the readers of streamed bodies there may
+    /// be another.
+    fn end_pause(&mut self, now: Instant) {
         self.pause = None;
         self.crowd.end_pause();
+        let (patience, mut more) = (self.patience(), None);
         for channel in self.channels.iter_mut() {
             for consumer in channel.consumers.iter_mut() {
                 consumer.backlog.end_pause();
             }
+            if let Some(bodies) = &mut channel.bodies {
+                more = more.max(bodies.end_pause(now, patience));
+            }
+        }
+        if let Some(more) = more {
+            self.begin_pause(now + more);
         }
     }
 
