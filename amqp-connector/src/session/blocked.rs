@@ -2,18 +2,21 @@
 //! what becomes of publishes and calls meanwhile.
 //!
 //! Such a broker reads nothing: it answers calls and closes only when it has unblocked us. So their time stands
-//! still, unless the user wants to hear of it, and no channel is closed for a reply that cannot come. Called by
+//! still, unless the user wants to hear of it, and no channel is closed for a reply that cannot come. A channel
+//! that the peer pauses by `channel.flow` is the lesser case: its publishes wait, and nothing else. Called by
 //! `incoming` and by [`Blocked`](crate::Blocked).
 
 use std::task::{Poll, Waker};
 
-use amqp_types::ShortStr;
+use amqp_types::protocol::channel;
+use amqp_types::{Method as _, ShortStr};
 use tokio::time::Instant;
 
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::options::WhileBlocked;
 use crate::session::Session;
+use crate::session::channel::ChannelKey;
 use crate::session::wait::WaitList;
 
 /// What is told about the block, and to whom.
@@ -58,7 +61,7 @@ impl Session {
         seen: &mut u64,
         ticket: &mut Option<u64>,
         waker: &Waker,
-    ) -> Poll<Result<Option<ShortStr>, Error>> {
+    ) -> Poll<Result<Option<ShortStr>>> {
         // While the connection drains a block still matters.
         if self.is_ending()
             && let Err(error) = self.check_open()
@@ -165,5 +168,28 @@ impl Session {
                 *deadline = at;
             }
         }
+    }
+
+    /// Whether the peer lets the channel publish.
+    pub(crate) fn is_flowing(&mut self, key: ChannelKey) -> bool {
+        self.channels.get(key).is_some_and(|channel| channel.flow)
+    }
+
+    /// The channel is told `channel.flow`; publishers of this channel alone wait or go on.
+    pub(super) fn handle_flow(&mut self, key: ChannelKey, active: bool) -> Result<()> {
+        if let Some(channel) = self.channels.get(key) {
+            let changed = std::mem::replace(&mut channel.flow, active) != active;
+            match active {
+                true => self.wake_gate(key),
+                false => channel.gate.revoke(),
+            }
+            if changed {
+                self.record(|| match active {
+                    true => Event::FlowResumed { channel: key.id },
+                    false => Event::FlowPaused { channel: key.id },
+                });
+            }
+        }
+        self.send_answer(key, &channel::FlowOk { active }.into_any())
     }
 }

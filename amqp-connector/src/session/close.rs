@@ -11,7 +11,7 @@ use amqp_types::protocol::{self, ReplyCode, channel, connection};
 use amqp_types::{Method as _, ShortStr};
 use tokio::time::Instant;
 
-use crate::error::{CloseCause, CloseReason, Error, Initiator, Result, Scope};
+use crate::error::{CloseCause, CloseReason, Error, Initiator, Scope};
 use crate::event::Event;
 use crate::outcome::ConsumerEnd;
 use crate::session::channel::{ChannelKey, ChannelPhase};
@@ -468,29 +468,6 @@ impl Session {
         let old = self.close_waiters.stay(ticket, waker);
         self.effects.discard_waker(old);
         Poll::Pending
-    }
-
-    /// Whether the peer lets the channel publish.
-    pub(crate) fn is_flowing(&mut self, key: ChannelKey) -> bool {
-        self.channels.get(key).is_some_and(|channel| channel.flow)
-    }
-
-    /// The channel is told `channel.flow`; publishers of this channel alone wait or go on.
-    pub(super) fn handle_flow(&mut self, key: ChannelKey, active: bool) -> Result<()> {
-        if let Some(channel) = self.channels.get(key) {
-            let changed = std::mem::replace(&mut channel.flow, active) != active;
-            match active {
-                true => self.wake_gate(key),
-                false => channel.gate.revoke(),
-            }
-            if changed {
-                self.record(|| match active {
-                    true => Event::FlowResumed { channel: key.id },
-                    false => Event::FlowPaused { channel: key.id },
-                });
-            }
-        }
-        self.send_answer(key, &channel::FlowOk { active }.into_any())
     }
 }
 
