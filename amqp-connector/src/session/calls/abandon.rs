@@ -72,6 +72,18 @@ impl Session {
         }
     }
 
+    /// A reply has left its slot.
+    pub(in crate::session) fn note_taken(&mut self, key: ChannelKey, undo: Undo) {
+        if undo == Undo::Requeue
+            && let Some(channel) = self.channels.get(key)
+        {
+            channel.untaken = channel.untaken.saturating_sub(1);
+            if channel.is_draining() {
+                self.notify_driver();
+            }
+        }
+    }
+
     /// Undoes what a reply that nobody waits for has brought about.
     pub(in crate::session) fn undo(&mut self, key: ChannelKey, undo: Undo, reply: CallReply) {
         let CallReply { method, content, consumer } = reply;

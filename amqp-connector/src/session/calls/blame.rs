@@ -11,8 +11,9 @@ use amqp_types::AnyMethod;
 use amqp_types::protocol::Method;
 
 use crate::session::Session;
+use crate::session::calls::full_name;
 use crate::session::calls::pending::PendingCall;
-use crate::session::calls::{full_name, has_reply};
+use crate::session::calls::replies::has_reply;
 use crate::session::channel::{ChannelKey, ChannelState};
 
 type Place = Option<&'static Location<'static>>;

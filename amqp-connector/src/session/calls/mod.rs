@@ -6,12 +6,12 @@
 pub(in crate::session) mod abandon;
 pub(in crate::session) mod blame;
 pub(in crate::session) mod pending;
+pub(in crate::session) mod replies;
 
 use std::panic::Location;
 use std::task::{Poll, Waker};
 
-use amqp_types::protocol::{self, Method, ReplyCode, basic, queue};
-use amqp_types::reflect::{FieldInfo, MethodInfo, Value};
+use amqp_types::protocol::{self, Method, ReplyCode, basic};
 use amqp_types::{AnyMethod, Body, Method as _, Reply, ShortStr};
 
 use crate::error::{CloseCause, Error, Result};
@@ -20,6 +20,7 @@ use crate::session::Session;
 use crate::session::calls::pending::{
     CallOptions, CallReply, CallSlot, PendingCall, Undo, consumer_tag, take_answered,
 };
+use crate::session::calls::replies::{has_reply, is_answered, refuse_unlearnable};
 use crate::session::channel::{ChannelKey, ChannelPhase};
 use crate::session::consume::consumer::{ConsumerState, Phase};
 #[allow(unused_imports, reason = "not every specification has confirms")]
@@ -398,18 +399,6 @@ impl Session {
         }
     }
 
-    /// A reply has left its slot.
-    pub(in crate::session) fn note_taken(&mut self, key: ChannelKey, undo: Undo) {
-        if undo == Undo::Requeue
-            && let Some(channel) = self.channels.get(key)
-        {
-            channel.untaken = channel.untaken.saturating_sub(1);
-            if channel.is_draining() {
-                self.notify_driver();
-            }
-        }
-    }
-
     /// Both the first deadline and, for an overdue call, the second are found by the call's id.
     fn forget_deadline(&mut self, call: &PendingCall) {
         match call.deadline {
@@ -493,38 +482,6 @@ fn reads_stream(consume: &basic::Consume) -> bool {
         let _ = consume;
         false
     } } } }
-}
-
-/// Whether the peer answers this very request.
-fn is_answered(request: &Method) -> bool {
-    let no_wait = |(field, value): (&FieldInfo, Value)| {
-        field.name.replace('-', "") == "nowait" && value == Value::Bit(true)
-    };
-    has_reply(request.info()) && !request.info().fields.iter().zip(request.values()).any(no_wait)
-}
-
-/// Whether such a request has a reply. `basic.recover` of 0-9-1 names no response, and has one.
-pub(in crate::session) fn has_reply(info: &MethodInfo) -> bool {
-    let ok = |method: &&'static MethodInfo| method.name.strip_suffix("-ok") == Some(info.name);
-    !info.responses.is_empty()
-        || protocol::INFO.class(info.class).is_some_and(|class| class.methods.iter().any(ok))
-}
-
-/// Refuses a request with no-wait whose effect only its reply would tell of: what the server is to name.
-fn refuse_unlearnable(request: &Method) -> Result<()> {
-    if let Method::Queue(queue::Method::Declare(declare)) = request
-        && declare.queue.is_empty()
-    {
-        return Err(Error::invalid("nobody would learn the name of a queue declared with no-wait"));
-    }
-    let nameless = |(field, value): (&FieldInfo, Value)| {
-        field.name == "consumer-tag" && matches!(value, Value::ShortStr(tag) if tag.is_empty())
-    };
-    let info = request.info();
-    if has_reply(info) && info.fields.iter().zip(request.values()).any(nameless) {
-        return Err(Error::invalid("a consumer without a reply needs a tag of its own"));
-    }
-    Ok(())
 }
 
 /// `class.method`.
