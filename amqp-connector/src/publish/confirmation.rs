@@ -39,6 +39,8 @@ enum State {
         channel: Arc<ChannelHandle>,
         tag: u64,
     },
+    /// There are no confirms to wait for.
+    Accepted,
     /// Kept for a second look.
     Done(Outcome, Option<Box<Message>>),
 }
@@ -51,7 +53,7 @@ impl Confirmation {
 
     #[inline]
     pub(super) fn accepted() -> Self {
-        Self { state: State::Done(Outcome::Accepted, None) }
+        Self { state: State::Accepted }
     }
 
     /// Of a publish with this tag, or of one on a channel without confirms.
@@ -65,7 +67,7 @@ impl Confirmation {
     pub fn delivery_tag(&self) -> Option<u64> {
         match &self.state {
             State::Pending { tag, .. } => Some(*tag),
-            State::Done(..) => None,
+            State::Accepted | State::Done(..) => None,
         }
     }
 
@@ -76,7 +78,7 @@ impl Confirmation {
     /// A message whose outcome is unknown may have reached its queue: publishing it again may make it two.
     pub fn take_message(&mut self) -> Option<BasicPublish> {
         match &mut self.state {
-            State::Pending { .. } => None,
+            State::Pending { .. } | State::Accepted => None,
             State::Done(_, message) => {
                 message.take().map(|message| BasicPublish::from_message(*message))
             }
@@ -87,9 +89,20 @@ impl Confirmation {
 impl Future for Confirmation {
     type Output = Outcome;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+        match self.state {
+            State::Accepted => poll_turn(cx).map(|()| Outcome::Accepted),
+            _ => self.poll_outcome(cx),
+        }
+    }
+}
+
+impl Confirmation {
+    fn poll_outcome(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
         ready!(poll_turn(cx));
         let (channel, tag) = match &self.state {
+            State::Accepted => return Poll::Ready(Outcome::Accepted),
             State::Pending { channel, tag } => (channel, tag),
             State::Done(outcome, _) => return Poll::Ready(outcome.clone()),
         };
@@ -107,13 +120,19 @@ impl Future for Confirmation {
 }
 
 impl Drop for Confirmation {
+    #[inline]
     fn drop(&mut self) {
         if let State::Pending { channel, tag } = &self.state {
-            let (key, tag) = (channel.key(), *tag);
-            // What it gives is dropped here, outside the lock.
-            drop(channel.shared().with(|session| session.detach_confirm(key, tag)));
+            forget(channel, *tag);
         }
     }
+}
+
+/// Nobody asks for the outcome any more.
+fn forget(channel: &ChannelHandle, tag: u64) {
+    let key = channel.key();
+    // What it gives is dropped here, outside the lock.
+    drop(channel.shared().with(|session| session.detach_confirm(key, tag)));
 }
 
 impl fmt::Debug for Confirmation {
