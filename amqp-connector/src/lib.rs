@@ -11,7 +11,8 @@
 //! - [`Connection`] and [`Channel`] are cheap handles. One task, the [`Driver`], owns the socket; nothing
 //!   that a handle's owner does can stall it.
 //! - [`Channel::basic_publish`] gives a [`Confirmation`], which resolves to the message's [`Outcome`] in
-//!   every case. [`Channel::basic_consume`] gives a [`Consumer`], a stream that ends with a reason.
+//!   every case. [`Channel::basic_consume`] gives a [`Consumer`], a stream that ends with a reason. Bodies too
+//!   large to be held go by [`Connection::publish_stream`] and [`Channel::basic_consume_streamed`].
 //! - Every method of the compiled specification that belongs to a channel can be sent by
 //!   [`Channel::call`], [`Channel::send`] and [`Channel::send_content`]; opening, tuning and closing are the
 //!   handles' own.
