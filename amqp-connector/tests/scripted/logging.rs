@@ -1,11 +1,13 @@
-//! What is logged is logged outside the connection's lock: a subscriber may use the very connection.
+//! What is logged, and that it is logged outside the connection's lock: a subscriber may use the very connection.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use amqp_connector::protocol::basic;
 use amqp_connector::testing::Peer;
-use amqp_connector::{BasicConsume, Connection, ConsumerEnd, Options, Prefetch};
+use amqp_connector::{
+    BasicConsume, BasicGet, Connection, ConsumerEnd, Options, Prefetch, Unsettled,
+};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
@@ -70,5 +72,29 @@ async fn a_subscriber_may_use_the_connection_that_it_hears_of() {
     assert!(resolves("the end", consumer.recv()).await.is_none());
     assert_eq!(consumer.end(), Some(&ConsumerEnd::Overflow));
     assert_eq!(curious.warnings.load(Ordering::Relaxed), 1);
+    connection.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_that_is_dropped_unsettled_is_warned_of_if_it_stays_with_its_channel() {
+    let curious = Curious::default();
+    let _subscribed = tracing::subscriber::set_default(curious.clone());
+    let (connection, mut peer) = connection_with(Options::default(), Peer::new()).await;
+    let channel = open(&connection, &mut peer).await;
+    assert!(curious.connection.set(connection.clone()).is_ok());
+    for (delivery_tag, unsettled, warnings) in
+        [(1, Unsettled::Requeue, 0), (2, Unsettled::Reject, 0), (3, Unsettled::Leave, 1)]
+    {
+        let got = tokio::spawn(channel.basic_get(BasicGet::new("q").unsettled(unsettled)));
+        let (id, _) = peer.expect::<basic::Get>().await;
+        let ok = basic::GetOk { delivery_tag, ..Default::default() };
+        peer.send_content(id, ok, basic::Properties::default(), "x").await;
+        let got = resolves("a message", got).await.expect("no panic").expect("got");
+        drop(got.expect("one"));
+        assert_eq!(curious.warnings.load(Ordering::Relaxed), warnings, "{unsettled:?}");
+        if unsettled != Unsettled::Leave {
+            peer.expect::<basic::Reject>().await;
+        }
+    }
     connection.abort();
 }

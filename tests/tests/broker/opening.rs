@@ -63,6 +63,27 @@ fn connection_is_known_by_its_name() {
 }
 
 #[test]
+fn what_the_broker_tells_of_itself_can_be_read() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        let told = connection.server_properties();
+        assert_eq!(told.get_str("product"), Some("RabbitMQ"), "{told:?}");
+        assert!(told.get_str("version").is_some_and(|version| version.contains('.')), "{told:?}");
+        let Some(FieldValue::Table(capabilities)) = told.get("capabilities") else {
+            panic!("{told:?}")
+        };
+        // What RabbitMQ added to the protocol is told where the specification may have it.
+        let confirms = capabilities.get("publisher_confirms");
+        amqp_types::if_spec! { confirm.select => {
+            assert_eq!(confirms, Some(&FieldValue::Bool(true)));
+        } else {
+            println!("publisher_confirms: {confirms:?}");
+        } }
+        connection.close().await;
+    });
+}
+
+#[test]
 fn wrong_password_is_refused_at_once_by_a_broker_that_says_so() {
     broker_test(async |t| {
         let greeted = t.connector().connect().await.unwrap();

@@ -315,6 +315,24 @@ fn calls_behind_a_consume_or_cancel_get_their_own_replies() {
 }
 
 #[test]
+fn an_exclusive_consumer_keeps_the_others_out() {
+    broker_test(async |t| {
+        let (connection, channel, queue) = filled(t, 1).await;
+        let consume = BasicConsume::new(&queue, Prefetch::Count(1));
+        let mut only = channel.basic_consume(consume.clone().exclusive(true)).await.unwrap();
+        let other = connection.channel_open().await.unwrap();
+        let refused = other.basic_consume(consume.clone()).await.unwrap_err();
+        let reason = refused.close_reason().unwrap();
+        assert_eq!(reason.code().map(|code| code.0), Some(403), "{reason}");
+        timeout(SOON, only.recv()).await.unwrap().unwrap().ack().unwrap();
+        only.cancel().await.unwrap();
+        // It was the consumer's, not the queue's.
+        drop(channel.basic_consume(consume).await.unwrap());
+        connection.close().await;
+    });
+}
+
+#[test]
 fn consumers_started_at_once_get_their_own_messages() {
     broker_test(async |t| {
         let connection = t.connect().await;
