@@ -11,14 +11,14 @@ use std::time::Duration;
 use amqp_types::FieldTable;
 use tokio::time::Instant;
 
-use crate::blocked::Blocked;
 use crate::call::{ChannelOpen, Completion};
 use crate::error::CloseReason;
-use crate::events::Events;
 use crate::handle::ConnectionHandle;
 use crate::options::Tuning;
 use crate::session::{Line, after};
 use crate::shared::{Shared, Ticket};
+use crate::watch::Blocked;
+use crate::watch::Events;
 
 /// An open connection. Clones are handles of the same connection.
 ///

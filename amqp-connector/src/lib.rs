@@ -52,44 +52,31 @@ amqp_types::if_spec! { basic.consume_ok => {} else {
 } }
 
 pub mod arguments;
-mod blocked;
 mod call;
 mod channel;
 mod codec;
-mod connect_error;
+mod connect;
 mod connection;
-mod connector;
 mod consumer;
-mod delivery;
 mod driver;
 mod error;
-mod event;
-mod events;
 mod handle;
-mod handshake;
-mod incoming;
 mod name;
 mod options;
 mod outcome;
 mod publish;
-mod publish_stream;
-mod redirect;
-mod sasl;
 mod session;
 mod shared;
-mod streamed;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod turn;
-mod unasked;
-mod uri;
+mod watch;
 
 pub use amqp_types;
 pub use amqp_types::protocol::{self, basic};
 pub use amqp_types::{Body, FieldTable, FieldValue, LongStr, ShortStr};
 pub use bytes::Bytes;
 
-pub use blocked::Blocked;
 pub use call::{
     Access, Call, CallWithContent, ChannelOpen, Completion, Consume, Content, Get, Recover,
     Recovered,
@@ -98,25 +85,20 @@ pub use channel::{
     AccessRequest, AccessTicket, BasicConsume, BasicGet, Channel, ExchangeBind, ExchangeDeclare,
     ExchangeDelete, ExchangeUnbind, Prefetch, QueueBind, QueueDeclare, QueueDelete, QueueUnbind,
 };
-pub use connect_error::{ConnectError, Step};
+pub use connect::{Address, ConnectError, Connector, Greeted, Mechanism, Step, UriError};
 pub use connection::Connection;
-pub use connector::{Connector, Greeted};
-pub use consumer::{Consumer, Recv, ShutdownReport};
-pub use delivery::{Acker, Delivery};
+pub use consumer::{
+    Acker, BodyStream, ConsumeStreamed, Consumer, Delivery, Recv, RecvStreamed, ShutdownReport,
+    StreamConsumer, StreamedDelivery,
+};
 pub use driver::Driver;
 pub use error::{
     BlamedPublish, BrokenStream, CloseCause, CloseReason, Error, ErrorKind, Initiator, Result,
     Scope, StreamFault,
 };
-pub use event::Event;
-pub use events::Events;
-pub use incoming::Incoming;
 pub use options::{ConfirmOptions, Options, Tuning, Unsettled, WhileBlocked};
-pub use outcome::{ConfirmCounts, ConsumerEnd, Outcome, Returned, UnknownReason};
-pub use publish::{BasicPublish, Confirmation, Publish, Returns};
-pub use publish_stream::BasicPublishStream;
-pub use redirect::Address;
-pub use sasl::Mechanism;
-pub use streamed::{BodyStream, ConsumeStreamed, RecvStreamed, StreamConsumer, StreamedDelivery};
-pub use unasked::{Alert, IncomingMethod};
-pub use uri::UriError;
+pub use outcome::{
+    Alert, ConfirmCounts, ConsumerEnd, Event, IncomingMethod, Outcome, Returned, UnknownReason,
+};
+pub use publish::{BasicPublish, BasicPublishStream, Confirmation, Publish, Returns};
+pub use watch::{Blocked, Events, Incoming};

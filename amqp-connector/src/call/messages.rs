@@ -12,7 +12,7 @@ use amqp_types::protocol::{self, basic};
 
 use super::RawCall;
 use crate::consumer::Consumer;
-use crate::delivery::{Delivery, Origin, Source};
+use crate::consumer::{Delivery, Origin, Source};
 use crate::error::{Error, Result};
 use crate::handle::ChannelHandle;
 use crate::options::Unsettled;

@@ -8,12 +8,12 @@ use amqp_types::{FieldTable, FieldValue, InvalidShortStr, ShortStr, short_str};
 use super::Channel;
 use crate::arguments::{Entries, StreamOffset, consume_arguments};
 use crate::call::{Call, Consume, Get, Recover};
+use crate::consumer::ConsumeStreamed;
 use crate::consumer::Consumer;
 use crate::error::{Error, Result};
 use crate::name::{bits, short_str};
 use crate::options::Unsettled;
 use crate::publish::{BasicPublish, Confirmation, Publish};
-use crate::streamed::ConsumeStreamed;
 
 /// How many unsettled deliveries the broker may have with a consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -4,10 +4,10 @@ use std::future::poll_fn;
 
 use super::Channel;
 use crate::error::Result;
-use crate::incoming::Incoming;
+use crate::outcome::Alert;
 use crate::session::Line;
 use crate::shared::Ticket;
-use crate::unasked::Alert;
+use crate::watch::Incoming;
 
 impl Channel {
     /// Takes the methods that the peer sends on this channel without being asked. As long as nobody has called

@@ -2,7 +2,9 @@
 //!
 //! Takes whole batches from the session under one lock and builds deliveries from them outside.
 
+mod delivery;
 mod shutdown;
+mod streamed;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -16,10 +18,12 @@ use amqp_types::protocol::basic;
 use futures_core::Stream;
 use futures_core::stream::FusedStream;
 
+pub use delivery::{Acker, Delivery};
+pub(crate) use delivery::{Origin, Source};
 pub use shutdown::ShutdownReport;
+pub use streamed::{BodyStream, ConsumeStreamed, RecvStreamed, StreamConsumer, StreamedDelivery};
 
 use crate::call::Call;
-use crate::delivery::{Delivery, Origin, Source};
 use crate::error::Result;
 use crate::handle::ChannelHandle;
 use crate::options::Unsettled;

@@ -5,6 +5,7 @@
 mod confirmation;
 mod message;
 mod returns;
+pub(crate) mod stream;
 
 use std::fmt;
 use std::future::Future;
@@ -16,6 +17,7 @@ use std::task::{Context, Poll, ready};
 pub use confirmation::Confirmation;
 pub use message::BasicPublish;
 pub use returns::Returns;
+pub use stream::BasicPublishStream;
 
 use crate::error::{Error, Result};
 use crate::handle::ChannelHandle;

@@ -13,8 +13,8 @@ use amqp_types::{Method as _, ShortStr};
 use tokio::time::Instant;
 
 use crate::error::{Error, Result};
-use crate::event::Event;
 use crate::options::WhileBlocked;
+use crate::outcome::Event;
 use crate::session::Session;
 use crate::session::channel::ChannelKey;
 use crate::session::wait::WaitList;

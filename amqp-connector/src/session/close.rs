@@ -12,8 +12,8 @@ use amqp_types::{Method as _, ShortStr};
 use tokio::time::Instant;
 
 use crate::error::{CloseCause, CloseReason, Error, Initiator, Scope};
-use crate::event::Event;
 use crate::outcome::ConsumerEnd;
+use crate::outcome::Event;
 use crate::session::channel::{ChannelKey, ChannelPhase};
 use crate::session::timers::after;
 use crate::session::{Garbage, Phase, Session};

@@ -12,7 +12,7 @@ use amqp_types::Body;
 use amqp_types::protocol;
 use bytes::Bytes;
 
-use crate::event::Event;
+use crate::outcome::Event;
 use crate::session::consume::backlog::Queued;
 use crate::session::output::chunk::Chunk;
 use crate::session::output::outbox::LargeItem;
@@ -35,7 +35,7 @@ pub(crate) enum Garbage {
     Messages(Vec<Message>),
     Large(VecDeque<LargeItem>),
     Chunks(VecDeque<Chunk>),
-    Inbox(VecDeque<crate::unasked::IncomingMethod>),
+    Inbox(VecDeque<crate::outcome::IncomingMethod>),
     Waker(Waker),
     Events(VecDeque<Event>),
     Pieces(VecDeque<Bytes>),

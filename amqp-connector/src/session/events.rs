@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::task::{Poll, Waker};
 
-use crate::event::Event;
+use crate::outcome::Event;
 use crate::session::{Garbage, Phase, Session};
 
 /// Events that wait for one subscriber; after that the oldest are dropped, and it learns how many. More than

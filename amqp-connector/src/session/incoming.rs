@@ -184,7 +184,7 @@ impl Session {
         amqp_types::if_spec! { channel.alert => {
             if let Method::Channel(channel::Method::Alert(alert)) = method {
                 let channel::Alert { reply_code, reply_text, details } = alert;
-                return self.handle_alert(key, crate::unasked::Alert::new(reply_code, reply_text, details));
+                return self.handle_alert(key, crate::outcome::Alert::new(reply_code, reply_text, details));
             }
         } else {} }
         self.handle_reply(key, method, None);

@@ -22,8 +22,8 @@ use amqp_types::protocol::{ReplyCode, basic};
 use tokio::time::Instant;
 
 use crate::error::{CloseCause, CloseReason, Scope};
-use crate::event::Event;
 use crate::outcome::ConsumerEnd;
+use crate::outcome::Event;
 use crate::session::channel::{ChannelKey, ChannelPhase, ChannelState};
 use crate::session::consume::consumer::Phase as ConsumerPhase;
 use crate::session::timers::after;

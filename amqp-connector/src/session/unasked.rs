@@ -13,11 +13,11 @@ use amqp_types::wire::ContentDomain;
 use amqp_types::{AnyMethod, Body};
 
 use crate::error::{CloseCause, CloseReason, Error, Result, Scope};
-use crate::event::Event;
+use crate::outcome::Event;
+use crate::outcome::{Alert, IncomingMethod};
 use crate::session::channel::ChannelKey;
 use crate::session::wait::WaitList;
 use crate::session::{Garbage, Session};
-use crate::unasked::{Alert, IncomingMethod};
 
 /// Methods that may wait for the user.
 const METHODS_MAX: usize = 1024;

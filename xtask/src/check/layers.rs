@@ -80,33 +80,26 @@ enum Known {
 
 /// handles -> session <- driver. Modules that are not listed (how to reach a broker, what ties it
 /// all together) may know any.
-const CONNECTOR: [(&str, Known); 19] = [
+const CONNECTOR: [(&str, Known); 15] = [
     ("error", Known::Only(&["error"])),
     ("options", Known::Only(&["error", "options"])),
-    ("outcome", Known::Only(&["error", "name", "outcome"])),
-    ("unasked", Known::Only(&["error", "unasked"])),
+    ("outcome", Known::Only(&["error", "outcome"])),
     ("arguments", Known::Only(&["arguments", "error"])),
-    ("event", Known::Only(&["error", "event", "unasked"])),
-    (
-        "session",
-        Known::Only(&["session", "error", "event", "options", "name", "outcome", "unasked"]),
-    ),
+    ("session", Known::Only(&["session", "error", "options", "outcome"])),
     ("shared", Known::Only(&["session", "shared", "error", "options"])),
     ("codec", Known::Only(&["codec", "error"])),
     ("driver", Known::Only(&["driver", "codec", "session", "shared", "error", "options"])),
     ("channel", DRIVER_SIDE),
+    ("connection", DRIVER_SIDE),
     ("call", DRIVER_SIDE),
     ("handle", DRIVER_SIDE),
     ("consumer", DRIVER_SIDE),
-    ("delivery", DRIVER_SIDE),
     ("publish", DRIVER_SIDE),
-    ("incoming", DRIVER_SIDE),
-    ("events", DRIVER_SIDE),
-    ("blocked", DRIVER_SIDE),
+    ("watch", DRIVER_SIDE),
 ];
 
 /// What handles must not know: octets move behind the session.
-const DRIVER_SIDE: Known = Known::AllBut(&["driver", "codec", "handshake"]);
+const DRIVER_SIDE: Known = Known::AllBut(&["driver", "codec"]);
 
 /// All rules.
 pub(crate) fn check() -> Result<String> {

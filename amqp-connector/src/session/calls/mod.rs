@@ -15,7 +15,7 @@ use amqp_types::protocol::{self, Method, ReplyCode, basic};
 use amqp_types::{AnyMethod, Body, Method as _, Reply, ShortStr};
 
 use crate::error::{CloseCause, Error, Result};
-use crate::event::Event;
+use crate::outcome::Event;
 use crate::session::Session;
 use crate::session::calls::pending::{
     CallOptions, CallReply, CallSlot, PendingCall, Undo, consumer_tag, take_answered,

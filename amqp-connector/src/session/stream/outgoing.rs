@@ -1,7 +1,7 @@
 //! A content whose body comes piece by piece: its place in the channel's queue, the room for its pieces, and
 //! its bad endings.
 //!
-//! Called by the futures of `crate::publish_stream`, and by whatever ends a channel. The driver takes the pieces
+//! Called by the futures of `crate::publish::stream`, and by whatever ends a channel. The driver takes the pieces
 //! by turns with other channels' output, and makes the zeros of a stream that broke by itself: neither a task nor
 //! the publisher's future is needed for that.
 

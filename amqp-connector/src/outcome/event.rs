@@ -7,7 +7,7 @@ use std::sync::Arc;
 use amqp_types::ShortStr;
 
 use crate::error::CloseReason;
-use crate::unasked::Alert;
+use crate::outcome::Alert;
 
 /// Something that happened to a connection or to one of its channels; see
 /// [`Connection::events`](crate::Connection::events).

@@ -1,12 +1,18 @@
-//! What became of things: of a published message, and of a consumer.
+//! What became of things: of a published message, of a consumer, of the connection, and what came unasked.
 //!
 //! Plain values that the session fills in and the handles give out.
+
+mod event;
+mod unasked;
 
 use std::fmt;
 use std::sync::Arc;
 
 use amqp_types::protocol::{ReplyCode, basic};
 use amqp_types::{Body, ShortStr};
+
+pub use event::Event;
+pub use unasked::{Alert, IncomingMethod};
 
 use crate::error::CloseReason;
 

@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_util::codec::Framed;
 
 use crate::codec::{CodecError, FrameCodec, READ_MIN};
-use crate::connect_error::{ConnectError, Step};
+use crate::connect::error::{ConnectError, Step};
 use crate::error::{CloseCause, CloseReason, Scope};
 use crate::options::{Options, Tuning};
 
@@ -184,8 +184,8 @@ fn opened(method: Method) -> Result<(), ConnectError> {
     let step = Step::OpenVirtualHost;
     amqp_types::if_spec! { connection.redirect => {
         if let Method::Connection(connection::Method::Redirect(redirect)) = &method {
-            let to = crate::redirect::Address::parse(&redirect.host.to_string_lossy());
-            let known_hosts = crate::redirect::Address::parse_list(&redirect.known_hosts.to_string_lossy());
+            let to = crate::connect::redirect::Address::parse(&redirect.host.to_string_lossy());
+            let known_hosts = crate::connect::redirect::Address::parse_list(&redirect.known_hosts.to_string_lossy());
             return Err(ConnectError::Redirected { to, known_hosts });
         }
     } else {} }

@@ -6,9 +6,9 @@ use std::fmt;
 
 use amqp_types::protocol;
 
-use crate::connect_error::ConnectError;
+use crate::connect::connector::Connector;
+use crate::connect::error::ConnectError;
 use crate::connection::Connection;
-use crate::connector::Connector;
 
 /// A host and its port.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -1,28 +1,25 @@
-//! How to reach a broker, and the three steps to a channel: connect, authenticate, open.
+//! How to reach a broker: the first of the three steps to a channel, connect, authenticate, open.
 //!
-//! Each step is a type of its own, so that a wrong order does not compile. The work of the steps is the
-//! handshake's; here are the values, the deadlines and the TCP connection.
+//! Each step is a type of its own, so that a wrong order does not compile; the second one is [`Greeted`]. The work of
+//! the steps is the handshake's; here are the values, the deadlines and the TCP connection.
 
-use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
-use amqp_types::protocol::{self, connection};
+use amqp_types::protocol;
 use amqp_types::{FieldTable, FieldValue, InvalidShortStr, ShortStr};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::connect_error::{ConnectError, Step};
+use crate::connect::error::{ConnectError, Step};
+use crate::connect::greeted::Greeted;
+use crate::connect::handshake::Handshake;
+use crate::connect::sasl::Mechanism;
+use crate::connect::uri::Uri;
 use crate::connection::Connection;
-use crate::driver::Driver;
-use crate::handshake::{Handshake, Login};
 use crate::options::{Options, WhileBlocked};
-use crate::sasl::Mechanism;
-use crate::session::{Session, after};
-use crate::shared::Shared;
-use crate::uri::Uri;
+use crate::session::after;
 
 /// Where a broker is and how to speak to it. Cheap to clone; every connection begins here.
 ///
@@ -41,14 +38,14 @@ use crate::uri::Uri;
 pub struct Connector {
     host: String,
     port: u16,
-    virtual_host: String,
-    options: Options,
-    mechanisms: Vec<Mechanism>,
-    locale: String,
-    client_properties: FieldTable,
-    pub(crate) redirects: u8,
+    pub(super) virtual_host: String,
+    pub(super) options: Options,
+    pub(super) mechanisms: Vec<Mechanism>,
+    pub(super) locale: String,
+    pub(super) client_properties: FieldTable,
+    pub(super) redirects: u8,
     /// A name that cannot be sent, reported when it would be.
-    invalid: Option<InvalidShortStr>,
+    pub(super) invalid: Option<InvalidShortStr>,
 }
 
 impl Default for Connector {
@@ -231,110 +228,7 @@ impl Connector {
     {
         let greet = Handshake::greet(io, address, &self.options);
         let (handshake, start) = within(deadline, Step::Greeting, greet).await?;
-        Ok(Greeted { handshake, start, connector: self.clone() })
-    }
-}
-
-/// A server that has greeted us and waits for credentials: the second step.
-#[must_use = "the server waits for `authenticate`"]
-pub struct Greeted<T> {
-    handshake: Handshake<T>,
-    start: connection::Start,
-    connector: Connector,
-}
-
-impl<T> Greeted<T> {
-    /// What the server tells about itself: product, version, capabilities.
-    #[must_use]
-    pub fn server_properties(&self) -> &FieldTable {
-        &self.start.server_properties
-    }
-
-    /// The names of the mechanisms that the server offers.
-    pub fn mechanisms(&self) -> impl Iterator<Item = &str> {
-        let names = std::str::from_utf8(&self.start.mechanisms).unwrap_or_default();
-        names.split_ascii_whitespace()
-    }
-}
-
-impl<T: AsyncRead + AsyncWrite + Unpin> Greeted<T> {
-    /// Authenticates, agrees on limits and opens the virtual host; the connection then lives in a task
-    /// of the current tokio runtime until it is closed.
-    ///
-    /// # Errors
-    ///
-    /// If the server refuses the credentials or the virtual host, if there is no mechanism in common, or
-    /// if the server does not answer within [`Options::connect_timeout`].
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropped before it resolves, it drops the transport.
-    pub async fn authenticate(self, user: &str, password: &str) -> Result<Connection, ConnectError>
-    where
-        T: Send + 'static,
-    {
-        let (connection, driver) = self.authenticate_with_driver(user, password).await?;
-        tokio::spawn(driver);
-        Ok(connection)
-    }
-
-    /// As [`Greeted::authenticate`], but hands the connection's driver out instead of spawning it.
-    ///
-    /// # Errors
-    ///
-    /// As [`Greeted::authenticate`].
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropped before it resolves, it drops the transport.
-    pub async fn authenticate_with_driver(
-        mut self,
-        user: &str,
-        password: &str,
-    ) -> Result<(Connection, Driver<T>), ConnectError> {
-        let options = self.connector.options.clone();
-        let deadline = after(Instant::now(), options.connect_timeout);
-        let login = self.login(user, password)?;
-        let offer = within(deadline, Step::Authentication, self.handshake.log_in(login)).await?;
-        let open = self.handshake.open(&options, &offer, &self.connector.virtual_host);
-        let tuning = within(deadline, Step::OpenVirtualHost, open).await?;
-        tracing::debug!(?tuning, "connection open");
-        let session = Session::new(options.clone(), tuning, Instant::now());
-        let shared = Shared::new(session, options, tuning, self.start.server_properties);
-        let shared = Arc::new(shared);
-        let driver = Driver::new(shared.clone(), self.handshake.framed, self.handshake.frames);
-        Ok((Connection::new(shared), driver))
-    }
-
-    fn login(&self, user: &str, password: &str) -> Result<Login, ConnectError> {
-        let wanted = &self.connector.mechanisms;
-        let chosen = wanted.iter().copied().find(|mechanism| {
-            self.mechanisms().any(|offered| Mechanism::by_name(offered) == Some(*mechanism))
-        });
-        let Some(mechanism) = chosen else {
-            let names: Vec<&str> = wanted.iter().map(|mechanism| mechanism.name()).collect();
-            return Err(ConnectError::Mechanism {
-                offered: String::from_utf8_lossy(&self.start.mechanisms).into_owned(),
-                wanted: names.join(" "),
-            });
-        };
-        if let Some(invalid) = self.connector.invalid {
-            return Err(invalid.into());
-        }
-        Ok(Login {
-            client_properties: self.connector.client_properties.clone(),
-            mechanism: mechanism.name(),
-            response: mechanism.response(user, password)?,
-            locale: self.connector.locale.as_str().try_into()?,
-        })
-    }
-}
-
-impl<T> fmt::Debug for Greeted<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Greeted")
-            .field("server_properties", &self.start.server_properties)
-            .finish_non_exhaustive()
+        Ok(Greeted::new(handshake, start, self.clone()))
     }
 }
 
@@ -366,7 +260,7 @@ impl Connection {
 }
 
 /// Runs a step against its deadline.
-async fn within<R>(
+pub(super) async fn within<R>(
     deadline: Instant,
     step: Step,
     work: impl Future<Output = Result<R, ConnectError>>,
@@ -388,7 +282,7 @@ fn mechanisms(names: &[String], default: Vec<Mechanism>) -> Result<Vec<Mechanism
     let known = |name: &String| {
         Mechanism::by_name(name).ok_or_else(|| {
             let (key, value) = ("auth_mechanism".to_owned(), name.clone());
-            ConnectError::Uri(crate::uri::UriError::Value { key, value })
+            ConnectError::Uri(crate::connect::uri::UriError::Value { key, value })
         })
     };
     names.iter().map(known).collect()

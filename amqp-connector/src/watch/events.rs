@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 
-use crate::event::Event;
+use crate::outcome::Event;
 use crate::shared::Shared;
 use crate::turn::{poll_turn, spend};
 

@@ -11,8 +11,8 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 
 use crate::handle::ChannelHandle;
+use crate::outcome::IncomingMethod;
 use crate::turn::{poll_turn, spend};
-use crate::unasked::IncomingMethod;
 
 /// The methods that the peer sends on a channel without being asked, in their order: `file.deliver`,
 /// `stream.deliver`, `message.transfer` and whatever else the specification lets a server send that answers no

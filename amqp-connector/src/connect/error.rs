@@ -6,9 +6,9 @@ use std::io;
 use amqp_types::protocol::{self, BUNDLED};
 use amqp_types::{DecodeError, EncodeError, FrameError, InvalidShortStr};
 
+use crate::connect::redirect::Address;
+use crate::connect::uri::UriError;
 use crate::error::CloseReason;
-use crate::redirect::Address;
-use crate::uri::UriError;
 
 /// The handshake steps, as errors name them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -20,7 +20,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::call::Consume;
 use crate::consumer::Consumer;
-use crate::delivery::{Acker, Delivery};
+use crate::consumer::{Acker, Delivery};
 use crate::error::Result;
 use crate::handle::ChannelHandle;
 use crate::outcome::ConsumerEnd;

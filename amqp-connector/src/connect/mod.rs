@@ -1,0 +1,18 @@
+//! How a broker is reached: where it is, the handshake up to an open virtual host, and what may go wrong on the way.
+//!
+//! Ends with a session and a driver, which it starts; nothing of what follows is its business.
+
+mod connector;
+mod error;
+mod greeted;
+mod handshake;
+mod redirect;
+mod sasl;
+mod uri;
+
+pub use connector::Connector;
+pub use error::{ConnectError, Step};
+pub use greeted::Greeted;
+pub use redirect::Address;
+pub use sasl::Mechanism;
+pub use uri::UriError;
