@@ -100,5 +100,5 @@ pub use options::{ConfirmOptions, Options, Tuning, Unsettled, WhileBlocked};
 pub use outcome::{
     Alert, ConfirmCounts, ConsumerEnd, Event, IncomingMethod, Outcome, Returned, UnknownReason,
 };
-pub use publish::{BasicPublish, BasicPublishStream, Confirmation, Publish, Returns};
+pub use publish::{BasicPublish, BasicPublishStream, Confirmation, Pace, Publish, Returns};
 pub use watch::{Blocked, Events, Incoming};

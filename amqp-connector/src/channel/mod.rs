@@ -10,6 +10,7 @@ mod confirm;
 mod consume;
 mod exchange;
 mod flow;
+mod pace;
 mod queue;
 mod tx;
 mod unasked;

@@ -4,6 +4,7 @@
 
 mod confirmation;
 mod message;
+mod pace;
 mod returns;
 pub(crate) mod stream;
 
@@ -14,12 +15,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use tokio::time::Instant;
+
 pub use confirmation::Confirmation;
 pub use message::BasicPublish;
+pub use pace::Pace;
 pub use returns::Returns;
 pub use stream::BasicPublishStream;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::handle::ChannelHandle;
 use crate::session::{Accepted, Place};
 use crate::turn::{poll_turn, spend};
@@ -49,11 +53,26 @@ impl Publish {
 
     /// Encodes the message if it may go at once, and fails with `Blocked` otherwise.
     pub(crate) fn try_now(mut self) -> Result<Confirmation> {
-        match self.poll_session(None) {
+        let mut tried = self.poll_session(None);
+        if let Poll::Ready(Err(error)) = &tried
+            && error.kind() == ErrorKind::Blocked
+            && self.may_keep_pace()
+        {
+            self.place = Place::None;
+            tried = self.poll_session(None);
+        }
+        match tried {
             Poll::Ready(result) => result,
             // Without a waker the session answers at once.
             Poll::Pending => Err(Error::blocked("the publish would have to wait")),
         }
+    }
+
+    /// Looks at the clock for a publish that cannot wait for the driver to do so; true if that may have been of use.
+    #[cold]
+    fn may_keep_pace(&self) -> bool {
+        let (key, now) = (self.channel.key(), Instant::now());
+        self.channel.shared().with(|session| session.look_at_pace(key, now))
     }
 
     fn poll_session(&mut self, cx: Option<&mut Context<'_>>) -> Poll<Result<Confirmation>> {

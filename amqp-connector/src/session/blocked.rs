@@ -172,13 +172,13 @@ impl Session {
 
     /// Whether the peer lets the channel publish.
     pub(crate) fn is_flowing(&mut self, key: ChannelKey) -> bool {
-        self.channels.get(key).is_some_and(|channel| channel.flow)
+        self.channels.get(key).is_some_and(|channel| channel.flow.is_active())
     }
 
     /// The channel is told `channel.flow`; publishers of this channel alone wait or go on.
     pub(super) fn handle_flow(&mut self, key: ChannelKey, active: bool) -> Result<()> {
         if let Some(channel) = self.channels.get(key) {
-            let changed = std::mem::replace(&mut channel.flow, active) != active;
+            let changed = channel.flow.set_active(active);
             match active {
                 true => self.wake_gate(key),
                 false => channel.gate.revoke(),

@@ -30,6 +30,7 @@ use crate::session::consume::consumer::Consumers;
 use crate::session::output::outbox::LargeItem;
 use crate::session::publish::admission::Admission;
 use crate::session::publish::confirm::Confirms;
+use crate::session::publish::pace::Flow;
 use crate::session::stream::Streaming;
 use crate::session::stream::bodies::Bodies;
 use crate::session::unasked::{Alerts, Inbox};
@@ -99,9 +100,9 @@ pub(crate) struct ChannelState {
     pub(crate) source: Option<Waker>,
     /// Streamed bodies that came, from when a consumer wants them so.
     pub(crate) bodies: Option<Box<Bodies>>,
-    /// False while the peer has paused this channel by `channel.flow`.
-    pub(crate) flow: bool,
-    /// Publishers that wait for flow, or for the limit of unconfirmed publishes.
+    /// Whether the peer has paused this channel by `channel.flow`, and how fast it may publish.
+    pub(in crate::session) flow: Flow,
+    /// Publishers that wait for flow, the pace, or the limit of unconfirmed publishes.
     pub(crate) gate: Admission,
     pub(crate) large: VecDeque<LargeItem>,
     /// The driver's last turn that took something of `large`.
@@ -146,7 +147,7 @@ impl ChannelState {
             tx: false,
             source: None,
             bodies: None,
-            flow: true,
+            flow: Flow::default(),
             gate: Admission::default(),
             large: VecDeque::new(),
             large_round: 0,
@@ -192,12 +193,20 @@ impl ChannelState {
         )
     }
 
-    /// How many publishes flow and the limits of unconfirmed and retained ones allow now, besides those that
-    /// were admitted already.
+    /// How many publishes flow, the pace and the limits of unconfirmed and retained ones allow now, besides those
+    /// that were admitted already.
     #[inline]
     pub(crate) fn gate_room(&self) -> usize {
+        match self.flow.is_free() {
+            true => self.free_room(),
+            false => self.paced_room().saturating_sub(self.gate.reserved()),
+        }
+    }
+
+    /// The same, where nothing but confirms bounds publishing.
+    #[inline]
+    pub(in crate::session) fn free_room(&self) -> usize {
         let room = match &self.confirms {
-            _ if !self.flow => 0,
             None => usize::MAX,
             Some(confirms) => confirms.room(),
         };

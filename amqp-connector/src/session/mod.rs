@@ -102,9 +102,12 @@ pub(crate) struct Session {
     crowd: Crowd,
     /// A channel holds acks back, or has done so.
     coalesces: bool,
-    /// When acks that are held back are to be sent, and whether there are some whose time has to be started.
-    acks_due: Option<Instant>,
-    acks_unclocked: bool,
+    /// A channel has a pace, or has had one.
+    paces: bool,
+    /// When acks that are held back are to be sent, or a publish may go that waits for its channel's pace; and whether
+    /// the clock has to be looked at for any of them first.
+    soon: Option<Instant>,
+    unclocked: bool,
     close_deadline: Option<Instant>,
     /// Until when the connection drains, and each channel that does so by itself.
     drain_until: Option<Instant>,
@@ -168,8 +171,9 @@ impl Session {
             pause: None,
             crowd: Crowd::default(),
             coalesces: false,
-            acks_due: None,
-            acks_unclocked: false,
+            paces: false,
+            soon: None,
+            unclocked: false,
             close_deadline: None,
             drain_until: None,
             drains: Vec::new(),

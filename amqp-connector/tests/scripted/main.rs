@@ -27,6 +27,7 @@ mod lock_rules;
 mod logging;
 mod no_wait;
 mod numbers;
+mod pacing;
 mod publishing;
 mod reasons;
 mod shutdown;

@@ -29,7 +29,7 @@ const SECTIONS: [(&str, usize); 5] = [
     ("Specifications and limits", 21),
     ("Connection and channel", 24),
     ("Exchanges, queues and their arguments", 8),
-    ("Publishing", 16),
+    ("Publishing", 17),
     ("Consuming", 17),
 ];
 

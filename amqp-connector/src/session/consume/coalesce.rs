@@ -277,7 +277,7 @@ impl Session {
         match held {
             Held::More => {}
             Held::First => {
-                self.acks_unclocked = true;
+                self.unclocked = true;
                 self.notify_driver();
             }
             Held::Full => self.write_acks(key),
@@ -334,8 +334,7 @@ impl Session {
 
     /// Sends the acks whose time is up, and starts the time of those that came since.
     #[cold]
-    pub(in crate::session) fn clock_acks(&mut self, now: Instant) {
-        self.acks_unclocked = false;
+    pub(in crate::session) fn clock_acks(&mut self, now: Instant) -> Option<Instant> {
         let mut due = Vec::new();
         let mut next: Option<Instant> = None;
         for channel in self.channels.iter_mut() {
@@ -352,10 +351,10 @@ impl Session {
                 }
             }
         }
-        self.acks_due = next;
         for key in due {
             self.write_acks(key);
         }
+        next
     }
 }
 

@@ -1,6 +1,6 @@
 //! Publishing: whether a message may go now, its confirm tag, and its outcome.
 //!
-//! A publish that may not go waits in one line at a time: its channel's (flow, limit of unconfirmed), then
+//! A publish that may not go waits in one line at a time: its channel's (flow, pace, limit of unconfirmed), then
 //! the connection's (outbound budget, blocked broker). What it carries stays with the caller till it goes.
 
 pub(in crate::session) mod admission;
@@ -9,6 +9,7 @@ mod blame;
 pub(in crate::session) mod confirm;
 mod keep;
 mod origin;
+pub(in crate::session) mod pace;
 mod returns;
 mod slot;
 mod tally;
@@ -27,6 +28,7 @@ use crate::session::Session;
 use crate::session::channel::{ChannelKey, ChannelPhase};
 use crate::session::output::put_content;
 use crate::session::publish::confirm::Confirms;
+use crate::session::publish::pace::Flow;
 
 /// A message as the user gave it.
 #[derive(Clone, Debug)]
@@ -94,7 +96,10 @@ impl Session {
             _ => None,
         };
         self.leave(key, place);
-        sent?;
+        if let Err(error) = sent {
+            self.unspend(key);
+            return Poll::Ready(Err(error));
+        }
         self.notify_driver();
         let charge = self.charge(size);
         Poll::Ready(Ok(Accepted { tag, charge }))
@@ -119,11 +124,13 @@ impl Session {
         room && self.channels.get(key).is_some_and(|channel| {
             matches!(channel.phase, ChannelPhase::Open)
                 && channel.gate.admits(None)
-                && channel.gate_room() > 0
+                && channel.flow.is_free()
+                && channel.free_room() > 0
         })
     }
 
     /// Passes both lines, or takes a place in one; an error leaves them.
+    #[inline(never)]
     pub(in crate::session) fn wait_to_pass(
         &mut self,
         key: ChannelKey,
@@ -139,7 +146,9 @@ impl Session {
             self.leave(key, place);
             return Poll::Ready(Err(error));
         }
-        self.pass(key, size, place, waker)
+        ready!(self.pass(key, size, place, waker))?;
+        self.spend(key);
+        Poll::Ready(Ok(()))
     }
 
     /// Sends another content than a publish, once it may go.
@@ -154,6 +163,9 @@ impl Session {
         ready!(self.wait_to_pass(key, body.len(), place, Some(waker)))?;
         let result = self.send_content(key.id, method, properties, body);
         self.leave(key, place);
+        if result.is_err() {
+            self.unspend(key);
+        }
         Poll::Ready(result)
     }
 
@@ -200,7 +212,7 @@ impl Session {
 
     fn gate_is_open(&mut self, key: ChannelKey) -> bool {
         self.channels.get(key).is_some_and(|channel| {
-            channel.flow && !channel.confirms.as_ref().is_some_and(Confirms::is_full)
+            channel.flow.room() > 0 && !channel.confirms.as_ref().is_some_and(Confirms::is_full)
         })
     }
 
@@ -220,7 +232,7 @@ impl Session {
         };
         let full = channel.confirms.as_ref().is_some_and(Confirms::is_full);
         let admitted = match ticket {
-            Some(_) => channel.flow && !full,
+            Some(_) => channel.flow.room() > 0 && !full,
             None => channel.gate_room() > 0,
         };
         if admitted && channel.gate.admits(ticket) {
@@ -235,13 +247,18 @@ impl Session {
             return Poll::Ready(Err(Error::limit(text)));
         }
         let Some(waker) = waker else {
-            return Poll::Ready(Err(Error::blocked(match channel.flow {
-                false => "the peer has paused publishing on this channel",
-                true => "the limit of unconfirmed publishes is reached",
+            return Poll::Ready(Err(Error::blocked(match &channel.flow {
+                Flow::Paused(_) => "the peer has paused publishing on this channel",
+                Flow::Paced(_) if !full => "the channel's pace lets no more go now",
+                _ => "the limit of unconfirmed publishes is reached",
             })));
         };
         let (ticket, old) = channel.gate.wait(ticket, 1, waker);
+        let paced = !channel.flow.is_free();
         self.effects.discard_waker(old);
+        if paced {
+            self.want_clock();
+        }
         *place = Place::Gate(ticket);
         Poll::Pending
     }
@@ -259,18 +276,21 @@ impl Session {
     pub(crate) fn leave(&mut self, key: ChannelKey, place: &mut Place) {
         match std::mem::take(place) {
             Place::None | Place::Gone => {}
-            Place::Gate(ticket) => {
-                if let Some(channel) = self.channels.get(key) {
-                    let mine = channel.gate.leave(ticket);
-                    self.effects.discard_waker(mine);
-                    self.wake_gate(key);
-                }
-            }
+            Place::Gate(ticket) => self.leave_gate(key, ticket),
             Place::Room(ticket) => {
                 let mine = self.room.leave(ticket);
                 self.effects.discard_waker(mine);
                 self.wake_room();
             }
+        }
+    }
+
+    #[inline(never)]
+    fn leave_gate(&mut self, key: ChannelKey, ticket: u64) {
+        if let Some(channel) = self.channels.get(key) {
+            let mine = channel.gate.leave(ticket);
+            self.effects.discard_waker(mine);
+            self.wake_gate(key);
         }
     }
 
@@ -292,11 +312,15 @@ impl Session {
             let room = channel.gate_room();
             channel.gate.admit(room, false, &mut self.effects);
             let stuck = |confirms: &Confirms| confirms.stuck().is_some();
-            if room == 0 && channel.flow && channel.confirms.as_ref().is_some_and(stuck) {
+            if room == 0 && channel.flow.is_active() && channel.confirms.as_ref().is_some_and(stuck)
+            {
                 // No answer is to come that could make room: they are to be told.
                 for waker in channel.gate.take_wakers() {
                     self.effects.wake(Some(waker));
                 }
+            }
+            if !channel.flow.is_free() {
+                self.want_clock();
             }
         }
     }

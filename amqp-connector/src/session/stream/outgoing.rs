@@ -198,6 +198,7 @@ impl Session {
         if channel.confirms.is_some() && head.mandatory {
             let text = "a streamed message is not kept, so on a channel in confirm mode one that comes back \
                         could not be told from others: leave out mandatory and immediate";
+            self.unspend(key);
             return Poll::Ready(Err(Error::invalid(text)));
         }
         channel.set_streaming(|streaming| streaming.publishing = true);

@@ -1,4 +1,4 @@
-//! Time: heartbeats both ways, deadlines of calls, the pause of reading, and the deadline of a close.
+//! Time: heartbeats both ways, deadlines of calls, the pause of reading, held acks and paces, and the deadline of a close.
 //!
 //! The clock is the caller's; this module only compares instants.
 
@@ -25,7 +25,7 @@ pub(crate) fn after(now: Instant, timeout: Duration) -> Instant {
 
 /// The one that comes first.
 #[inline]
-fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+pub(super) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),
@@ -82,7 +82,7 @@ impl Session {
             Some(_) => first(&self.deadlines).filter(|_| !self.calls_pause()),
         };
         let mut due = earlier(self.heartbeat.due(), earlier(call, self.tidy_at));
-        due = earlier(due, earlier(self.pause, self.acks_due));
+        due = earlier(due, earlier(self.pause, self.soon));
         due = earlier(due, self.close_deadline);
         match self.is_draining() {
             true => earlier(due, self.next_drain()),
@@ -133,10 +133,17 @@ impl Session {
         if self.tidy_at.is_some_and(|at| at <= now) {
             self.tidy(now);
         }
-        if self.acks_unclocked || self.acks_due.is_some_and(|at| at <= now) {
-            self.clock_acks(now);
+        if self.unclocked || self.soon.is_some_and(|at| at <= now) {
+            self.look_soon(now);
         }
         self.expire_calls(now);
+    }
+
+    /// Acks that are held back, and publishes that wait for their channel's pace.
+    fn look_soon(&mut self, now: Instant) {
+        self.unclocked = false;
+        let acks = self.clock_acks(now);
+        self.soon = earlier(acks, self.clock_paces(now));
     }
 
     /// Whether the socket may be read: not while a consumer that keeps up has a long queue.

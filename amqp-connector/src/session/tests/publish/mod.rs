@@ -1,5 +1,7 @@
 //! Every publish has one outcome, and it is the right one.
 
+mod pacing;
+
 use super::*;
 
 amqp_types::if_spec! { confirm.select => {
