@@ -96,9 +96,9 @@ pub use error::{
     BlamedPublish, BrokenStream, CloseCause, CloseReason, Error, ErrorKind, Initiator, Result,
     Scope, StreamFault,
 };
-pub use options::{ConfirmOptions, Options, Tuning, Unsettled, WhileBlocked};
+pub use options::{ConfirmOptions, Options, Pace, Tuning, Unsettled, WhileBlocked};
 pub use outcome::{
     Alert, ConfirmCounts, ConsumerEnd, Event, IncomingMethod, Outcome, Returned, UnknownReason,
 };
-pub use publish::{BasicPublish, BasicPublishStream, Confirmation, Pace, Publish, Returns};
+pub use publish::{BasicPublish, BasicPublishStream, Confirmation, Publish, Returns};
 pub use watch::{Blocked, Events, Incoming};

@@ -221,7 +221,7 @@ impl Channel {
     }
 
     /// Publishes a message (`basic.publish`). Resolves when the message is accepted for sending, which
-    /// waits for room in the outbound budget and for the broker's permission; what it resolves to tells
+    /// waits for room in the outbound budget, for the channel's [`pace`](Self::pace) and for the broker's permission; what it resolves to tells
     /// the message's outcome.
     ///
     /// ```no_run

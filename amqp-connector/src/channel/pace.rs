@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::Channel;
 use crate::error::Result;
-use crate::publish::Pace;
+use crate::options::Pace;
 
 impl Channel {
     /// Sets how fast this channel may publish, or with `None` takes that limit away, which is the default. It is one
@@ -31,7 +31,8 @@ impl Channel {
     ///
     /// # Errors
     ///
-    /// `Invalid` for a pace or a burst of zero publishes, or a period of zero; the reason why the channel is closed.
+    /// `Invalid` for a pace or a burst of zero publishes, or a period of zero; `Busy` while a
+    /// streamed publish has the channel; the reason why the channel is closed.
     pub fn pace(&self, pace: Option<Pace>) -> Result<()> {
         pace.as_ref().map_or(Ok(()), Pace::check)?;
         let (key, now) = (self.handle.key(), Instant::now());

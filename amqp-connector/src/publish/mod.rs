@@ -4,7 +4,6 @@
 
 mod confirmation;
 mod message;
-mod pace;
 mod returns;
 pub(crate) mod stream;
 
@@ -19,7 +18,6 @@ use tokio::time::Instant;
 
 pub use confirmation::Confirmation;
 pub use message::BasicPublish;
-pub use pace::Pace;
 pub use returns::Returns;
 pub use stream::BasicPublishStream;
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::error::Result;
-use crate::publish::Pace;
+use crate::options::Pace;
 use crate::session::Session;
 use crate::session::channel::{ChannelKey, ChannelState};
 use crate::session::publish::confirm::Confirms;

@@ -2,10 +2,14 @@
 //!
 //! Read by the handshake (negotiation) and the session (budgets, deadlines). Plain values only.
 
+mod pace;
+
 use std::time::Duration;
 
 use amqp_types::protocol;
 use amqp_types::protocol::connection::{Tune, TuneOk};
+
+pub use pace::Pace;
 
 /// Bounds on what one connection may hold and how long it may take; part of
 /// [`Connector`](crate::Connector).
