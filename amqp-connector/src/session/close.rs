@@ -210,9 +210,7 @@ impl Session {
             self.record(|| Event::ChannelClosed { channel: key.id, reason: reason.clone() });
         }
         self.fail_calls(calls, &Error::closed(reason));
-        if self.pause.is_some() {
-            self.consumer_caught_up();
-        }
+        self.consumer_caught_up();
         self.notify_driver();
     }
 

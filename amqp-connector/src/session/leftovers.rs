@@ -18,6 +18,10 @@ pub struct Leftovers {
     pub deadlines: usize,
     /// Consumers of open channels.
     pub consumers: usize,
+    /// Returned messages that nobody has taken.
+    pub returns: usize,
+    /// Methods and alerts that came unasked-for and that nobody has taken.
+    pub unasked: usize,
     /// Streamed bodies that were not read to their end.
     pub bodies: usize,
     /// Publishes that have no outcome yet, or one that nobody has taken.
@@ -43,6 +47,7 @@ impl Session {
             subscribers: self.subscribers.len(),
             waiting: self.room.len()
                 + self.close_waiters.len()
+                + self.finish_waiters.len()
                 + self.flush_waiters.len()
                 + self.block_watch.waiting(),
             octets: self.outbox.outstanding(),
@@ -51,6 +56,9 @@ impl Session {
         for channel in self.channels.iter_mut() {
             left.calls += channel.calls.len();
             left.consumers += channel.consumers.len();
+            left.returns += channel.returns.len();
+            left.unasked += channel.inbox.as_ref().map_or(0, |inbox| inbox.len());
+            left.unasked += channel.alerts.as_ref().map_or(0, |alerts| alerts.len());
             left.bodies += channel.bodies.as_ref().map_or(0, |bodies| bodies.len());
             left.confirms += channel.confirms.as_ref().map_or(0, |confirms| confirms.held());
             left.kept += channel.confirms.as_ref().map_or(0, |confirms| confirms.kept());
@@ -58,7 +66,8 @@ impl Session {
                 + channel.return_waiters.len()
                 + channel.answer_waiters.len()
                 + channel.close_waiters.len()
-                + channel.settle_waiters.len();
+                + channel.settle_waiters.len()
+                + channel.alerts.as_ref().map_or(0, |alerts| alerts.waiters.len());
         }
         left
     }

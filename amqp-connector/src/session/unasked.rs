@@ -42,6 +42,22 @@ pub(crate) struct Alerts {
     pub(in crate::session) waiters: WaitList,
 }
 
+#[cfg(feature = "testing")]
+impl Inbox {
+    /// How many methods wait.
+    pub(in crate::session) fn len(&self) -> usize {
+        self.queue.len()
+    }
+}
+
+#[cfg(feature = "testing")]
+impl Alerts {
+    /// How many alerts wait.
+    pub(in crate::session) fn len(&self) -> usize {
+        self.queue.len()
+    }
+}
+
 impl Session {
     /// From now on such methods are kept.
     pub(crate) fn claim_inbox(&mut self, key: ChannelKey) -> Result<()> {

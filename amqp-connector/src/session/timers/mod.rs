@@ -158,6 +158,9 @@ impl Session {
 
     /// A consumer that reading was paused for has caught up.
     pub(super) fn consumer_caught_up(&mut self) {
+        if self.pause.is_none() {
+            return;
+        }
         let waiting = self.channels.iter_mut().any(|channel| {
             channel.consumers.iter().any(|consumer| consumer.backlog.is_pausing())
                 || channel.bodies.as_ref().is_some_and(|bodies| bodies.is_pausing())
