@@ -115,20 +115,14 @@ impl Session {
     fn note_block(&mut self, reason: Option<ShortStr>) {
         self.block_watch.reason = reason;
         self.block_watch.version += 1;
-        for waker in self.block_watch.waiters.take_all() {
-            self.effects.wake(Some(waker));
-        }
+        self.effects.wake_all(self.block_watch.waiters.take_all());
     }
 
     /// Lets every publish that waits look again, wherever it stands.
     fn wake_publishers(&mut self) {
-        for waker in self.room.take_wakers() {
-            self.effects.wake(Some(waker));
-        }
+        self.effects.wake_all(self.room.take_wakers());
         for channel in self.channels.iter_mut() {
-            for waker in channel.gate.take_wakers() {
-                self.effects.wake(Some(waker));
-            }
+            self.effects.wake_all(channel.gate.take_wakers());
         }
     }
 

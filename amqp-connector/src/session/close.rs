@@ -185,20 +185,13 @@ impl Session {
         }
         // Those that wait for room must not wait on for a channel that is over.
         if !self.is_ending() {
-            for waker in self.room.take_wakers() {
-                self.effects.wake(Some(waker));
-            }
+            self.effects.wake_all(self.room.take_wakers());
         }
         let Some(channel) = self.channels.get(key) else { return };
-        for waker in channel.gate.take_all().chain(channel.return_waiters.take_all()) {
-            self.effects.wake(Some(waker));
-        }
-        for waker in channel.answer_waiters.take_all().chain(channel.source.take()) {
-            self.effects.wake(Some(waker));
-        }
-        for waker in channel.close_waiters.take_all().chain(channel.settle_waiters.take_all()) {
-            self.effects.wake(Some(waker));
-        }
+        self.effects.wake_all(channel.gate.take_all().chain(channel.return_waiters.take_all()));
+        self.effects.wake_all(channel.answer_waiters.take_all().chain(channel.source.take()));
+        self.effects
+            .wake_all(channel.close_waiters.take_all().chain(channel.settle_waiters.take_all()));
         if closed {
             // A content under way is completed: the peer would take the next frames for its body.
             if channel.large.is_empty() {
@@ -358,9 +351,7 @@ impl Session {
         }
         self.drop_output();
         self.driver_gone = true;
-        for waker in self.finish_waiters.take_all() {
-            self.effects.wake(Some(waker));
-        }
+        self.effects.wake_all(self.finish_waiters.take_all());
     }
 
     /// Waits until the driver has let go of the transport.
@@ -436,9 +427,7 @@ impl Session {
         self.pause = None;
         self.drain_until = None;
         self.drains = Vec::new();
-        for waker in self.room.take_all() {
-            self.effects.wake(Some(waker));
-        }
+        self.effects.wake_all(self.room.take_all());
         self.wake_flush_waiters();
         self.notify_driver();
     }
@@ -448,9 +437,7 @@ impl Session {
             let reason = reason.clone();
             self.record(|| Event::Closed { reason });
         }
-        for waker in self.close_waiters.take_all() {
-            self.effects.wake(Some(waker));
-        }
+        self.effects.wake_all(self.close_waiters.take_all());
         self.notify_driver();
     }
 

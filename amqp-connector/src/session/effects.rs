@@ -77,6 +77,22 @@ impl Effects {
         }
     }
 
+    /// Wakes everybody in a line.
+    pub(crate) fn wake_all(&mut self, wakers: impl IntoIterator<Item = Waker>) {
+        for waker in wakers {
+            self.wake(Some(waker));
+        }
+    }
+
+    /// Has `slot` hold whom to wake; one that it held before is dropped after the unlock.
+    #[inline]
+    pub(crate) fn keep(&mut self, slot: &mut Option<Waker>, waker: &Waker) {
+        if !slot.as_ref().is_some_and(|old| old.will_wake(waker)) {
+            let old = slot.replace(waker.clone());
+            self.discard_waker(old);
+        }
+    }
+
     pub(crate) fn discard(&mut self, garbage: Garbage) {
         self.garbage.push(garbage);
     }

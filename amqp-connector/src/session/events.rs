@@ -91,10 +91,7 @@ impl Session {
         if closed {
             return Poll::Ready(None);
         }
-        if !subscriber.waker.as_ref().is_some_and(|old| old.will_wake(waker)) {
-            let old = subscriber.waker.replace(waker.clone());
-            self.effects.discard_waker(old);
-        }
+        self.effects.keep(&mut subscriber.waker, waker);
         Poll::Pending
     }
 

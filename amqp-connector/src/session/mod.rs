@@ -144,7 +144,6 @@ pub(crate) enum Line {
     ChannelClosed(ChannelKey),
     Returned(ChannelKey),
     Alerted(ChannelKey),
-    #[allow(dead_code, reason = "for a consumer's graceful end")]
     Settled(ChannelKey),
     Answered(ChannelKey),
     Flushed,
@@ -201,10 +200,7 @@ impl Session {
 
     /// Remembers whom to wake when there is something to write.
     pub(crate) fn set_driver(&mut self, waker: &Waker) {
-        if !self.driver.as_ref().is_some_and(|old| old.will_wake(waker)) {
-            let old = self.driver.replace(waker.clone());
-            self.effects.discard_waker(old);
-        }
+        self.effects.keep(&mut self.driver, waker);
     }
 
     /// Something is to be written, or the state changed: the driver must look.
@@ -313,9 +309,7 @@ impl Session {
     }
 
     fn wake_flush_waiters(&mut self) {
-        for waker in self.flush_waiters.take_all() {
-            self.effects.wake(Some(waker));
-        }
+        self.effects.wake_all(self.flush_waiters.take_all());
     }
 
     /// A task waits no more.

@@ -116,9 +116,7 @@ impl Session {
         }
         channel.phase = ChannelPhase::Draining(reason.clone());
         // Those who wait to publish have not begun.
-        for waker in channel.gate.take_all().chain(self.room.take_wakers()) {
-            self.effects.wake(Some(waker));
-        }
+        self.effects.wake_all(channel.gate.take_all().chain(self.room.take_wakers()));
         let consumers: Vec<u64> = channel.consumers.iter().map(|consumer| consumer.id).collect();
         for id in consumers {
             self.drain_consumer(key, id, &reason);

@@ -97,10 +97,7 @@ impl Session {
         if over {
             return Poll::Ready(None);
         }
-        if !inbox.waker.as_ref().is_some_and(|old| old.will_wake(waker)) {
-            let old = inbox.waker.replace(waker.clone());
-            self.effects.discard_waker(old);
-        }
+        self.effects.keep(&mut inbox.waker, waker);
         Poll::Pending
     }
 
@@ -147,9 +144,7 @@ impl Session {
             alerts.queue.pop_front();
         }
         alerts.queue.push_back(alert);
-        for waker in alerts.waiters.take_all() {
-            self.effects.wake(Some(waker));
-        }
+        self.effects.wake_all(alerts.waiters.take_all());
     }
 
     /// The next alert.
@@ -181,9 +176,7 @@ impl Session {
             self.effects.wake(inbox.waker.take());
         }
         if let Some(alerts) = &mut channel.alerts {
-            for waker in alerts.waiters.take_all() {
-                self.effects.wake(Some(waker));
-            }
+            self.effects.wake_all(alerts.waiters.take_all());
         }
     }
 }

@@ -319,23 +319,17 @@ impl Session {
         call: CallId,
         waker: &Waker,
     ) -> Poll<Result<Box<CallReply>>> {
+        if let Some(CallSlot::Waiting(slot)) = self.slots.get_mut(&call.id) {
+            self.effects.keep(slot, waker);
+            return Poll::Pending;
+        }
         match self.slots.remove(&call.id) {
             Some(CallSlot::Done(result, undo)) => {
                 self.note_taken(call.key, undo);
                 Poll::Ready(result)
             }
-            Some(CallSlot::Waiting(old)) => {
-                let kept = match old {
-                    Some(old) if old.will_wake(waker) => old,
-                    old => {
-                        self.effects.discard_waker(old);
-                        waker.clone()
-                    }
-                };
-                self.slots.insert(call.id, CallSlot::Waiting(Some(kept)));
-                Poll::Pending
-            }
-            None => Poll::Ready(Err(Error::stale(None))),
+            // One that waits was found above.
+            Some(CallSlot::Waiting(_)) | None => Poll::Ready(Err(Error::stale(None))),
         }
     }
 

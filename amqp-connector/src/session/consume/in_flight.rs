@@ -79,9 +79,7 @@ impl Session {
     #[cold]
     pub(in crate::session) fn wake_settled(&mut self, key: ChannelKey) {
         let Some(channel) = self.channels.get(key) else { return };
-        for waker in channel.settle_waiters.take_all() {
-            self.effects.wake(Some(waker));
-        }
+        self.effects.wake_all(channel.settle_waiters.take_all());
         // A graceful close may have waited for it.
         self.notify_driver();
     }

@@ -91,10 +91,7 @@ impl Session {
         if let Some(end) = &consumer.end {
             return Poll::Ready(Some(end.clone()));
         }
-        if !consumer.waker.as_ref().is_some_and(|old| old.will_wake(waker)) {
-            let old = consumer.waker.replace(waker.clone());
-            self.effects.discard_waker(old);
-        }
+        self.effects.keep(&mut consumer.waker, waker);
         Poll::Pending
     }
 

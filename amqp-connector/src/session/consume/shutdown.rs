@@ -44,12 +44,14 @@ impl Session {
         ticket: &mut Option<u64>,
         waker: &Waker,
     ) -> Poll<()> {
-        let Ok(channel) = self.live_channel(key) else { return Poll::Ready(()) };
-        if let Some(consumer) = channel.consumers.by_id(id)
+        if self.live_channel(key).is_err() {
+            return Poll::Ready(());
+        }
+        if let Some(consumer) =
+            self.channels.get(key).and_then(|channel| channel.consumers.by_id(id))
             && consumer.phase != Phase::Cancelled
         {
-            let old = consumer.waker.replace(waker.clone());
-            self.effects.discard_waker(old);
+            self.effects.keep(&mut consumer.waker, waker);
             return Poll::Pending;
         }
         self.poll_settled(key, Some(in_flight), ticket, waker)

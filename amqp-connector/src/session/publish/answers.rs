@@ -39,9 +39,7 @@ impl Session {
             None => false,
         };
         if channel.confirms.as_mut().is_some_and(Confirms::wakes_waiters) {
-            for waker in channel.answer_waiters.take_all() {
-                self.effects.wake(Some(waker));
-            }
+            self.effects.wake_all(channel.answer_waiters.take_all());
         }
         self.wake_gate(key);
         known

@@ -298,9 +298,7 @@ impl Confirms {
                 }
                 open => slot.state = open,
             }
-            if !slot.waker.as_ref().is_some_and(|old| old.will_wake(waker)) {
-                effects.discard_waker(slot.waker.replace(waker.clone()));
-            }
+            effects.keep(&mut slot.waker, waker);
             return None;
         }
         self.claim_aside(tag)

@@ -315,9 +315,7 @@ impl Session {
             if room == 0 && channel.flow.is_active() && channel.confirms.as_ref().is_some_and(stuck)
             {
                 // No answer is to come that could make room: they are to be told.
-                for waker in channel.gate.take_wakers() {
-                    self.effects.wake(Some(waker));
-                }
+                self.effects.wake_all(channel.gate.take_wakers());
             }
             if !channel.flow.is_free() {
                 self.want_clock();

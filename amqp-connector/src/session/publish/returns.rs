@@ -34,9 +34,7 @@ impl Session {
             let dropped = channel.returns.pop_front();
             channel.returns_octets -= dropped.map_or(0, |returned| returned.body.len());
         }
-        for waker in channel.return_waiters.take_all() {
-            self.effects.wake(Some(waker));
-        }
+        self.effects.wake_all(channel.return_waiters.take_all());
     }
 
     /// A message that has come back, if there is one.
@@ -54,10 +52,7 @@ impl Session {
         ticket: &mut Option<u64>,
         waker: &Waker,
     ) -> Poll<Result<Returned>> {
-        if let Some(channel) = self.channels.get(key)
-            && let Some(returned) = channel.returns.pop_front()
-        {
-            channel.returns_octets -= returned.body.len();
+        if let Some(returned) = self.take_returned(key) {
             return Poll::Ready(Ok(returned));
         }
         match self.live_channel(key) {

@@ -36,7 +36,7 @@ impl Session {
         }
     }
 
-    /// Takes a frame of a channel that has an bodies.
+    /// Takes a frame of a channel that has bodies.
     pub(in crate::session) fn handle_part(
         &mut self,
         key: ChannelKey,

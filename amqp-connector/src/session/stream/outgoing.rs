@@ -225,9 +225,8 @@ impl Session {
             stream.full |= stream.queued >= WINDOW;
             stream.full
         });
-        if !channel.source.as_ref().is_some_and(|old| old.will_wake(waker)) {
-            let old = channel.source.replace(waker.clone());
-            self.effects.discard_waker(old);
+        if let Some(channel) = self.channels.get(key) {
+            self.effects.keep(&mut channel.source, waker);
         }
         if full {
             self.leave(key, place);

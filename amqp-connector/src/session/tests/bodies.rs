@@ -91,6 +91,7 @@ fn plain_consumers_replies_and_returns_of_the_same_channel_are_as_ever() {
     assert!(matches!(bench.reply(get), Method::Basic(basic::Method::GetOk(_))));
     bench.accepted(key, "publishes go as before");
     bench.receive_content(key.id, basic::Return { reply_code: 312, ..Default::default() }, b"x");
+    assert_eq!(bench.left().returns, 1);
     assert!(bench.run(|session| session.take_returned(key)).is_some());
     bench.run(|session| {
         session
