@@ -170,8 +170,9 @@ impl Connection {
         let (shared, now) = (self.handle.shared(), Instant::now());
         shared.with(|session| session.shut_down(now, timeout));
         let mut ticket = Ticket::new(shared, Line::Finished);
-        let finished =
-            poll_fn(|cx| ticket.poll(|session, held| session.poll_finished(held, cx.waker())));
+        let finished = poll_fn(|cx| {
+            ticket.poll(cx, |session, held, waker| session.poll_finished(held, waker))
+        });
         // The driver holds the deadline too, but it may be one that nobody polls.
         if tokio::time::timeout_at(after(now, timeout), finished).await.is_err() {
             shared.with(|session| session.give_up_closing());
@@ -186,7 +187,7 @@ impl Connection {
     /// May be dropped and called again.
     pub async fn closed(&self) -> Arc<CloseReason> {
         let mut ticket = Ticket::new(self.handle.shared(), Line::Closed);
-        poll_fn(|cx| ticket.poll(|session, held| session.poll_closed(held, cx.waker()))).await
+        poll_fn(|cx| ticket.poll(cx, |session, held, waker| session.poll_closed(held, waker))).await
     }
 
     /// Ends the connection at once, without a word to the broker. What was not written is lost.

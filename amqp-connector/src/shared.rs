@@ -5,12 +5,12 @@
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use amqp_types::FieldTable;
 
 use crate::options::{Options, Tuning};
-use crate::session::{Line, Session};
+use crate::session::{Caller, Line, Polling, Session};
 
 /// Apart from the counts of references, which other threads change without the lock.
 #[repr(align(128))]
@@ -47,6 +47,22 @@ impl Shared {
         }
         result
     }
+
+    /// Runs one look of a task that may have to wait. Its waker is cloned where it is not under the lock: the
+    /// session then looks a second time.
+    #[inline]
+    pub(crate) fn poll<R>(
+        &self,
+        cx: &Context<'_>,
+        mut look: impl FnMut(&mut Session, &dyn Caller) -> Poll<R>,
+    ) -> Poll<R> {
+        let caller = Polling::new(cx.waker());
+        let mut polled = self.with(|session| look(session, &caller));
+        while polled.is_pending() && caller.prepare() {
+            polled = self.with(|session| look(session, &caller));
+        }
+        polled
+    }
 }
 
 /// A place in one of the session's lists, left when the wait is over or given up.
@@ -64,10 +80,11 @@ impl<'a> Ticket<'a> {
     /// Runs one look of the wait under the lock.
     pub(crate) fn poll<R>(
         &mut self,
-        look: impl FnOnce(&mut Session, &mut Option<u64>) -> Poll<R>,
+        cx: &Context<'_>,
+        mut look: impl FnMut(&mut Session, &mut Option<u64>, &dyn Caller) -> Poll<R>,
     ) -> Poll<R> {
         let Self { shared, held, .. } = self;
-        shared.with(|session| look(session, held))
+        shared.poll(cx, |session, waker| look(session, held, waker))
     }
 }
 

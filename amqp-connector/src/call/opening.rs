@@ -75,7 +75,7 @@ impl Future for ChannelOpen {
         self.state = State::Sent(key, call);
         let shared = self.connection.shared();
         // Given up by the drop unless it is open.
-        ready!(shared.with(|session| session.poll_call(call, cx.waker())))?;
+        ready!(shared.poll(cx, |session, waker| session.poll_call(call, waker)))?;
         self.state = State::Done;
         Poll::Ready(Ok(Channel::new(ChannelHandle::new(self.connection.clone(), key))))
     }

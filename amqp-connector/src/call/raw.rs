@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::handle::{ChannelHandle, ConnectionHandle};
-use crate::session::{CONTROL, CallId, CallOptions, CallReply, ChannelKey, Session};
+use crate::session::{CONTROL, CallId, CallOptions, CallReply, ChannelKey, Polling, Session};
 use crate::shared::Shared;
 
 /// What a call is made on.
@@ -172,8 +172,10 @@ impl RawCall {
                 State::Failed(error) => return Poll::Ready(Err(error)),
                 State::Sent(call) => {
                     let shared = self.target.shared();
+                    // Mostly it is polled once before the reply is there, and once after.
+                    let caller = Polling::prepared(cx.waker());
                     let reply = shared.with(|session| {
-                        let reply = session.poll_call(call, cx.waker());
+                        let reply = session.poll_call(call, &caller);
                         if let Poll::Ready(Ok(reply)) = &reply {
                             then(session, reply);
                         }

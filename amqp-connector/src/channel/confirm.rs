@@ -78,8 +78,9 @@ impl Channel {
             let (key, mut target) = (self.handle.key(), None);
             let mut ticket = Ticket::new(self.handle.shared(), Line::Answered(key));
             poll_fn(|cx| {
-                ticket
-                    .poll(|session, held| session.poll_answered(key, &mut target, held, cx.waker()))
+                ticket.poll(cx, |session, held, waker| {
+                    session.poll_answered(key, &mut target, held, waker)
+                })
             })
             .await
         }

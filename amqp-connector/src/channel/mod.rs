@@ -177,10 +177,10 @@ impl Channel {
         let mut guard = PlaceGuard { handle: &self.handle, place: Place::None };
         poll_fn(|cx| {
             let PlaceGuard { handle, place } = &mut guard;
-            handle.shared().with(|session| {
+            handle.shared().poll(cx, |session, waker| {
                 session.stamp_typed(key, &mut method);
                 let content = (&method, &properties, &body);
-                session.poll_send_content(key, content, place, cx.waker())
+                session.poll_send_content(key, content, place, waker)
             })
         })
         .await
@@ -200,7 +200,9 @@ impl Channel {
         let (key, mut position) = (self.handle.key(), None);
         let mut ticket = Ticket::new(self.handle.shared(), Line::Flushed);
         poll_fn(|cx| {
-            ticket.poll(|session, held| session.poll_flush(key, &mut position, held, cx.waker()))
+            ticket.poll(cx, |session, held, waker| {
+                session.poll_flush(key, &mut position, held, waker)
+            })
         })
         .await
     }
@@ -219,8 +221,10 @@ impl Channel {
     pub async fn returned(&self) -> Result<Returned> {
         let key = self.handle.key();
         let mut ticket = Ticket::new(self.handle.shared(), Line::Returned(key));
-        poll_fn(|cx| ticket.poll(|session, held| session.poll_returned(key, held, cx.waker())))
-            .await
+        poll_fn(|cx| {
+            ticket.poll(cx, |session, held, waker| session.poll_returned(key, held, waker))
+        })
+        .await
     }
 
     /// As [`returned`](Self::returned), as a stream. What several ask for goes to one of them.
@@ -257,7 +261,7 @@ impl Channel {
         shared.with(|session| session.shut_down_channel(key, now, timeout));
         let mut ticket = Ticket::new(shared, Line::ChannelClosed(key));
         let closed = poll_fn(|cx| {
-            ticket.poll(|session, held| session.poll_channel_closed(key, held, cx.waker()))
+            ticket.poll(cx, |session, held, waker| session.poll_channel_closed(key, held, waker))
         });
         match tokio::time::timeout_at(after(now, timeout), closed).await {
             Ok(()) => Ok(()),
@@ -279,13 +283,13 @@ impl Channel {
         let (key, shared) = (self.handle.key(), self.handle.shared());
         let mut ticket = Ticket::new(shared, Line::ChannelClosed(key));
         let ended = poll_fn(|cx| {
-            ticket.poll(|session, held| session.poll_channel_ended(key, held, cx.waker()))
+            ticket.poll(cx, |session, held, waker| session.poll_channel_ended(key, held, waker))
         });
         if let Some(reason) = ended.await {
             return reason;
         }
         let mut ticket = Ticket::new(shared, Line::Closed);
-        poll_fn(|cx| ticket.poll(|session, held| session.poll_closed(held, cx.waker()))).await
+        poll_fn(|cx| ticket.poll(cx, |session, held, waker| session.poll_closed(held, waker))).await
     }
 }
 

@@ -49,6 +49,7 @@ impl Channel {
         } }
         let key = self.handle.key();
         let mut ticket = Ticket::new(self.handle.shared(), Line::Alerted(key));
-        poll_fn(|cx| ticket.poll(|session, held| session.poll_alert(key, held, cx.waker()))).await
+        poll_fn(|cx| ticket.poll(cx, |session, held, waker| session.poll_alert(key, held, waker)))
+            .await
     }
 }

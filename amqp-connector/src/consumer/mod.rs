@@ -148,8 +148,8 @@ impl Consumer {
         }
         let Self { channel, origin, id, batch, .. } = self;
         let key = channel.key();
-        let end = channel.shared().with(|session| {
-            session.poll_deliveries(key, *id, batch, origin.in_flight(), cx.waker())
+        let end = channel.shared().poll(cx, |session, waker| {
+            session.poll_deliveries(key, *id, batch, origin.in_flight(), waker)
         });
         self.end = ready!(end);
         Poll::Ready(())

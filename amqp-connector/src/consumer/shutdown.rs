@@ -77,8 +77,8 @@ impl Consumer {
         let mut ticket = Ticket::new(shared, Line::Settled(key));
         let waiting = poll_fn(|cx| {
             let in_flight = self.origin.in_flight();
-            ticket.poll(|session, held| {
-                session.poll_consumer_shutdown(key, id, in_flight, held, cx.waker())
+            ticket.poll(cx, |session, held, waker| {
+                session.poll_consumer_shutdown(key, id, in_flight, held, waker)
             })
         });
         let _ = timeout_at(deadline, waiting).await;
@@ -86,7 +86,9 @@ impl Consumer {
 
         let (mut position, mut ticket) = (None, Ticket::new(shared, Line::Flushed));
         let flushing = poll_fn(|cx| {
-            ticket.poll(|session, held| session.poll_flush(key, &mut position, held, cx.waker()))
+            ticket.poll(cx, |session, held, waker| {
+                session.poll_flush(key, &mut position, held, waker)
+            })
         });
         let flushed = matches!(timeout_at(deadline, flushing).await, Ok(Ok(())));
         let held = self.in_flight();

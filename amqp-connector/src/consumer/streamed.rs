@@ -320,7 +320,8 @@ impl BodyStream {
         }
         ready!(poll_turn(cx));
         let (key, tag) = (self.channel.key(), self.tag);
-        let polled = self.channel.shared().with(|session| session.poll_body(key, tag, cx.waker()));
+        let polled =
+            self.channel.shared().poll(cx, |session, waker| session.poll_body(key, tag, waker));
         let item = ready!(polled);
         spend(cx);
         match &item {

@@ -21,7 +21,7 @@ use tokio_util::codec::Framed;
 
 use self::timer::Timer;
 use crate::codec::{CodecError, FrameCodec};
-use crate::session::{Chunk, Segment, Session, WriteQueue};
+use crate::session::{Chunk, Polling, Segment, Session, WriteQueue};
 use crate::shared::Shared;
 
 /// Slices of one vectored write.
@@ -181,6 +181,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         let overdue = self.timeout.is_some_and(|at| at < now);
         let mut frames = self.frames.take();
         let Self { shared, queue, written, flushed, report, spent, state, turn, .. } = self;
+        let driver = Polling::prepared(cx.waker());
         let view = shared.with(|session| {
             if overdue {
                 session.handle_look(now);
@@ -209,7 +210,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
                 session.take_output(queue.segments());
                 *flushed &= queue.is_empty();
             }
-            session.set_driver(cx.waker());
+            session.set_driver(&driver);
             View {
                 closed: session.is_closed(),
                 aborted: session.is_aborted(),

@@ -107,9 +107,9 @@ impl Confirmation {
             State::Done(outcome, _) => return Poll::Ready(outcome.clone()),
         };
         let (key, tag) = (channel.key(), *tag);
-        let waker = cx.waker();
-        let Claimed { outcome, message, charge } =
-            ready!(channel.shared().with(|session| session.poll_confirm(key, tag, waker)));
+        let claimed =
+            channel.shared().poll(cx, |session, waker| session.poll_confirm(key, tag, waker));
+        let Claimed { outcome, message, charge } = ready!(claimed);
         if charge {
             spend(cx);
         }

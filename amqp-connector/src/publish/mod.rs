@@ -82,11 +82,13 @@ impl Publish {
         if matches!(place, Place::Gone) {
             return Poll::Ready(Err(Error::invalid("the publish was completed before")));
         }
-        let (key, waker) = (channel.key(), cx.as_ref().map(|cx| cx.waker()));
-        let accepted = channel
-            .shared()
-            .with(|session| session.poll_publish(key, message, caller, place, waker));
-        let accepted = ready!(accepted);
+        let (key, shared) = (channel.key(), channel.shared());
+        let accepted = ready!(match &cx {
+            Some(cx) => shared.poll(cx, |session, waker| {
+                session.poll_publish(key, message, caller, place, Some(waker))
+            }),
+            None => shared.with(|session| session.poll_publish(key, message, caller, place, None)),
+        });
         *place = Place::Gone;
         let Accepted { tag, charge } = accepted?;
         if charge && let Some(cx) = cx {

@@ -46,8 +46,9 @@ impl Returns {
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Returned>> {
         ready!(poll_turn(cx));
         let Self { channel, ticket } = self;
-        let (key, waker) = (channel.key(), cx.waker());
-        let returned = channel.shared().with(|session| session.poll_returned(key, ticket, waker));
+        let key = channel.key();
+        let returned =
+            channel.shared().poll(cx, |session, waker| session.poll_returned(key, ticket, waker));
         let returned = ready!(returned);
         spend(cx);
         Poll::Ready(returned.ok())

@@ -6,7 +6,7 @@
 //! that the peer pauses by `channel.flow` is the lesser case: its publishes wait, and nothing else. Called by
 //! `incoming` and by [`Blocked`](crate::Blocked).
 
-use std::task::{Poll, Waker};
+use std::task::Poll;
 
 use amqp_types::protocol::channel;
 use amqp_types::{Method as _, ShortStr};
@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::error::{Error, Result};
 use crate::options::WhileBlocked;
 use crate::outcome::Event;
+use crate::session::Caller;
 use crate::session::Session;
 use crate::session::channel::ChannelKey;
 use crate::session::wait::WaitList;
@@ -60,7 +61,7 @@ impl Session {
         &mut self,
         seen: &mut u64,
         ticket: &mut Option<u64>,
-        waker: &Waker,
+        waker: &dyn Caller,
     ) -> Poll<Result<Option<ShortStr>>> {
         // While the connection drains a block still matters.
         if self.is_ending()

@@ -5,7 +5,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::task::{Poll, Waker};
+use std::task::Poll;
 
 use amqp_types::protocol::{self, ReplyCode, channel, connection};
 use amqp_types::{Method as _, ShortStr};
@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use crate::error::{CloseCause, CloseReason, Error, Initiator, Scope};
 use crate::outcome::ConsumerEnd;
 use crate::outcome::Event;
+use crate::session::Caller;
 use crate::session::channel::{ChannelKey, ChannelPhase};
 use crate::session::timers::after;
 use crate::session::{Garbage, Phase, Session};
@@ -65,7 +66,7 @@ impl Session {
         &mut self,
         key: ChannelKey,
         ticket: &mut Option<u64>,
-        waker: &Waker,
+        waker: &dyn Caller,
     ) -> Poll<Option<Arc<CloseReason>>> {
         match self.channels.get(key) {
             Some(channel) => match channel.ended() {
@@ -85,7 +86,7 @@ impl Session {
         &mut self,
         key: ChannelKey,
         ticket: &mut Option<u64>,
-        waker: &Waker,
+        waker: &dyn Caller,
     ) -> Poll<()> {
         if self.is_closed() {
             return Poll::Ready(());
@@ -355,7 +356,11 @@ impl Session {
     }
 
     /// Waits until the driver has let go of the transport.
-    pub(crate) fn poll_finished(&mut self, ticket: &mut Option<u64>, waker: &Waker) -> Poll<()> {
+    pub(crate) fn poll_finished(
+        &mut self,
+        ticket: &mut Option<u64>,
+        waker: &dyn Caller,
+    ) -> Poll<()> {
         if self.driver_gone {
             return Poll::Ready(());
         }
@@ -445,7 +450,7 @@ impl Session {
     pub(crate) fn poll_closed(
         &mut self,
         ticket: &mut Option<u64>,
-        waker: &Waker,
+        waker: &dyn Caller,
     ) -> Poll<Arc<CloseReason>> {
         if let Phase::Closed(reason) = &self.phase {
             return Poll::Ready(reason.clone());

@@ -13,6 +13,7 @@ use amqp_types::protocol;
 use bytes::Bytes;
 
 use crate::outcome::Event;
+use crate::session::Caller;
 use crate::session::consume::backlog::Queued;
 use crate::session::output::chunk::Chunk;
 use crate::session::output::outbox::LargeItem;
@@ -86,9 +87,11 @@ impl Effects {
 
     /// Has `slot` hold whom to wake; one that it held before is dropped after the unlock.
     #[inline]
-    pub(crate) fn keep(&mut self, slot: &mut Option<Waker>, waker: &Waker) {
-        if !slot.as_ref().is_some_and(|old| old.will_wake(waker)) {
-            let old = slot.replace(waker.clone());
+    pub(crate) fn keep(&mut self, slot: &mut Option<Waker>, waker: &dyn Caller) {
+        if !slot.as_ref().is_some_and(|old| waker.is_woken_by(old))
+            && let Some(new) = waker.waker()
+        {
+            let old = slot.replace(new);
             self.discard_waker(old);
         }
     }

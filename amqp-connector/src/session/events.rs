@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::task::{Poll, Waker};
 
 use crate::outcome::Event;
+use crate::session::Caller;
 use crate::session::{Garbage, Phase, Session};
 
 /// Events that wait for one subscriber; after that the oldest are dropped, and it learns how many. More than
@@ -75,7 +76,7 @@ impl Session {
     }
 
     /// The subscriber's next event; `None` after the last.
-    pub(crate) fn poll_event(&mut self, id: u64, waker: &Waker) -> Poll<Option<Event>> {
+    pub(crate) fn poll_event(&mut self, id: u64, waker: &dyn Caller) -> Poll<Option<Event>> {
         let closed = self.is_closed();
         let Some(subscriber) = self.subscribers.get(id) else { return Poll::Ready(None) };
         if subscriber.missed > 0 {

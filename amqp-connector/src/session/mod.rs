@@ -8,6 +8,7 @@
 //! The first reason that ends a channel or the connection wins, and every waiter gets it.
 
 mod blocked;
+mod caller;
 mod calls;
 mod channel;
 mod close;
@@ -35,6 +36,7 @@ use std::task::{Poll, Waker};
 use amqp_types::protocol::connection;
 use tokio::time::Instant;
 
+pub(crate) use caller::{Caller, Polling};
 pub(crate) use calls::pending::{CallOptions, CallReply};
 pub(crate) use calls::{CONTROL, CallId};
 pub(crate) use channel::ChannelKey;
@@ -199,7 +201,7 @@ impl Session {
     }
 
     /// Remembers whom to wake when there is something to write.
-    pub(crate) fn set_driver(&mut self, waker: &Waker) {
+    pub(crate) fn set_driver(&mut self, waker: &dyn Caller) {
         self.effects.keep(&mut self.driver, waker);
     }
 
@@ -289,7 +291,7 @@ impl Session {
         channel: ChannelKey,
         position: &mut Option<u64>,
         ticket: &mut Option<u64>,
-        waker: &Waker,
+        waker: &dyn Caller,
     ) -> Poll<Result<()>> {
         if position.is_none() {
             self.write_acks(channel);

@@ -15,6 +15,7 @@ use amqp_types::{AnyMethod, Body};
 use crate::error::{CloseCause, CloseReason, Error, Result, Scope};
 use crate::outcome::Event;
 use crate::outcome::{Alert, IncomingMethod};
+use crate::session::Caller;
 use crate::session::channel::ChannelKey;
 use crate::session::wait::WaitList;
 use crate::session::{Garbage, Session};
@@ -84,7 +85,7 @@ impl Session {
     pub(crate) fn poll_inbox(
         &mut self,
         key: ChannelKey,
-        waker: &Waker,
+        waker: &dyn Caller,
     ) -> Poll<Option<IncomingMethod>> {
         let over = self.live_channel(key).is_err();
         let Some(inbox) = self.channels.get(key).and_then(|channel| channel.inbox.as_mut()) else {
@@ -152,7 +153,7 @@ impl Session {
         &mut self,
         key: ChannelKey,
         ticket: &mut Option<u64>,
-        waker: &Waker,
+        waker: &dyn Caller,
     ) -> Poll<Result<Alert>> {
         let alerts = self.channels.get(key).and_then(|channel| channel.alerts.as_mut());
         if let Some(alert) = alerts.and_then(|alerts| alerts.queue.pop_front()) {

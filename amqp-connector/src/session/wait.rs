@@ -4,6 +4,7 @@
 //! when it stops waiting, so that no list outgrows its tasks. Plain data: waking is left to the caller's
 //! [`Effects`](crate::session::effects::Effects).
 
+use crate::session::Caller;
 use std::collections::VecDeque;
 use std::task::Waker;
 
@@ -27,18 +28,20 @@ impl WaitList {
 
     /// Joins the list, or renews the waker of a place in it, with the ticket kept where the caller has it;
     /// gives the waker that it replaced.
-    pub(crate) fn stay(&mut self, ticket: &mut Option<u64>, waker: &Waker) -> Option<Waker> {
+    pub(crate) fn stay(&mut self, ticket: &mut Option<u64>, waker: &dyn Caller) -> Option<Waker> {
         if let Some(held) = *ticket
             && let Some((_, slot)) = self.line.iter_mut().find(|(id, _)| *id == held)
         {
             return match slot {
-                old if old.will_wake(waker) => None,
-                old => Some(std::mem::replace(old, waker.clone())),
+                old if waker.is_woken_by(old) => None,
+                old => waker.waker().map(|new| std::mem::replace(old, new)),
             };
         }
-        *ticket = Some(self.next);
-        self.line.push_back((self.next, waker.clone()));
-        self.next += 1;
+        if let Some(waker) = waker.waker() {
+            *ticket = Some(self.next);
+            self.line.push_back((self.next, waker));
+            self.next += 1;
+        }
         None
     }
 

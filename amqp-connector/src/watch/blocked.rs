@@ -59,7 +59,7 @@ impl Blocked {
         let Self { shared, seen } = self;
         let mut ticket = Ticket::new(shared, Line::Blocked);
         poll_fn(move |cx| {
-            ticket.poll(|session, held| session.poll_block_change(seen, held, cx.waker()))
+            ticket.poll(cx, |session, held, waker| session.poll_block_change(seen, held, waker))
         })
     }
 }

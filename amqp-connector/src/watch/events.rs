@@ -48,7 +48,7 @@ impl Events {
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
         ready!(poll_turn(cx));
         let id = self.id;
-        let event = ready!(self.shared.with(|session| session.poll_event(id, cx.waker())));
+        let event = ready!(self.shared.poll(cx, |session, waker| session.poll_event(id, waker)));
         spend(cx);
         Poll::Ready(event)
     }

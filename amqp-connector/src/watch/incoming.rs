@@ -50,7 +50,7 @@ impl Incoming {
         ready!(poll_turn(cx));
         let key = self.channel.key();
         let next =
-            ready!(self.channel.shared().with(|session| session.poll_inbox(key, cx.waker())));
+            ready!(self.channel.shared().poll(cx, |session, waker| session.poll_inbox(key, waker)));
         spend(cx);
         Poll::Ready(next)
     }

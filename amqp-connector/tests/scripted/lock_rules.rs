@@ -2,11 +2,12 @@
 //!
 //! A test that breaks the rule would wait for itself, so each runs in a thread of its own against a clock.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker};
 use std::time::Duration;
 
 use amqp_connector::protocol::{basic, channel, queue};
@@ -132,6 +133,55 @@ fn rule_1_wakers_run_without_the_lock() {
             drop(waits.remove(0));
             peer.expect::<queue::Declare>().await;
             peer.expect::<channel::Open>().await;
+            peer.close_connection(320, "bye").await;
+            for wait in waits {
+                resolves("a wait", wait).await;
+            }
+        });
+    });
+}
+
+thread_local! {
+    /// What [`CURIOUS`] looks at.
+    static LOOKED_AT: RefCell<Option<Connection>> = const { RefCell::new(None) };
+}
+
+/// A waker that looks at the connection when it is cloned, as an executor of one's own might.
+static CURIOUS: RawWakerVTable = RawWakerVTable::new(
+    |_| {
+        LOOKED_AT.with_borrow(|connection| connection.as_ref().map(Connection::channel_count));
+        RawWaker::new(std::ptr::null(), &CURIOUS)
+    },
+    |_| {},
+    |_| {},
+    |_| {},
+);
+
+#[test]
+#[allow(unsafe_code, reason = "only a waker made by hand tells that it is cloned")]
+fn rule_1_wakers_are_cloned_without_the_lock() {
+    without_deadlock(|| {
+        paused(async {
+            let (connection, channel, mut peer) = channel().await;
+            LOOKED_AT.set(Some(connection.clone()));
+            // SAFETY: the functions of the table ignore the pointer.
+            let curious = unsafe { Waker::new(std::ptr::null(), &CURIOUS) };
+            let mut events = connection.events();
+            let mut waits: Vec<Pin<Box<dyn Future<Output = ()>>>> = vec![
+                Box::pin(async { while events.recv().await.is_some() {} }),
+                Box::pin(async { drop(connection.closed().await) }),
+                Box::pin(async { drop(channel.returned().await) }),
+                Box::pin(async { drop(channel.queue_declare(QueueDeclare::new("a")).await) }),
+                Box::pin(async { drop(channel.flush().await) }),
+                Box::pin(async { drop(connection.channel_open().await) }),
+            ];
+            for wait in &mut waits {
+                for _ in 0..2 {
+                    let poll = wait.as_mut().poll(&mut Context::from_waker(&curious));
+                    assert!(poll.is_pending());
+                }
+            }
+            LOOKED_AT.set(None);
             peer.close_connection(320, "bye").await;
             for wait in waits {
                 resolves("a wait", wait).await;

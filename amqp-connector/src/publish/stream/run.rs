@@ -133,7 +133,7 @@ impl Run<'_> {
         let Self { channel, line, .. } = self;
         let key = channel.key();
         let claim = poll_fn(|cx| {
-            channel.shared().with(|session| session.poll_claim(key, head, line, cx.waker()))
+            channel.shared().poll(cx, |session, waker| session.poll_claim(key, head, line, waker))
         });
         claim.await?;
         self.claimed = true;
@@ -153,8 +153,9 @@ impl Run<'_> {
             spend(cx);
             let Self { channel, line, .. } = self;
             let key = channel.key();
-            let room =
-                channel.shared().with(|session| session.poll_source_room(key, line, cx.waker()));
+            let room = channel
+                .shared()
+                .poll(cx, |session, waker| session.poll_source_room(key, line, waker));
             if room.is_pending() {
                 // The time of a source that is not asked does not count.
                 patience.rest();

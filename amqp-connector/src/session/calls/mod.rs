@@ -9,13 +9,14 @@ pub(in crate::session) mod pending;
 pub(in crate::session) mod replies;
 
 use std::panic::Location;
-use std::task::{Poll, Waker};
+use std::task::Poll;
 
 use amqp_types::protocol::{self, Method, ReplyCode, basic};
 use amqp_types::{AnyMethod, Body, Method as _, Reply, ShortStr};
 
 use crate::error::{CloseCause, Error, Result};
 use crate::outcome::Event;
+use crate::session::Caller;
 use crate::session::Session;
 use crate::session::calls::pending::{
     CallOptions, CallReply, CallSlot, PendingCall, Undo, consumer_tag, take_answered,
@@ -317,7 +318,7 @@ impl Session {
     pub(crate) fn poll_call(
         &mut self,
         call: CallId,
-        waker: &Waker,
+        waker: &dyn Caller,
     ) -> Poll<Result<Box<CallReply>>> {
         if let Some(CallSlot::Waiting(slot)) = self.slots.get_mut(&call.id) {
             self.effects.keep(slot, waker);

@@ -6,8 +6,9 @@
 //! Deliveries that the peer counts as settled when it sends them are not counted.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Poll, Waker};
+use std::task::Poll;
 
+use crate::session::Caller;
 use crate::session::Session;
 use crate::session::channel::{ChannelKey, ChannelState};
 
@@ -100,7 +101,7 @@ impl Session {
         key: ChannelKey,
         in_flight: Option<&InFlight>,
         ticket: &mut Option<u64>,
-        waker: &Waker,
+        waker: &dyn Caller,
     ) -> Poll<()> {
         let Ok(channel) = self.live_channel(key) else { return Poll::Ready(()) };
         if in_flight.map_or(channel.in_flight, InFlight::count) == 0 {

@@ -14,7 +14,7 @@ pub(in crate::session) mod unread;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::task::{Poll, Waker};
+use std::task::Poll;
 use std::time::Duration;
 
 use amqp_types::content::Content;
@@ -24,6 +24,7 @@ use tokio::time::Instant;
 
 use crate::error::Result;
 use crate::outcome::ConsumerEnd;
+use crate::session::Caller;
 use crate::session::channel::{ChannelKey, ChannelPhase};
 use crate::session::consume::backlog::{Crowd, Queued};
 use crate::session::consume::coalesce::Coalescer;
@@ -68,7 +69,7 @@ impl Session {
         id: u64,
         batch: &mut VecDeque<Queued>,
         in_flight: &InFlight,
-        waker: &Waker,
+        waker: &dyn Caller,
     ) -> Poll<Option<ConsumerEnd>> {
         let Some(consumer) = self.channels.get(key).and_then(|channel| channel.consumers.by_id(id))
         else {

@@ -3,10 +3,11 @@
 //! Called by [`Consumer::shutdown`](crate::Consumer::shutdown), which has the deadline.
 
 use std::sync::Arc;
-use std::task::{Poll, Waker};
+use std::task::Poll;
 
 use crate::error::CloseReason;
 use crate::outcome::ConsumerEnd;
+use crate::session::Caller;
 use crate::session::Session;
 use crate::session::channel::ChannelKey;
 use crate::session::consume::consumer::Phase;
@@ -42,7 +43,7 @@ impl Session {
         id: u64,
         in_flight: &InFlight,
         ticket: &mut Option<u64>,
-        waker: &Waker,
+        waker: &dyn Caller,
     ) -> Poll<()> {
         if self.live_channel(key).is_err() {
             return Poll::Ready(());

@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::task::Waker;
 
+use crate::session::Caller;
 use crate::session::effects::Effects;
 
 struct Place {
@@ -60,20 +61,20 @@ impl Admission {
         &mut self,
         ticket: Option<u64>,
         size: usize,
-        waker: &Waker,
+        waker: &dyn Caller,
     ) -> (u64, Option<Waker>) {
         if let Some(ticket) = ticket
             && let Some(place) = self.position(ticket).and_then(|at| self.line.get_mut(at))
         {
             let old = match &place.waker {
-                Some(old) if old.will_wake(waker) => None,
-                _ => place.waker.replace(waker.clone()),
+                Some(old) if waker.is_woken_by(old) => None,
+                _ => waker.waker().and_then(|new| place.waker.replace(new)),
             };
             return (ticket, old);
         }
         let ticket = self.next;
         self.next += 1;
-        self.line.push_back(Place { ticket, size, waker: Some(waker.clone()) });
+        self.line.push_back(Place { ticket, size, waker: waker.waker() });
         (ticket, None)
     }
 

@@ -2,11 +2,12 @@
 //!
 //! Called by `incoming` and by the handles of `crate::publish` and of channels.
 
-use std::task::{Poll, Waker};
+use std::task::Poll;
 
 use crate::error::{Error, Result};
 use crate::options::ConfirmOptions;
 use crate::outcome::{ConfirmCounts, Outcome};
+use crate::session::Caller;
 use crate::session::Session;
 use crate::session::channel::ChannelKey;
 use crate::session::publish::Message;
@@ -50,7 +51,7 @@ impl Session {
         &mut self,
         key: ChannelKey,
         tag: u64,
-        waker: &Waker,
+        waker: &dyn Caller,
     ) -> Poll<Claimed> {
         let Some(confirms) = self.channels.get(key).and_then(|channel| channel.confirms.as_mut())
         else {
@@ -88,7 +89,7 @@ impl Session {
         key: ChannelKey,
         target: &mut Option<u64>,
         ticket: &mut Option<u64>,
-        waker: &Waker,
+        waker: &dyn Caller,
     ) -> Poll<Result<ConfirmCounts>> {
         let Some(channel) = self.channels.get(key) else {
             return Poll::Ready(Err(Error::stale(None)));

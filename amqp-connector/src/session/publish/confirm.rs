@@ -9,12 +9,12 @@ use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 use std::panic::Location;
 use std::sync::Arc;
-use std::task::Waker;
 
 use amqp_types::protocol::basic;
 
 use crate::error::CloseReason;
 use crate::outcome::{ConfirmCounts, Outcome, Returned};
+use crate::session::Caller;
 use crate::session::effects::{Effects, Garbage};
 use crate::session::publish::Message;
 use crate::session::publish::keep::{Keep, Pairing};
@@ -287,7 +287,7 @@ impl Confirms {
     pub(crate) fn poll(
         &mut self,
         tag: u64,
-        waker: &Waker,
+        waker: &dyn Caller,
         effects: &mut Effects,
     ) -> Option<Outcome> {
         if let Some(slot) = self.slot(tag) {

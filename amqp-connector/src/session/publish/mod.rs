@@ -15,7 +15,7 @@ mod slot;
 mod tally;
 
 use std::panic::Location;
-use std::task::{Poll, Waker, ready};
+use std::task::{Poll, ready};
 
 use amqp_types::protocol::basic;
 use amqp_types::{Method, Properties};
@@ -24,6 +24,7 @@ use bytes::Bytes;
 pub(crate) use answers::Claimed;
 
 use crate::error::{Error, Result};
+use crate::session::Caller;
 use crate::session::Session;
 use crate::session::channel::{ChannelKey, ChannelPhase};
 use crate::session::output::put_content;
@@ -71,7 +72,7 @@ impl Session {
         message: &mut Message,
         caller: &'static Location<'static>,
         place: &mut Place,
-        waker: Option<&Waker>,
+        waker: Option<&dyn Caller>,
     ) -> Poll<Result<Accepted>> {
         if !self.may_pass_at_once(key, message.body.len(), place) {
             ready!(self.wait_to_pass(key, message.body.len(), place, waker))?;
@@ -136,7 +137,7 @@ impl Session {
         key: ChannelKey,
         size: usize,
         place: &mut Place,
-        waker: Option<&Waker>,
+        waker: Option<&dyn Caller>,
     ) -> Poll<Result<()>> {
         if let Err(error) = self.open_channel(key) {
             self.leave(key, place);
@@ -157,7 +158,7 @@ impl Session {
         key: ChannelKey,
         content: (&M, &P, &Bytes),
         place: &mut Place,
-        waker: &Waker,
+        waker: &dyn Caller,
     ) -> Poll<Result<()>> {
         let (method, properties, body) = content;
         ready!(self.wait_to_pass(key, body.len(), place, Some(waker)))?;
@@ -175,7 +176,7 @@ impl Session {
         key: ChannelKey,
         size: usize,
         place: &mut Place,
-        waker: Option<&Waker>,
+        waker: Option<&dyn Caller>,
     ) -> Poll<Result<()>> {
         if matches!(place, Place::Room(_)) && !self.gate_is_open(key) {
             // The gate was shut meanwhile: others must not wait behind this channel's publish.
@@ -220,7 +221,7 @@ impl Session {
         &mut self,
         key: ChannelKey,
         place: &mut Place,
-        waker: Option<&Waker>,
+        waker: Option<&dyn Caller>,
     ) -> Poll<Result<()>> {
         let channel = match self.open_channel(key) {
             Ok(channel) => channel,

@@ -2,10 +2,11 @@
 //!
 //! What nobody asks for is bounded, and the oldest goes.
 
-use std::task::{Poll, Waker};
+use std::task::Poll;
 
 use crate::error::Result;
 use crate::outcome::Returned;
+use crate::session::Caller;
 use crate::session::Session;
 use crate::session::channel::ChannelKey;
 
@@ -50,7 +51,7 @@ impl Session {
         &mut self,
         key: ChannelKey,
         ticket: &mut Option<u64>,
-        waker: &Waker,
+        waker: &dyn Caller,
     ) -> Poll<Result<Returned>> {
         if let Some(returned) = self.take_returned(key) {
             return Poll::Ready(Ok(returned));

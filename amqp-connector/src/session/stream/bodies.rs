@@ -14,6 +14,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::error::CloseReason;
+use crate::session::Caller;
 use crate::session::consume::backlog::Crowd;
 use crate::session::effects::{Effects, Garbage};
 
@@ -216,12 +217,12 @@ impl Bodies {
     }
 
     /// Keeps the waker of a reader; gives the one that it replaced.
-    pub(in crate::session) fn wait(&mut self, tag: u64, waker: &Waker) -> Option<Waker> {
+    pub(in crate::session) fn wait(&mut self, tag: u64, waker: &dyn Caller) -> Option<Waker> {
         let at = self.position(tag)?;
         let body = self.bodies.get_mut(at)?;
         match &body.waker {
-            Some(old) if old.will_wake(waker) => None,
-            _ => body.waker.replace(waker.clone()),
+            Some(old) if waker.is_woken_by(old) => None,
+            _ => waker.waker().and_then(|new| body.waker.replace(new)),
         }
     }
 

@@ -3,7 +3,7 @@
 //! The delivery itself goes the way of all deliveries, with an empty body, once its header has come; what comes of
 //! its body waits in the channel's [`Bodies`] under the delivery's number.
 
-use std::task::{Poll, Waker};
+use std::task::Poll;
 
 use amqp_types::Body;
 use amqp_types::content::{Complete, Content, Part};
@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::error::{CloseCause, CloseReason, Error, Result, Scope};
 use crate::outcome::ConsumerEnd;
+use crate::session::Caller;
 use crate::session::channel::{ChannelKey, ChannelState};
 use crate::session::consume::deliver;
 use crate::session::stream::bodies::{Bodies, Found, Patience};
@@ -124,7 +125,7 @@ impl Session {
         &mut self,
         key: ChannelKey,
         tag: u64,
-        waker: &Waker,
+        waker: &dyn Caller,
     ) -> Poll<Option<Result<Bytes>>> {
         let Some(bodies) = self.channels.get(key).and_then(|channel| channel.bodies.as_mut())
         else {

@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::panic::Location;
-use std::task::{Poll, Waker, ready};
+use std::task::{Poll, ready};
 
 use amqp_types::content::ContentHeader;
 use amqp_types::frame::{FrameKind, OVERHEAD};
@@ -16,6 +16,7 @@ use amqp_types::{AnyMethod as _, Method as _, Properties as _};
 use bytes::Bytes;
 
 use crate::error::{BrokenStream, CloseCause, CloseReason, Error, Result, Scope};
+use crate::session::Caller;
 use crate::session::channel::{ChannelKey, ChannelState};
 use crate::session::output::chunk::Segment;
 use crate::session::output::outbox::{LargeItem, Outbox};
@@ -188,7 +189,7 @@ impl Session {
         key: ChannelKey,
         head: &StreamHead,
         place: &mut Place,
-        waker: &Waker,
+        waker: &dyn Caller,
     ) -> Poll<Result<()>> {
         ready!(self.wait_to_pass(key, 0, place, Some(waker)))?;
         self.leave(key, place);
@@ -211,7 +212,7 @@ impl Session {
         &mut self,
         key: ChannelKey,
         place: &mut Place,
-        waker: &Waker,
+        waker: &dyn Caller,
     ) -> Poll<Result<()>> {
         let size = body_room(self.tuning.frame_max);
         let channel = match self.live_channel(key) {
