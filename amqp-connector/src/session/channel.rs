@@ -59,6 +59,8 @@ pub(crate) enum ChannelPhase {
 pub(crate) struct ChannelState {
     pub(crate) key: ChannelKey,
     pub(crate) phase: ChannelPhase,
+    /// Its number had another incarnation before.
+    pub(crate) reused: bool,
     /// No handle is left; the state goes as soon as the channel is closed.
     pub(crate) released: bool,
     pub(crate) assembler: Assembler<Spec>,
@@ -120,10 +122,11 @@ pub(crate) struct ChannelState {
 }
 
 impl ChannelState {
-    fn new(key: ChannelKey, body_max: u64) -> Self {
+    fn new(key: ChannelKey, reused: bool, body_max: u64) -> Self {
         Self {
             key,
             phase: ChannelPhase::Opening,
+            reused,
             released: false,
             assembler: Assembler::new().with_max_body(body_max),
             calls: VecDeque::new(),
@@ -266,12 +269,12 @@ impl ChannelTable {
 
     /// Gives the lowest free number a new incarnation, or nothing when all are in use.
     pub(crate) fn allocate(&mut self, body_max: u64) -> Option<&mut ChannelState> {
-        let id = match self.free.pop() {
-            Some(Reverse(id)) => id,
+        let (id, reused) = match self.free.pop() {
+            Some(Reverse(id)) => (id, true),
             None => {
                 let id = u16::try_from(self.next_id).ok().filter(|id| *id <= self.max)?;
                 self.next_id += 1;
-                id
+                (id, false)
             }
         };
         self.epochs += 1;
@@ -281,7 +284,12 @@ impl ChannelTable {
             self.slots.resize_with(index + 1, || None);
         }
         let slot = self.slots.get_mut(index)?;
-        Some(slot.insert(Box::new(ChannelState::new(key, body_max))))
+        Some(slot.insert(Box::new(ChannelState::new(key, reused, body_max))))
+    }
+
+    /// Whether a channel holds or has held number `id`.
+    pub(crate) fn was_used(&self, id: u16) -> bool {
+        id != 0 && u32::from(id) < self.next_id
     }
 
     /// The channel that holds number `id` now.

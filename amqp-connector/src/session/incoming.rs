@@ -26,13 +26,15 @@ impl Session {
             return self.handle_control_frame(frame, now);
         }
         let Some(channel) = self.channels.by_id(frame.channel) else {
-            let text = format!("a frame on channel {}, which is not open", frame.channel);
-            return self.violation(ReplyCode::CHANNEL_ERROR, text, None);
+            return self.handle_stray(frame.channel);
         };
         let key = channel.key;
         match &channel.phase {
             ChannelPhase::Closed(_) => {}
             ChannelPhase::Closing(_) => self.handle_frame_while_closing(key, frame),
+            ChannelPhase::Opening if channel.reused => {
+                self.handle_frame_while_reopening(key, frame)
+            }
             ChannelPhase::Streaming(_) | ChannelPhase::Draining(_) if channel.bodies.is_some() => {
                 self.handle_part(key, frame, now);
             }
@@ -73,6 +75,34 @@ impl Session {
             Ok(Method::Channel(channel::Method::CloseOk(_))) => self.handle_channel_close_ok(key),
             // Both closed at once: the peer answers ours too, and only then the number is free.
             Ok(Method::Channel(channel::Method::Close(_))) => self.answer_channel_close(key),
+            Ok(_) => {}
+            Err(error) => self.violation(ReplyCode::SYNTAX_ERROR, error.to_string(), None),
+        }
+    }
+
+    /// A frame on a channel that is not open. A peer that has closed one may send what it had in hand, such as
+    /// deliveries, until it has our close-ok; RabbitMQ does. On a number that was never in use it breaks a rule.
+    #[cold]
+    fn handle_stray(&mut self, id: u16) {
+        if self.channels.was_used(id) {
+            return self.effects.log(move || {
+                tracing::debug!(id, "a frame on a channel that is closed is passed over");
+            });
+        }
+        let text = format!("a frame on channel {id}, which is not open");
+        self.violation(ReplyCode::CHANNEL_ERROR, text, None);
+    }
+
+    /// Before the open-ok there may still come, from the middle of a content on, what was sent to the number's last
+    /// incarnation.
+    fn handle_frame_while_reopening(&mut self, key: ChannelKey, frame: FrameRef<'_>) {
+        if frame.kind != FrameKind::Method {
+            return;
+        }
+        match Method::decode(frame.payload) {
+            Ok(
+                method @ Method::Channel(channel::Method::OpenOk(_) | channel::Method::Close(_)),
+            ) => self.handle_method(key, method),
             Ok(_) => {}
             Err(error) => self.violation(ReplyCode::SYNTAX_ERROR, error.to_string(), None),
         }

@@ -1,6 +1,6 @@
 //! Numbers of channels: handed out once at a time, and free again only when the peer says so.
 
-use amqp_connector::protocol::channel;
+use amqp_connector::protocol::{basic, channel};
 use amqp_connector::testing::Peer;
 use amqp_connector::{ErrorKind, Options};
 
@@ -45,4 +45,26 @@ async fn a_refused_open_frees_its_number() {
     let channel = open(&connection, &mut peer).await;
     assert_eq!(channel.id(), 1);
     close_clean(connection, &mut peer).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn deliveries_behind_the_close_of_their_channel_leave_the_connection_alone() {
+    let (connection, failing, mut peer) = crate::support::channel().await;
+    let innocent = open(&connection, &mut peer).await;
+    let id = failing.id();
+    peer.close_channel(id, 404, "NOT_FOUND - no queue").await;
+    let stray = basic::Deliver { delivery_tag: 1, ..Default::default() };
+    let properties = basic::Properties::default();
+    peer.send_content(id, stray.clone(), properties.clone(), b"sent before the close-ok").await;
+    resolves("the end", failing.closed()).await;
+    // The number is opened again while they still come.
+    let opening = async {
+        assert_eq!(peer.expect::<channel::Open>().await.0, id);
+        peer.send_content(id, stray, properties, b"and another").await;
+        peer.send(id, channel::OpenOk::default()).await;
+    };
+    let (again, ()) = tokio::join!(connection.channel_open(), opening);
+    assert_eq!(again.expect("opened").id(), id);
+    assert!(connection.close_reason().is_none());
+    assert!(innocent.close_reason().is_none());
 }

@@ -1,8 +1,8 @@
 //! Channels: numbers, limits, and soft errors, which end one channel and nothing else.
 
 use amqp_connector::{
-    BasicConsume, BasicGet, ErrorKind, ExchangeDeclare, Initiator, Options, Prefetch, QueueBind,
-    QueueDeclare, QueueDelete, Scope, protocol,
+    BasicConsume, BasicGet, BasicPublish, ErrorKind, ExchangeDeclare, Initiator, Options, Prefetch,
+    QueueBind, QueueDeclare, QueueDelete, Scope, protocol,
 };
 use amqp_tests::broker_test;
 
@@ -28,6 +28,47 @@ fn soft_error_closes_only_its_channel_and_names_the_method() {
         let exclusive = QueueDeclare::new(t.name("here")).exclusive(true);
         other.queue_declare(exclusive).await.unwrap();
         connection.close().await;
+    });
+}
+
+#[test]
+fn the_error_of_a_channel_with_a_busy_consumer_leaves_the_others_alone() {
+    broker_test(async |t| {
+        let feeding = t.connect().await;
+        let feeder = feeding.channel_open().await.unwrap();
+        let queue = t.name("busy");
+        feeder.queue_declare(QueueDeclare::new(&queue).auto_delete(true)).await.unwrap();
+        let connection = t.connect().await;
+        let innocent = connection.channel_open().await.unwrap();
+        // It keeps the queue.
+        let keeping = BasicConsume::new(&queue, Prefetch::Count(1));
+        let kept = innocent.basic_consume(keeping).await.unwrap();
+        let feed = async {
+            loop {
+                for _ in 0..50 {
+                    drop(feeder.basic_publish(BasicPublish::new("", &queue, "work")).await);
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let fail = async {
+            for _ in 0..30 {
+                let failing = connection.channel_open().await.unwrap();
+                let consume = BasicConsume::new(&queue, Prefetch::Count(100));
+                let mut consumer = failing.basic_consume(consume).await.unwrap();
+                for _ in 0..20 {
+                    consumer.recv().await.unwrap().ack().unwrap();
+                }
+                let missing = QueueDeclare::new(t.name("missing")).passive(true);
+                let error = failing.queue_declare(missing).await.unwrap_err();
+                assert_refused(&error, 404, "queue.declare");
+            }
+        };
+        tokio::select! { () = fail => {}, () = feed => {} }
+        assert!(innocent.close_reason().is_none(), "{:?}", innocent.close_reason());
+        drop(kept);
+        connection.close().await;
+        feeding.close().await;
     });
 }
 
@@ -166,7 +207,6 @@ fn calls_of_one_channel_are_answered_in_order() {
 
 #[test]
 fn transactions_are_called_by_the_spec_s_own_methods() {
-    use amqp_connector::BasicPublish;
     use protocol::tx;
 
     broker_test(async |t| {

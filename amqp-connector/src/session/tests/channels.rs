@@ -92,6 +92,42 @@ fn a_frame_on_a_channel_that_is_not_open_closes_the_connection() {
 }
 
 #[test]
+fn what_follows_the_close_of_a_channel_by_the_peer_is_passed_over() {
+    let mut bench = Bench::new();
+    let (key, other) = (bench.open(), bench.open());
+    bench.consume(key, "busy", false);
+    bench.receive(key.id, channel::Close { reply_code: 404, ..Default::default() });
+    bench.only::<channel::CloseOk>();
+    // It has not read our close-ok.
+    bench.deliver(key, "busy", 1, &[0; 9000]);
+    bench.receive(key.id, basic::Ack { delivery_tag: 1, multiple: false });
+    bench.nothing_sent();
+    bench.accepted(other, "goes on");
+    assert!(bench.session.close_reason().is_none());
+}
+
+#[test]
+fn a_content_that_began_before_its_number_was_opened_again_is_passed_over() {
+    let mut bench = Bench::new();
+    let key = bench.open();
+    bench.receive(key.id, channel::Close { reply_code: 404, ..Default::default() });
+    bench.only::<channel::CloseOk>();
+    let (again, call) = bench.begin_open();
+    assert_eq!(again.id, key.id);
+    bench.frames();
+    // Its method came before the open.
+    bench.frame(FrameKind::Header, key.id, Bytes::from_static(&[0; 20]));
+    bench.frame(FrameKind::Body, key.id, Bytes::from_static(b"x"));
+    bench.deliver(key, "busy", 2, b"whole");
+    bench.receive(key.id, channel::OpenOk::default());
+    bench.reply(call);
+    bench.nothing_sent();
+    bench.consume(again, "new", false);
+    bench.deliver(again, "new", 1, b"x");
+    assert!(bench.session.close_reason().is_none());
+}
+
+#[test]
 fn a_content_frame_on_channel_0_closes_the_connection() {
     let mut bench = Bench::new();
     bench.frame(FrameKind::Body, 0, Bytes::from_static(b"x"));
