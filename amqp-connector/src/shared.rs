@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use amqp_types::FieldTable;
 
 use crate::options::{Options, Tuning};
-use crate::session::{Caller, Line, Polling, Session};
+use crate::session::{Asking, Caller, Line, Ready, Session};
 
 /// Apart from the counts of references, which other threads change without the lock.
 #[repr(align(128))]
@@ -56,12 +56,37 @@ impl Shared {
         cx: &Context<'_>,
         mut look: impl FnMut(&mut Session, &dyn Caller) -> Poll<R>,
     ) -> Poll<R> {
-        let caller = Polling::new(cx.waker());
-        let mut polled = self.with(|session| look(session, &caller));
-        while polled.is_pending() && caller.prepare() {
-            polled = self.with(|session| look(session, &caller));
+        let asking = Asking::new(cx.waker());
+        let polled = self.with(|session| look(session, &asking));
+        match polled.is_pending() && asking.is_wanted() {
+            true => self.look_again(cx, &mut look),
+            false => polled,
         }
-        polled
+    }
+
+    #[cold]
+    fn look_again<R>(
+        &self,
+        cx: &Context<'_>,
+        look: &mut dyn FnMut(&mut Session, &dyn Caller) -> Poll<R>,
+    ) -> Poll<R> {
+        self.poll_ready(cx, look)
+    }
+
+    /// As [`poll`](Self::poll), of a task that is known to have to wait.
+    #[inline]
+    pub(crate) fn poll_ready<R>(
+        &self,
+        cx: &Context<'_>,
+        mut look: impl FnMut(&mut Session, &dyn Caller) -> Poll<R>,
+    ) -> Poll<R> {
+        loop {
+            let ready = Ready::new(cx.waker());
+            let polled = self.with(|session| look(session, &ready));
+            if polled.is_ready() || !ready.is_wanted() {
+                return polled;
+            }
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::handle::{ChannelHandle, ConnectionHandle};
-use crate::session::{CONTROL, CallId, CallOptions, CallReply, ChannelKey, Polling, Session};
+use crate::session::{CONTROL, CallId, CallOptions, CallReply, Caller, ChannelKey, Session};
 use crate::shared::Shared;
 
 /// What a call is made on.
@@ -151,9 +151,12 @@ impl RawCall {
         cx: &mut Context<'_>,
         then: impl FnOnce(&mut Session, &CallReply),
     ) -> Poll<Result<Box<CallReply>>> {
+        let (mut then, mut ahead) = (Some(then), false);
         let (call, reply) = loop {
             match std::mem::replace(&mut self.state, State::Done) {
                 State::Unsent(mut request) => {
+                    // The reply is not there yet: it is to be waited for.
+                    ahead = true;
                     let options = self.call_options();
                     let key = self.target.key();
                     let start = self.start.take();
@@ -172,15 +175,19 @@ impl RawCall {
                 State::Failed(error) => return Poll::Ready(Err(error)),
                 State::Sent(call) => {
                     let shared = self.target.shared();
-                    // Mostly it is polled once before the reply is there, and once after.
-                    let caller = Polling::prepared(cx.waker());
-                    let reply = shared.with(|session| {
-                        let reply = session.poll_call(call, &caller);
-                        if let Poll::Ready(Ok(reply)) = &reply {
+                    let look = |session: &mut Session, waker: &dyn Caller| {
+                        let reply = session.poll_call(call, waker);
+                        if let Poll::Ready(Ok(reply)) = &reply
+                            && let Some(then) = then.take()
+                        {
                             then(session, reply);
                         }
                         reply
-                    });
+                    };
+                    let reply = match ahead {
+                        true => shared.poll_ready(cx, look),
+                        false => shared.poll(cx, look),
+                    };
                     break (call, reply);
                 }
                 State::Done => {

@@ -11,7 +11,7 @@ use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use amqp_types::frame::Frames;
 use futures_core::Stream;
@@ -21,7 +21,7 @@ use tokio_util::codec::Framed;
 
 use self::timer::Timer;
 use crate::codec::{CodecError, FrameCodec};
-use crate::session::{Chunk, Polling, Segment, Session, WriteQueue};
+use crate::session::{Chunk, Ready, Segment, Session, WriteQueue};
 use crate::shared::Shared;
 
 /// Slices of one vectored write.
@@ -57,6 +57,8 @@ pub struct Driver<T> {
     flushed: bool,
     report: bool,
     spent: Vec<Chunk>,
+    /// A clone of our waker, until the session needs it: to clone is not done under the lock.
+    spare: Option<Waker>,
     timer: Timer,
     /// What the session said last.
     wants_read: bool,
@@ -121,6 +123,7 @@ impl<T> Driver<T> {
             flushed: true,
             report: false,
             spent: Vec::new(),
+            spare: None,
             timer: Timer::default(),
             wants_read: true,
             read: 0,
@@ -180,8 +183,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         let received = std::mem::take(&mut self.received);
         let overdue = self.timeout.is_some_and(|at| at < now);
         let mut frames = self.frames.take();
-        let Self { shared, queue, written, flushed, report, spent, state, turn, .. } = self;
-        let driver = Polling::prepared(cx.waker());
+        let Self { shared, queue, written, flushed, report, spent, spare, state, turn, .. } = self;
+        let driver = Ready::holding(cx.waker(), spare.take());
         let view = shared.with(|session| {
             if overdue {
                 session.handle_look(now);
@@ -219,6 +222,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
                 timeout: session.poll_timeout(),
             }
         });
+        let again = driver.is_wanted();
+        *spare = driver.into_spare();
+        if again {
+            // It was notified twice in one poll.
+            let driver = Ready::holding(cx.waker(), Some(cx.waker().clone()));
+            shared.with(|session| session.set_driver(&driver));
+        }
         self.frames = frames.filter(|frames| !frames.is_empty());
         view
     }
@@ -362,6 +372,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Future for Driver<T> {
         let this = &mut *self;
         (this.read, this.wrote, this.turn) = (0, 0, 0);
         (this.woken, this.read_pending, this.now) = (true, false, Instant::now());
+        if !this.spare.as_ref().is_some_and(|spare| spare.will_wake(cx.waker())) {
+            this.spare = Some(cx.waker().clone());
+        }
         for _ in 0..ROUNDS {
             let enough =
                 this.read >= READ_OCTETS || this.wrote >= WRITE_OCTETS || this.turn >= FRAMES;

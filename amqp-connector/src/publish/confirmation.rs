@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use super::BasicPublish;
 use crate::handle::ChannelHandle;
 use crate::outcome::Outcome;
-use crate::session::{Claimed, Message};
+use crate::session::{Asking, Claimed, Message};
 use crate::turn::{poll_turn, spend};
 
 /// The outcome of one publish, to await or to drop.
@@ -107,8 +107,11 @@ impl Confirmation {
             State::Done(outcome, _) => return Poll::Ready(outcome.clone()),
         };
         let (key, tag) = (channel.key(), *tag);
-        let claimed =
-            channel.shared().poll(cx, |session, waker| session.poll_confirm(key, tag, waker));
+        let asking = Asking::new(cx.waker());
+        let mut claimed = channel.shared().with(|session| session.poll_confirm(key, tag, &asking));
+        if claimed.is_pending() && asking.is_wanted() {
+            claimed = wait(channel, tag, cx);
+        }
         let Claimed { outcome, message, charge } = ready!(claimed);
         if charge {
             spend(cx);
@@ -126,6 +129,13 @@ impl Drop for Confirmation {
             forget(channel, *tag);
         }
     }
+}
+
+/// The outcome is not there yet.
+#[cold]
+fn wait(channel: &ChannelHandle, tag: u64, cx: &Context<'_>) -> Poll<Claimed> {
+    let key = channel.key();
+    channel.shared().poll_ready(cx, |session, waker| session.poll_confirm(key, tag, waker))
 }
 
 /// Nobody asks for the outcome any more.

@@ -23,7 +23,7 @@ pub use stream::BasicPublishStream;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::handle::ChannelHandle;
-use crate::session::{Accepted, Place};
+use crate::session::{Accepted, Asking, Caller, Place, Ready};
 use crate::turn::{poll_turn, spend};
 
 /// The future of [`Channel::basic_publish`](crate::Channel::basic_publish): resolves when the message
@@ -51,13 +51,13 @@ impl Publish {
 
     /// Encodes the message if it may go at once, and fails with `Blocked` otherwise.
     pub(crate) fn try_now(mut self) -> Result<Confirmation> {
-        let mut tried = self.poll_session(None);
+        let mut tried = self.poll_session(None, None);
         if let Poll::Ready(Err(error)) = &tried
             && error.kind() == ErrorKind::Blocked
             && self.may_keep_pace()
         {
             self.place = Place::None;
-            tried = self.poll_session(None);
+            tried = self.poll_session(None, None);
         }
         match tried {
             Poll::Ready(result) => result,
@@ -73,7 +73,17 @@ impl Publish {
         self.channel.shared().with(|session| session.look_at_pace(key, now))
     }
 
-    fn poll_session(&mut self, cx: Option<&mut Context<'_>>) -> Poll<Result<Confirmation>> {
+    #[cold]
+    fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Result<Confirmation>> {
+        let ready = Ready::new(cx.waker());
+        self.poll_session(Some(&ready), Some(cx))
+    }
+
+    fn poll_session(
+        &mut self,
+        waker: Option<&dyn Caller>,
+        cx: Option<&mut Context<'_>>,
+    ) -> Poll<Result<Confirmation>> {
         let Self { channel, publish: BasicPublish { message, invalid }, caller, place } = self;
         if let Some(invalid) = invalid.take() {
             *place = Place::Gone;
@@ -83,12 +93,9 @@ impl Publish {
             return Poll::Ready(Err(Error::invalid("the publish was completed before")));
         }
         let (key, shared) = (channel.key(), channel.shared());
-        let accepted = ready!(match &cx {
-            Some(cx) => shared.poll(cx, |session, waker| {
-                session.poll_publish(key, message, caller, place, Some(waker))
-            }),
-            None => shared.with(|session| session.poll_publish(key, message, caller, place, None)),
-        });
+        let accepted =
+            shared.with(|session| session.poll_publish(key, message, caller, place, waker));
+        let accepted = ready!(accepted);
         *place = Place::Gone;
         let Accepted { tag, charge } = accepted?;
         if charge && let Some(cx) = cx {
@@ -107,7 +114,12 @@ impl Future for Publish {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // A tight loop of publishes must leave the driver its turns on a current-thread runtime.
         ready!(poll_turn(cx));
-        self.poll_session(Some(cx))
+        let asking = Asking::new(cx.waker());
+        let accepted = self.poll_session(Some(&asking), Some(&mut *cx));
+        match accepted.is_pending() && asking.is_wanted() {
+            true => self.wait(cx),
+            false => accepted,
+        }
     }
 }
 

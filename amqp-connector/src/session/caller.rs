@@ -4,7 +4,7 @@
 //! The session asks for a clone; when there is none yet, [`Shared::poll`](crate::shared::Shared::poll) makes one
 //! after the unlock and lets the session look again.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::task::Waker;
 
 /// The task that polls.
@@ -16,44 +16,74 @@ pub(crate) trait Caller {
     fn waker(&self) -> Option<Waker>;
 }
 
-/// A task whose waker is cloned when it is needed.
-pub(crate) struct Polling<'a> {
+/// A task that has made no clone of its waker: it learns whether one is wanted.
+pub(crate) struct Asking<'a> {
     waker: &'a Waker,
-    cloned: RefCell<Option<Waker>>,
     wanted: Cell<bool>,
 }
 
-impl<'a> Polling<'a> {
+impl<'a> Asking<'a> {
+    #[inline]
     pub(crate) fn new(waker: &'a Waker) -> Self {
-        Self { waker, cloned: RefCell::new(None), wanted: Cell::new(false) }
+        Self { waker, wanted: Cell::new(false) }
     }
 
-    /// With a clone made ahead, for one who is nearly always to be kept.
-    pub(crate) fn prepared(waker: &'a Waker) -> Self {
-        let this = Self::new(waker);
-        *this.cloned.borrow_mut() = Some(waker.clone());
-        this
-    }
-
-    /// Makes the clone that was asked for; false if none was. Not to be called under the lock.
-    pub(crate) fn prepare(&self) -> bool {
-        let wanted = self.wanted.take();
-        if wanted {
-            *self.cloned.borrow_mut() = Some(self.waker.clone());
-        }
-        wanted
+    /// Whether the session is to look again, with a [`Ready`] one.
+    #[inline]
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.wanted.get()
     }
 }
 
-impl Caller for Polling<'_> {
+impl Caller for Asking<'_> {
     fn is_woken_by(&self, waker: &Waker) -> bool {
         waker.will_wake(self.waker)
     }
 
     fn waker(&self) -> Option<Waker> {
-        let cloned = self.cloned.borrow_mut().take();
-        self.wanted.set(cloned.is_none());
-        cloned
+        self.wanted.set(true);
+        None
+    }
+}
+
+/// A task that has made a clone of its waker. Where the session keeps it in two places, it is to look again.
+pub(crate) struct Ready<'a> {
+    asking: Asking<'a>,
+    cloned: Cell<Option<Waker>>,
+}
+
+impl<'a> Ready<'a> {
+    /// Not to be called under the lock.
+    #[inline]
+    pub(crate) fn new(waker: &'a Waker) -> Self {
+        Self::holding(waker, Some(waker.clone()))
+    }
+
+    /// With a clone that was made before, if there is one.
+    #[inline]
+    pub(crate) fn holding(waker: &'a Waker, cloned: Option<Waker>) -> Self {
+        Self { asking: Asking::new(waker), cloned: Cell::new(cloned) }
+    }
+
+    #[inline]
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.asking.is_wanted()
+    }
+
+    /// The clone, if it was not needed.
+    #[inline]
+    pub(crate) fn into_spare(self) -> Option<Waker> {
+        self.cloned.into_inner()
+    }
+}
+
+impl Caller for Ready<'_> {
+    fn is_woken_by(&self, waker: &Waker) -> bool {
+        self.asking.is_woken_by(waker)
+    }
+
+    fn waker(&self) -> Option<Waker> {
+        self.cloned.take().or_else(|| self.asking.waker())
     }
 }
 

@@ -36,7 +36,7 @@ use std::task::{Poll, Waker};
 use amqp_types::protocol::connection;
 use tokio::time::Instant;
 
-pub(crate) use caller::{Caller, Polling};
+pub(crate) use caller::{Asking, Caller, Ready};
 pub(crate) use calls::pending::{CallOptions, CallReply};
 pub(crate) use calls::{CONTROL, CallId};
 pub(crate) use channel::ChannelKey;
