@@ -79,6 +79,8 @@ pub(crate) struct ChannelState {
     /// A `basic.consume` or `basic.get` was sent.
     pub(crate) consumed: bool,
     pub(crate) coalescer: Option<Box<Coalescer>>,
+    /// It ended while acks were held back, which nobody will ever write.
+    pub(crate) acks_lost: bool,
     /// Deliveries up to this tag are settled by a multiple ack or nack.
     pub(crate) settled_to: u64,
     /// Deliveries up to this tag were given back by `basic.recover`.
@@ -138,6 +140,7 @@ impl ChannelState {
             prefetch_global_stands: false,
             consumed: false,
             coalescer: None,
+            acks_lost: false,
             settled_to: 0,
             recovered_to: 0,
             recovering: 0,

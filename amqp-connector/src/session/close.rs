@@ -161,7 +161,9 @@ impl Session {
         let reason = channel.close_reason().cloned().unwrap_or(reason);
         // Those that end with their connection are not told of one by one.
         let tell = channel.is_live() && matches!(reason.scope(), Scope::Channel(_));
-        channel.coalescer = None;
+        if let Some(coalescer) = channel.coalescer.take() {
+            channel.acks_lost = coalescer.holds();
+        }
         channel.phase = match closed {
             true => ChannelPhase::Closed(reason.clone()),
             false => ChannelPhase::Closing(reason.clone()),

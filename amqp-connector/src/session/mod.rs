@@ -295,6 +295,9 @@ impl Session {
     ) -> Poll<Result<()>> {
         if position.is_none() {
             self.write_acks(channel);
+            if let Some(reason) = self.lost_acks(channel) {
+                return Poll::Ready(Err(Error::closed(reason)));
+            }
         }
         let position = *position.get_or_insert(self.outbox.position());
         if self.is_flushed(channel, position) {
@@ -308,6 +311,12 @@ impl Session {
         let old = self.flush_waiters.stay(ticket, waker);
         self.effects.discard_waker(old);
         Poll::Pending
+    }
+
+    /// Why acks that a channel held back were never written.
+    fn lost_acks(&mut self, key: ChannelKey) -> Option<Arc<CloseReason>> {
+        let channel = self.channels.get(key).filter(|channel| channel.acks_lost)?;
+        channel.close_reason().cloned()
     }
 
     fn wake_flush_waiters(&mut self) {

@@ -111,6 +111,11 @@ impl Coalescer {
         self.limit = self.max.min(half);
     }
 
+    /// Whether acks are held back.
+    pub(in crate::session) fn holds(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     #[cfg(test)]
     pub(in crate::session) fn limit(&self) -> usize {
         self.limit
