@@ -8,7 +8,7 @@ mod streamed;
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -24,7 +24,7 @@ pub use shutdown::ShutdownReport;
 pub use streamed::{BodyStream, ConsumeStreamed, RecvStreamed, StreamConsumer, StreamedDelivery};
 
 use crate::call::Call;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::handle::ChannelHandle;
 use crate::options::Unsettled;
 use crate::outcome::ConsumerEnd;
@@ -106,7 +106,7 @@ impl Consumer {
     }
 
     /// Cancels the consumer (`basic.cancel`). Deliveries that the broker sent before stay readable; the
-    /// consumer ends after them.
+    /// consumer ends after them. One that the broker knows no more is left at that: nothing is sent.
     ///
     /// # Errors
     ///
@@ -116,6 +116,17 @@ impl Consumer {
     ///
     /// Dropped before it resolves, the consumer is cancelled all the same.
     pub async fn cancel(&mut self) -> Result<()> {
+        // Another consumer may have the tag by now, so one that is over or about to be sends nothing.
+        let (key, id) = (self.channel.key(), self.id);
+        let shared = self.channel.shared();
+        if shared.with(|session| session.is_cancelling(key, id)) {
+            let waiting = poll_fn(|cx| {
+                shared.poll(cx, |session, waker| session.poll_cancelled(key, id, waker))
+            });
+            let deadline = shared.options.call_timeout;
+            let waited = tokio::time::timeout(deadline, waiting).await;
+            return waited.unwrap_or_else(|_| Err(Error::timeout("basic.cancel")));
+        }
         let cancel = basic::Cancel { consumer_tag: self.tag.clone(), ..Default::default() };
         Call::new(self.channel.clone(), Ok(cancel)).await?;
         Ok(())

@@ -338,3 +338,21 @@ fn a_consumers_shutdown_tells_what_was_still_held_at_its_deadline() {
         keeper.close().await;
     });
 }
+
+#[test]
+fn a_consumer_that_is_over_leaves_the_next_one_of_its_tag_alone() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        let channel = connection.channel_open().await.unwrap();
+        let queue = t.name("twice");
+        channel.queue_declare(QueueDeclare::new(&queue).exclusive(true)).await.unwrap();
+        let consume = BasicConsume::new(&queue, Prefetch::Count(1)).tag("worker");
+        let mut first = channel.basic_consume(consume.clone()).await.unwrap();
+        first.cancel().await.unwrap();
+        let mut second = channel.basic_consume(consume).await.unwrap();
+        first.cancel().await.unwrap();
+        drop(channel.basic_publish(BasicPublish::new("", &queue, "x")).await.unwrap());
+        second.recv().await.unwrap().ack().unwrap();
+        connection.close().await;
+    });
+}

@@ -5,12 +5,12 @@
 use std::sync::Arc;
 use std::task::Poll;
 
-use crate::error::CloseReason;
+use crate::error::{CloseReason, Error, Result};
 use crate::outcome::ConsumerEnd;
 use crate::session::Caller;
 use crate::session::Session;
 use crate::session::channel::ChannelKey;
-use crate::session::consume::consumer::Phase;
+use crate::session::consume::consumer::{ConsumerState, Phase};
 use crate::session::consume::in_flight::InFlight;
 
 /// How far the end of a consumer has come.
@@ -36,6 +36,35 @@ impl Session {
         unread
     }
 
+    /// Whether nothing has to be sent any more to cancel a consumer.
+    pub(crate) fn is_cancelling(&mut self, key: ChannelKey, id: u64) -> bool {
+        let Some(channel) = self.channels.get(key) else { return false };
+        match channel.consumers.by_id(id).map(|consumer| consumer.phase) {
+            Some(Phase::Requested | Phase::Active) => false,
+            Some(Phase::Cancelling) => channel.is_live(),
+            Some(Phase::Cancelled) | None => true,
+        }
+    }
+
+    /// Waits until the peer knows a consumer no more that is being cancelled.
+    pub(crate) fn poll_cancelled(
+        &mut self,
+        key: ChannelKey,
+        id: u64,
+        waker: &dyn Caller,
+    ) -> Poll<Result<()>> {
+        let Some(channel) = self.channels.get(key) else { return Poll::Ready(Ok(())) };
+        let reason = channel.ended().cloned();
+        match (channel.consumers.by_id(id), reason) {
+            (Some(ConsumerState { phase: Phase::Cancelled, .. }) | None, _) => Poll::Ready(Ok(())),
+            (_, Some(reason)) => Poll::Ready(Err(Error::closed(reason))),
+            (Some(consumer), None) => {
+                self.effects.keep(&mut consumer.waker, waker);
+                Poll::Pending
+            }
+        }
+    }
+
     /// Waits until the peer knows the consumer no more and nothing of it is in flight, or the channel is over.
     pub(crate) fn poll_consumer_shutdown(
         &mut self,
@@ -59,7 +88,7 @@ impl Session {
     }
 
     pub(crate) fn consumer_shutdown_state(&mut self, key: ChannelKey, id: u64) -> ShutdownState {
-        let closed = self.live_channel(key).err().and_then(crate::error::Error::into_reason);
+        let closed = self.live_channel(key).err().and_then(Error::into_reason);
         let consumer = self.channels.get(key).and_then(|channel| channel.consumers.by_id(id));
         ShutdownState {
             late: consumer.as_ref().map_or(0, |consumer| consumer.late),
