@@ -22,8 +22,11 @@ pub struct ShutdownReport {
     /// Deliveries that nobody had read and that are lost: those of a no-ack consumer, which the broker counts as
     /// settled. To read them, [`cancel`](Consumer::cancel) and then [`recv`](Consumer::recv) until `None`.
     pub discarded: usize,
-    /// Deliveries that were in flight when the shutdown began and were settled, or dropped, in time.
+    /// Deliveries that were in flight when the shutdown began and were settled in time.
     pub settled: usize,
+    /// Deliveries that were in flight when the shutdown began and never will be settled: the channel ended before,
+    /// or they were dropped and left to it ([`Unsettled::Leave`](crate::Unsettled::Leave)).
+    pub unsettled: usize,
     /// Deliveries that were not. They may be settled still, as long as another handle keeps the channel open.
     pub held: usize,
     /// Whether the broker knows no such consumer any more: it has confirmed the cancel, or cancelled it itself.
@@ -35,10 +38,12 @@ pub struct ShutdownReport {
 }
 
 impl ShutdownReport {
-    /// Whether everything was done in time: nothing is held or lost, and the broker was told.
+    /// Whether everything was done in time: nothing is held, lost or left unsettled, the broker was told, and the
+    /// channel had not ended before.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.held == 0 && self.discarded == 0 && self.cancelled && self.flushed
+        let done = self.held == 0 && self.discarded == 0 && self.unsettled == 0;
+        done && self.cancelled && self.flushed && self.closed.is_none()
     }
 }
 
@@ -69,7 +74,7 @@ impl Consumer {
         let deadline = after(Instant::now(), timeout);
         let (channel, key, id) = (self.channel.clone(), self.channel.key(), self.id);
         let shared = channel.shared();
-        let begun = self.in_flight();
+        let (begun, before) = (self.in_flight(), self.origin.in_flight().unsettled());
         let mut unread = self.batch.len();
         unread += shared.with(|session| session.begin_consumer_shutdown(key, id));
         self.give_back();
@@ -92,12 +97,14 @@ impl Consumer {
         });
         let flushed = matches!(timeout_at(deadline, flushing).await, Ok(Ok(())));
         let held = self.in_flight();
+        let unsettled = self.origin.in_flight().unsettled().saturating_sub(before);
         let state = shared.with(|session| session.consumer_shutdown_state(key, id));
         unread += state.late;
         ShutdownReport {
             given_back: if self.no_ack { 0 } else { unread },
             discarded: if self.no_ack { unread } else { 0 },
-            settled: begun.saturating_sub(held),
+            settled: begun.saturating_sub(held).saturating_sub(unsettled),
+            unsettled,
             held,
             cancelled: state.cancelled,
             flushed,

@@ -182,7 +182,8 @@ async fn a_consumers_shutdown_tells_what_became_of_its_deliveries() {
     };
     let shutdown = consumer.shutdown(Duration::from_secs(10));
     let (report, ()) = resolves("shutdown", async { tokio::join!(shutdown, script) }).await;
-    assert_eq!((report.given_back, report.settled, report.held), (3, 2, 1), "{report:?}");
+    assert_eq!((report.given_back, report.settled, report.held), (3, 1, 1), "{report:?}");
+    assert_eq!(report.unsettled, 1, "it was dropped and stays with the channel: {report:?}");
     assert!(report.cancelled && report.flushed && report.closed.is_none(), "{report:?}");
     assert!(!report.is_complete(), "one is held");
     // The channel lives, and what is held may be settled.
@@ -289,4 +290,98 @@ async fn deliveries_that_are_given_back_when_dropped_are_so_during_a_close() {
     resolves("close", close).await.expect("no panic").expect("closed");
     drop((consumer, channel));
     close_clean(connection, &mut peer).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_consumer_that_is_over_does_not_cancel_the_next_one_of_its_tag() {
+    let (_connection, channel, mut first, mut peer) = with_consumer(0).await;
+    let answered = async {
+        peer.expect::<basic::Cancel>().await;
+        peer.send(channel.id(), basic::CancelOk { consumer_tag: tag() }).await;
+    };
+    tokio::join!(first.cancel(), answered).0.expect("cancelled");
+    let mut second = consumer(&channel, &mut peer, 0).await;
+    resolves("a cancel of what is over", first.cancel()).await.expect("nothing to do");
+    peer.expect_nothing(Duration::from_millis(10)).await;
+    deliver(&mut peer, channel.id(), 1).await;
+    resolves("the second's", second.recv()).await.expect("a delivery").ack().expect("open");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_waits_for_the_one_that_is_on_its_way() {
+    let (_connection, channel, mut peer) = channel().await;
+    let id = channel.id();
+    let consume = BasicConsume::new("q", Prefetch::Count(9)).tag(TAG).buffer_max(1);
+    let script = async {
+        peer.expect_on::<basic::Qos>(id).await;
+        peer.send(id, basic::QosOk::default()).await;
+        peer.expect_on::<basic::Consume>(id).await;
+        peer.send(id, basic::ConsumeOk { consumer_tag: tag() }).await;
+        for delivery_tag in 1..=3 {
+            deliver(&mut peer, id, delivery_tag).await;
+        }
+        // It is over its budget.
+        peer.expect_on::<basic::Cancel>(id).await;
+    };
+    let mut consumer = tokio::join!(channel.basic_consume(consume), script).0.expect("started");
+    for _ in 1..=3 {
+        peer.expect_on::<basic::Reject>(id).await;
+    }
+    let mut cancelling = Box::pin(consumer.cancel());
+    let early = tokio::time::timeout(Duration::from_millis(5), &mut cancelling).await;
+    assert!(early.is_err(), "the broker still knows it");
+    peer.expect_nothing(Duration::from_millis(5)).await;
+    peer.send(id, basic::CancelOk { consumer_tag: tag() }).await;
+    resolves("cancel", cancelling).await.expect("cancelled");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flush_tells_that_held_acks_were_lost_with_the_connection() {
+    let (_connection, channel, mut peer) = channel().await;
+    channel.coalesce_acks(100, Duration::from_secs(9)).expect("nothing consumed");
+    let mut consumer = consumer(&channel, &mut peer, 4).await;
+    for _ in 1..=4 {
+        consumer.recv().await.expect("a delivery").ack().expect("held");
+    }
+    peer.cut();
+    resolves("the end", channel.closed()).await;
+    let error = resolves("flush", channel.flush()).await.expect_err("they were never written");
+    assert_eq!(error.kind(), ErrorKind::ConnectionClosed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_whose_channel_dies_tells_what_was_not_settled() {
+    let (_connection, channel, mut consumer, mut peer) = with_consumer(3).await;
+    let mut held = Vec::new();
+    for _ in 1..=3 {
+        held.push(consumer.recv().await.expect("a delivery"));
+    }
+    let mut shutdown = Box::pin(consumer.shutdown(Duration::from_secs(30)));
+    let early = tokio::time::timeout(Duration::from_millis(1), &mut shutdown).await;
+    assert!(early.is_err(), "three are held");
+    peer.expect::<basic::Cancel>().await;
+    peer.send(channel.id(), basic::CancelOk { consumer_tag: tag() }).await;
+    peer.close_channel(channel.id(), 406, "PRECONDITION_FAILED - over").await;
+    resolves("the end", channel.closed()).await;
+    for delivery in held {
+        assert_eq!(delivery.ack().expect_err("over").kind(), ErrorKind::Stale);
+    }
+    let report = resolves("shutdown", shutdown).await;
+    assert_eq!((report.settled, report.unsettled), (0, 3), "{report:?}");
+    assert!(report.closed.is_some() && !report.is_complete(), "{report:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_that_is_dropped_and_left_is_not_reported_as_settled() {
+    let (_connection, channel, mut consumer, mut peer) = with_consumer(2).await;
+    let left = consumer.recv().await.expect("a delivery");
+    let acked = consumer.recv().await.expect("a delivery");
+    let shutdown = tokio::spawn(consumer.shutdown(Duration::from_secs(30)));
+    peer.expect::<basic::Cancel>().await;
+    drop(left);
+    acked.ack().expect("open");
+    peer.send(channel.id(), basic::CancelOk { consumer_tag: tag() }).await;
+    let report = resolves("shutdown", shutdown).await.expect("no panic");
+    assert_eq!((report.settled, report.unsettled, report.held), (1, 1, 0), "{report:?}");
+    assert!(!report.is_complete(), "{report:?}");
 }

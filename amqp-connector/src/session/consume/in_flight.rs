@@ -17,12 +17,24 @@ use crate::session::channel::{ChannelKey, ChannelState};
 pub(crate) struct InFlight {
     /// Written under the session's lock only, which orders it: so there is no need of atomic additions.
     count: AtomicUsize,
+    /// Those that are with the user no more and were never settled. Written under the lock, too.
+    unsettled: AtomicUsize,
 }
 
 impl InFlight {
     /// How many there are. Exact under the session's lock, a moment old elsewhere.
     pub(crate) fn count(&self) -> usize {
         self.count.load(Ordering::Relaxed)
+    }
+
+    /// How many have ended unsettled: they were dropped and left to their channel, or it was over.
+    pub(crate) fn unsettled(&self) -> usize {
+        self.unsettled.load(Ordering::Relaxed)
+    }
+
+    #[cold]
+    pub(in crate::session) fn note_unsettled(&self) {
+        self.unsettled.store(self.unsettled().saturating_add(1), Ordering::Relaxed);
     }
 
     #[inline]

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use amqp_types::Method as _;
 use amqp_types::protocol::basic;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::options::Unsettled;
 use crate::session::Session;
 use crate::session::channel::{ChannelKey, ChannelPhase};
@@ -72,7 +72,11 @@ impl Session {
             self.notify_driver();
             return Ok(());
         }
-        self.settle_otherwise(key, tag, settle, left)
+        let settled = self.settle_otherwise(key, tag, settle, left);
+        if settled.as_ref().is_err_and(|error| error.kind() == ErrorKind::Stale) {
+            in_flight.note_unsettled();
+        }
+        settled
     }
 
     /// What is not a plain ack that nobody waits for.
@@ -128,6 +132,13 @@ impl Session {
         unsettled: Unsettled,
         in_flight: &InFlight,
     ) -> bool {
+        let settled = match self.live_channel(key) {
+            Ok(channel) => tag <= channel.settled_to,
+            Err(_) => false,
+        };
+        if !settled && (unsettled == Unsettled::Leave || self.live_channel(key).is_err()) {
+            in_flight.note_unsettled();
+        }
         self.land(key, 1, in_flight);
         match unsettled {
             Unsettled::Leave => {
