@@ -181,6 +181,10 @@ impl Channel {
     /// channel, on top. [`basic_consume`](Self::basic_consume) sets its consumer's own, and keeps the channel's;
     /// by this with `global` false RabbitMQ takes the channel's limit away, until the next consumer.
     ///
+    /// RabbitMQ takes it away for a moment, too, when a consumer of another prefetch than the one before is started,
+    /// and may then send more than it allows to those that are consuming. Start consumers before the channel's
+    /// limit is set, or give them equal prefetches.
+    ///
     /// # Errors
     ///
     /// As [`call`](Self::call).
