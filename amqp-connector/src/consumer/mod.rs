@@ -135,7 +135,7 @@ impl Consumer {
     #[inline]
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
         ready!(poll_turn(cx));
-        if (self.batch.is_empty() && self.end.is_none()) || self.unread.is_stopped() {
+        if (self.batch.is_empty() && self.end.is_none()) || self.unread.is_interrupted() {
             ready!(self.poll_batch(cx));
         }
         self.uncharged += 1;
@@ -151,8 +151,10 @@ impl Consumer {
     /// Takes what has come since, or finds out that it was all.
     #[cold]
     fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.unread.is_stopped() {
-            self.give_back();
+        match self.unread.is_stopped() {
+            true => self.give_back(),
+            // Empty, or taken back by a `basic.recover`: it comes again.
+            false => self.batch.clear(),
         }
         if self.end.is_some() {
             return Poll::Ready(());

@@ -87,6 +87,8 @@ pub(crate) struct ChannelState {
     pub(crate) recovered_to: u64,
     /// Those of our `basic.recover` that the peer has not answered.
     pub(crate) recovering: usize,
+    /// How often what was in flight became void by one.
+    pub(crate) recovers: u32,
     /// The tag of the last delivery.
     pub(crate) last_tag: u64,
     /// Deliveries to be settled that are with the user.
@@ -144,6 +146,7 @@ impl ChannelState {
             settled_to: 0,
             recovered_to: 0,
             recovering: 0,
+            recovers: 0,
             last_tag: 0,
             in_flight: 0,
             settle_waiters: WaitList::default(),

@@ -3,9 +3,10 @@
 //! One count for each consumer and each `basic.get`, which the handles keep and lend to the session with every
 //! operation, so that nothing has to be looked up for it; and the session's own for each channel. Both change
 //! under the session's lock only, together with what is sent, so none that waits for zero can miss it.
-//! Deliveries that the peer counts as settled when it sends them are not counted.
+//! Deliveries that the peer counts as settled when it sends them are not counted, and those that a `basic.recover`
+//! has taken back no more: nobody can settle them.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::task::Poll;
 
 use crate::session::Caller;
@@ -19,6 +20,8 @@ pub(crate) struct InFlight {
     count: AtomicUsize,
     /// Those that are with the user no more and were never settled. Written under the lock, too.
     unsettled: AtomicUsize,
+    /// How often its channel had been recovered when that was counted; what was before is over.
+    recovers: AtomicU32,
 }
 
 impl InFlight {
@@ -35,6 +38,16 @@ impl InFlight {
     #[cold]
     pub(in crate::session) fn note_unsettled(&self) {
         self.unsettled.store(self.unsettled().saturating_add(1), Ordering::Relaxed);
+    }
+
+    /// Forgets what was counted before the channel's last `basic.recover`.
+    #[inline]
+    fn catch_up(&self, recovers: u32) {
+        if self.recovers.load(Ordering::Relaxed) != recovers {
+            self.recovers.store(recovers, Ordering::Relaxed);
+            self.unsettled.store(self.unsettled().saturating_add(self.count()), Ordering::Relaxed);
+            self.count.store(0, Ordering::Relaxed);
+        }
     }
 
     #[inline]
@@ -66,26 +79,40 @@ impl Session {
     /// So many deliveries are with the user now.
     #[inline]
     pub(crate) fn take_off(&mut self, key: ChannelKey, deliveries: usize, in_flight: &InFlight) {
-        in_flight.add(deliveries);
-        if let Some(channel) = self.channels.get(key) {
+        let Some(channel) = self.channels.get(key) else { return };
+        in_flight.catch_up(channel.recovers);
+        // What comes while a recover is on its way is taken back by it.
+        if channel.recovering == 0 {
+            in_flight.add(deliveries);
             channel.in_flight = channel.in_flight.saturating_add(deliveries);
         }
     }
 
-    /// So many deliveries are with the user no more; whoever waits for the last of them is woken.
+    /// Deliveries with these numbers are with the user no more; whoever waits for the last of them is woken.
     #[inline]
     pub(in crate::session) fn land(
         &mut self,
         key: ChannelKey,
-        deliveries: usize,
+        tags: impl Iterator<Item = u64>,
         in_flight: &InFlight,
     ) {
-        let left = in_flight.remove(deliveries);
-        if let Some(channel) = self.channels.get(key)
-            && channel.land(deliveries, left)
-        {
-            self.wake_settled(key);
+        let Some(channel) = self.channels.get(key) else { return };
+        let recovered_to = channel.recovered_to;
+        let deliveries = tags.filter(|tag| *tag > recovered_to).count();
+        if deliveries > 0 {
+            let left = in_flight.remove(deliveries);
+            if channel.land(deliveries, left) {
+                self.wake_settled(key);
+            }
         }
+    }
+
+    /// Nothing that is with the user can be settled any more: nobody waits for it.
+    pub(in crate::session) fn void_in_flight(&mut self, key: ChannelKey) {
+        let Some(channel) = self.channels.get(key) else { return };
+        channel.recovers = channel.recovers.wrapping_add(1);
+        channel.in_flight = 0;
+        self.wake_settled(key);
     }
 
     /// Tells those who wait for the last delivery to look.
@@ -116,6 +143,9 @@ impl Session {
         waker: &dyn Caller,
     ) -> Poll<()> {
         let Ok(channel) = self.live_channel(key) else { return Poll::Ready(()) };
+        if let Some(in_flight) = in_flight {
+            in_flight.catch_up(channel.recovers);
+        }
         if in_flight.map_or(channel.in_flight, InFlight::count) == 0 {
             return Poll::Ready(());
         }

@@ -79,6 +79,7 @@ impl Session {
             let no_ack = consumer.no_ack;
             let thinned = consumer.backlog.take(batch, &mut self.crowd);
             if !no_ack {
+                consumer.unread.renew();
                 consumer.unread.set(batch.len());
             }
             if thinned {

@@ -24,8 +24,9 @@ impl Session {
         channel.recovering += usize::from(answered);
         channel.settled_to = u64::MAX;
         channel.recovered_to = u64::MAX;
-        if !answered {
-            self.recovered(key);
+        match answered {
+            true => self.void_in_flight(key),
+            false => self.recovered(key),
         }
     }
 
@@ -48,8 +49,14 @@ impl Session {
         for consumer in channel.consumers.iter_mut().filter(|consumer| !consumer.no_ack) {
             let gone = consumer.backlog.clear(&mut self.crowd);
             self.effects.discard(Garbage::Deliveries(gone));
+            // Nor what its handle has taken and not given out.
+            consumer.unread.void();
+            if let Some(bodies) = &mut channel.bodies {
+                bodies.discard_unclaimed(consumer.id, &mut self.crowd, &mut self.effects);
+            }
         }
         let last_tag = channel.last_tag;
+        self.void_in_flight(key);
         self.note_told(key, |coalescer| coalescer.settle_to(last_tag));
         self.consumer_caught_up();
     }

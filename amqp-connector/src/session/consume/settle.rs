@@ -54,7 +54,6 @@ impl Session {
         settle: Settle,
         in_flight: &InFlight,
     ) -> Result<()> {
-        let left = in_flight.remove(1);
         let frame_max = self.tuning.frame_max;
         if let Settle::Ack { multiple: false } = settle
             && let Some(channel) = self.channels.get(key)
@@ -62,7 +61,7 @@ impl Session {
             && channel.settle_waiters.is_empty()
             && tag > channel.settled_to
         {
-            channel.land(1, left);
+            channel.land(1, in_flight.remove(1));
             if let Some(coalescer) = &mut channel.coalescer {
                 let held = coalescer.hold(tag);
                 return self.ack_held(key, tag, held);
@@ -72,8 +71,9 @@ impl Session {
             self.notify_driver();
             return Ok(());
         }
-        let settled = self.settle_otherwise(key, tag, settle, left);
-        if settled.as_ref().is_err_and(|error| error.kind() == ErrorKind::Stale) {
+        let settled = self.settle_otherwise(key, tag, settle, in_flight);
+        let void = self.channels.get(key).is_some_and(|channel| tag <= channel.recovered_to);
+        if !void && settled.as_ref().is_err_and(|error| error.kind() == ErrorKind::Stale) {
             in_flight.note_unsettled();
         }
         settled
@@ -85,13 +85,17 @@ impl Session {
         key: ChannelKey,
         tag: u64,
         settle: Settle,
-        left: usize,
+        in_flight: &InFlight,
     ) -> Result<()> {
         let channel = match self.live_channel(key) {
             Ok(channel) => channel,
-            Err(error) => return Err(Error::stale(error.into_reason())),
+            Err(error) => {
+                in_flight.remove(1);
+                return Err(Error::stale(error.into_reason()));
+            }
         };
-        let (last, coalesces) = (channel.land(1, left), channel.coalescer.is_some());
+        let last = tag > channel.recovered_to && channel.land(1, in_flight.remove(1));
+        let coalesces = channel.coalescer.is_some();
         let (settled, recovered_to) = (tag <= channel.settled_to, channel.recovered_to);
         if settle.is_multiple() && !settled {
             channel.settled_to = tag;
@@ -139,7 +143,7 @@ impl Session {
         if !settled && (unsettled == Unsettled::Leave || self.live_channel(key).is_err()) {
             in_flight.note_unsettled();
         }
-        self.land(key, 1, in_flight);
+        self.land(key, std::iter::once(tag), in_flight);
         match unsettled {
             Unsettled::Leave => {
                 return self.open_channel(key).is_ok_and(|channel| tag > channel.settled_to);
@@ -158,7 +162,7 @@ impl Session {
         in_flight: &InFlight,
         keeps: bool,
     ) {
-        self.land(key, batch.len(), in_flight);
+        self.land(key, batch.iter().map(|queued| queued.delivery_tag), in_flight);
         for queued in batch.iter() {
             self.let_go(key, queued.delivery_tag, keeps);
         }

@@ -3,14 +3,22 @@
 //! The handle takes deliveries by the batch and gives them out without the lock. A graceful close does not
 //! wait for those, and has the handle give them back instead of out: this is how the two tell each other.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+
+/// It is read.
+const READ: u8 = 0;
+/// The peer has taken it back: it is to be forgotten.
+const VOID: u8 = 1;
+/// Nothing more is to be given out: it is to be given back.
+const STOP: u8 = 2;
 
 /// Shared by a consumer's state and its handle.
 #[derive(Debug, Default)]
 pub(crate) struct Unread {
     /// Written by the handle, and by the session when it fills the batch.
     deliveries: AtomicUsize,
-    stopped: AtomicBool,
+    /// What the session wants done with the batch.
+    wish: AtomicU8,
     /// The queue is a stream: it keeps its messages whatever becomes of their deliveries, and RabbitMQ closes
     /// the connection (540) on whoever wants to give one back.
     keeps: AtomicBool,
@@ -33,19 +41,42 @@ impl Unread {
         self.deliveries.store(deliveries, Ordering::Relaxed);
     }
 
-    /// How many are left; a moment old.
+    /// How many are left that the peer still counts; a moment old.
     pub(in crate::session) fn count(&self) -> usize {
-        self.deliveries.load(Ordering::Relaxed)
+        match self.wish.load(Ordering::Relaxed) {
+            VOID => 0,
+            _ => self.deliveries.load(Ordering::Relaxed),
+        }
     }
 
     /// Nothing more is to be given out.
     pub(in crate::session) fn stop(&self) {
-        self.stopped.store(true, Ordering::Relaxed);
+        self.wish.store(STOP, Ordering::Relaxed);
+    }
+
+    /// What the handle has now was taken back by the peer.
+    pub(in crate::session) fn void(&self) {
+        self.change(READ, VOID);
+    }
+
+    /// The handle has none of what was taken back any more. Under the session's lock, when it takes a batch.
+    pub(in crate::session) fn renew(&self) {
+        self.change(VOID, READ);
+    }
+
+    fn change(&self, from: u8, to: u8) {
+        // One that was stopped stays stopped.
+        let _ = self.wish.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Whether what is left is not to be given out.
+    #[inline]
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.wish.load(Ordering::Relaxed) != READ
     }
 
     /// Whether what is left is to be given back.
-    #[inline]
     pub(crate) fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Relaxed)
+        self.wish.load(Ordering::Relaxed) == STOP
     }
 }

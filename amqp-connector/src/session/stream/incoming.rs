@@ -45,7 +45,9 @@ impl Session {
         now: Instant,
     ) {
         let Some(channel) = self.channels.get(key) else { return };
-        let ChannelState { assembler, consumers, coalescer, bodies: Some(bodies), .. } = channel
+        let ChannelState {
+            assembler, consumers, coalescer, last_tag, bodies: Some(bodies), ..
+        } = channel
         else {
             return;
         };
@@ -62,6 +64,7 @@ impl Session {
             }
             Ok(Some(Part::Header { method, properties, size })) => {
                 let Some(Method::Basic(basic::Method::Deliver(method))) = method else { return };
+                *last_tag = method.delivery_tag;
                 let receiver = consumers.receiver(&method.consumer_tag);
                 let wanted = receiver.filter(|consumer| consumer.end.is_none()).map(|it| it.id);
                 bodies.begin(method.delivery_tag, wanted.unwrap_or(0), size, wanted.is_some());
@@ -89,6 +92,7 @@ impl Session {
                 method: Some(Method::Basic(basic::Method::Deliver(method))),
                 content: Some(content),
             }))) => {
+                *last_tag = method.delivery_tag;
                 let coalescer = coalescer.as_deref_mut();
                 let delivered = deliver(consumers, coalescer, method, content, crowd, effects);
                 self.handle_delivered(key, delivered, now);

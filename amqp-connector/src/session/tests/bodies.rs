@@ -314,3 +314,34 @@ fn a_body_goes_on_while_its_channel_drains() {
     reads(&mut bench, key, 1, "def");
     assert!(matches!(read(&mut bench, key, 1), Poll::Ready(None)));
 }
+
+amqp_types::if_spec! { basic.recover_ok => {
+    #[test]
+    fn a_recover_makes_streamed_deliveries_void_with_their_bodies() {
+        let mut bench = Bench::new();
+        let key = bench.open();
+        let id = consume(&mut bench, key, "c", false);
+        for tag in 1..=3 {
+            begin(&mut bench, key, "c", tag, 3);
+            piece(&mut bench, key, "abc");
+        }
+        bench.run(|session| session.claim_body(key, 1));
+        let recover = bench.call(key, basic::Recover { requeue: true });
+        bench.receive(key.id, basic::RecoverOk::default());
+        bench.reply(recover);
+        bench.frames();
+        assert_eq!(bench.left().bodies, 1, "only what a handle reads");
+        let ack = Settle::Ack { multiple: false };
+        for tag in 1..=3 {
+            bench
+                .run(|session| session.settle(key, tag, ack, &InFlight::default()))
+                .expect_err("void");
+        }
+        bench.nothing_sent();
+        begin(&mut bench, key, "c", 4, 1);
+        piece(&mut bench, key, "x");
+        assert_eq!(heads(&mut bench, key, id).0, [4]);
+        bench.run(|session| session.settle(key, 4, ack, &InFlight::default())).expect("anew");
+        assert_eq!(bench.names(), [(key.id, "basic.ack")]);
+    }
+} else {} }

@@ -147,3 +147,37 @@ fn a_consumer_that_the_user_is_cancelling_is_not_cancelled_twice() {
     bench.pass(Duration::ZERO);
     bench.only::<connection::Close>();
 }
+
+amqp_types::if_spec! { basic.recover_ok => {
+    #[test]
+    fn what_a_recover_has_taken_back_is_not_waited_for() {
+        let mut bench = Bench::new();
+        let key = bench.open();
+        let id = bench.consume(key, "c", false);
+        let (mut batch, in_flight) = (VecDeque::new(), InFlight::default());
+        bench.deliver(key, "c", 1, b"void");
+        bench.deliver(key, "c", 2, b"void");
+        let take = |bench: &mut Bench, batch: &mut VecDeque<_>| {
+            let taken = bench
+                .run(|session| session.poll_deliveries(key, id, batch, &in_flight, Waker::noop()));
+            assert!(taken.is_ready());
+        };
+        take(&mut bench, &mut batch);
+        batch.clear();
+        let recover = bench.call(key, basic::Recover { requeue: true });
+        bench.receive(key.id, basic::RecoverOk::default());
+        bench.reply(recover);
+        bench.frames();
+        assert_eq!(bench.run(|session| session.in_flight(key)), 0);
+        bench.deliver(key, "c", 3, b"anew");
+        take(&mut bench, &mut batch);
+        assert_eq!(in_flight.count(), 1);
+        // What is void does not count a second time when it is let go of.
+        let ack = Settle::Ack { multiple: false };
+        bench.run(|session| session.settle(key, 1, ack, &in_flight)).expect_err("void");
+        bench.run(|session| session.drop_unsettled(key, 2, crate::Unsettled::Requeue, &in_flight));
+        assert_eq!((in_flight.count(), bench.run(|session| session.in_flight(key))), (1, 1));
+        bench.run(|session| session.settle(key, 3, ack, &in_flight)).expect("anew");
+        assert_eq!((in_flight.count(), bench.run(|session| session.in_flight(key))), (0, 0));
+    }
+} else {} }
