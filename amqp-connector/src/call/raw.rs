@@ -72,6 +72,7 @@ impl Start {
         options: &CallOptions,
     ) -> Result<CallId> {
         session.check_fits(key.id, request)?;
+        session.check_tag(key, request)?;
         session.send_qos(key, self.qos, options.place)?;
         let call = session.call(key, request, options)?;
         session.await_handle(call);

@@ -58,7 +58,8 @@ impl BasicConsume {
         Self { method, prefetch, unsettled: None, buffer_max: None, arguments }
     }
 
-    /// The consumer's tag, unique on its channel.
+    /// The consumer's tag, unique on its channel: `Invalid` before anything is sent while another consumer has it,
+    /// or may get it from a call that was given up and is not answered yet.
     pub fn tag<T>(mut self, tag: T) -> Self
     where
         T: TryInto<ShortStr, Error: Into<InvalidShortStr>>,

@@ -356,3 +356,20 @@ fn a_consumer_that_is_over_leaves_the_next_one_of_its_tag_alone() {
         connection.close().await;
     });
 }
+
+#[test]
+fn a_tag_in_use_is_refused_and_leaves_the_connection_alone() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        let channel = connection.channel_open().await.unwrap();
+        let queue = t.name("tag");
+        channel.queue_declare(QueueDeclare::new(&queue).exclusive(true)).await.unwrap();
+        let consume = BasicConsume::new(&queue, Prefetch::Count(1)).tag("worker");
+        let first = channel.basic_consume(consume.clone()).await.unwrap();
+        let error = channel.basic_consume(consume).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        channel.queue_declare(QueueDeclare::new(&queue).exclusive(true)).await.unwrap();
+        drop(first);
+        connection.close().await;
+    });
+}

@@ -65,6 +65,7 @@ impl Session {
             self.check_open()?;
         } else {
             self.open_channel(key)?;
+            self.check_tag(key, request)?;
         }
         self.send_call(key, request, options)
     }

@@ -10,6 +10,7 @@ pub(in crate::session) mod in_flight;
 mod recover;
 pub(in crate::session) mod settle;
 pub(in crate::session) mod shutdown;
+mod tags;
 pub(in crate::session) mod unread;
 
 use std::collections::VecDeque;

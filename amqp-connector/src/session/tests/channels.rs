@@ -333,3 +333,20 @@ fn returned_messages_without_confirms_reach_every_task_that_waits() {
     let second = bench.run(|session| session.poll_returned(key, &mut tickets[1], &waiting[1].1));
     assert!(second.is_pending());
 }
+
+#[test]
+fn a_second_consumer_of_a_tag_is_refused_until_the_first_one_is_over() {
+    let mut bench = Bench::new();
+    let key = bench.open();
+    let consume = || basic::Consume { consumer_tag: short("w"), ..Default::default() };
+    let call = bench.call(key, consume());
+    bench.only::<basic::Consume>();
+    bench.abandon(call);
+    let refused = bench.run(|session| session.check_tag(key, &consume().into_any()));
+    assert_eq!(refused.expect_err("its fate is open").kind(), ErrorKind::Invalid);
+    bench.nothing_sent();
+    bench.receive(key.id, basic::ConsumeOk { consumer_tag: short("w") });
+    bench.only::<basic::Cancel>();
+    bench.call(key, consume());
+    bench.only::<basic::Consume>();
+}
