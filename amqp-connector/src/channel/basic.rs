@@ -245,8 +245,14 @@ impl Channel {
     /// # Errors
     ///
     /// `Invalid` for a name over 255 octets, and for properties or arguments that do not fit a frame;
-    /// `Limit` if as many confirmations as allowed are kept unawaited, or failed messages are kept and not taken; the reason why the channel is
-    /// closed. The message was not sent in any of these cases.
+    /// `Limit` if the limit is zero, or failed messages that nobody has taken back fill the budget of retained octets; the reason why
+    /// the channel is closed. The message was not sent in any of these cases.
+    ///
+    /// # Hangs
+    ///
+    /// A confirmation that is kept counts in the limit of unconfirmed publishes until it is awaited or dropped, answered or
+    /// not. A task that keeps as many of them as the limit allows has to await or drop one before it publishes again:
+    /// nobody else can make room, and the publish would wait for ever.
     ///
     /// # Cancel safety
     ///

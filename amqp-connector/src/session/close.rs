@@ -186,6 +186,7 @@ impl Session {
         if let Some(confirms) = &mut channel.confirms {
             confirms.end(&reason, &mut self.effects);
         }
+        self.keep_strays(key);
         // Those that wait for room must not wait on for a channel that is over.
         if !self.is_ending() {
             self.effects.wake_all(self.room.take_wakers());

@@ -42,6 +42,9 @@ impl Session {
         if channel.confirms.as_mut().is_some_and(Confirms::wakes_waiters) {
             self.effects.wake_all(channel.answer_waiters.take_all());
         }
+        if !positive {
+            self.keep_strays(key);
+        }
         self.wake_gate(key);
         known
     }

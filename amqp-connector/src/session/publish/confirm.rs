@@ -48,6 +48,10 @@ pub(crate) struct Confirms {
     origins: Origins,
     limits: Limits,
     tally: Tally,
+    /// Slots that a return was given to and that the broker has not answered.
+    back: usize,
+    /// Returns whose publishes ended otherwise than by an ack.
+    strays: Vec<Returned>,
 }
 
 impl Confirms {
@@ -64,6 +68,8 @@ impl Confirms {
             origins: Origins::default(),
             limits,
             tally: Tally::default(),
+            back: 0,
+            strays: Vec::new(),
         }
     }
 
@@ -159,16 +165,23 @@ impl Confirms {
         self.room() == 0
     }
 
-    /// Why there may be no more though the broker has answered everything: the program's own doing.
+    /// Why there may be no more, if no confirmation that is still to come or to be awaited can ever make room.
+    /// One that is answered and not taken yet can: its task may have been woken just now.
     pub(crate) fn stuck(&self) -> Option<&'static str> {
-        if self.open > 0 || !self.is_full() {
-            None
-        } else if self.keep.octets() >= self.limits.retained.max(1) {
-            Some(
-                "messages that failed fill the budget of retained octets, and nobody takes them back",
-            )
+        (self.held() == 0 && self.is_full()).then(|| self.why_full())
+    }
+
+    /// What is used up where there may be no more.
+    pub(crate) fn why_full(&self) -> &'static str {
+        let Limits { count, octets, retained } = self.limits;
+        if self.keep.octets() >= retained.max(1) {
+            "the budget of retained octets is used up by messages that are unconfirmed, or failed and not taken back"
+        } else if self.open_octets >= octets.max(1) {
+            "the limit of unconfirmed octets is reached"
+        } else if count == 0 {
+            "the limit of unconfirmed publishes is zero"
         } else {
-            Some("as many confirmations as the limit of unconfirmed publishes are kept unawaited")
+            "the limit of publishes that are unconfirmed, or confirmed and unawaited, is reached"
         }
     }
 
@@ -186,6 +199,7 @@ impl Confirms {
             Pairing::One(tag) => {
                 if let Some(slot) = self.slot(tag) {
                     slot.state = State::Returned(Box::new(returned));
+                    self.back += 1;
                 }
                 None
             }
@@ -229,7 +243,11 @@ impl Confirms {
     /// Resolves these slots of the ring, as far as they are open.
     #[inline]
     fn resolve(&mut self, tags: RangeInclusive<u64>, positive: bool, effects: &mut Effects) {
-        let Self { ring, base, keep, tally, open, open_octets, .. } = self;
+        if self.back > 0 {
+            self.hand_on_returns(&tags, positive);
+        }
+        let Self { ring, base, keep, tally, open, open_octets, back, .. } = self;
+        let returned = tally.counts.returned;
         let index = |tag: u64| usize::try_from(tag.saturating_sub(*base)).unwrap_or(usize::MAX);
         let (from, count) = (index(*tags.start()), index(*tags.end() + 1));
         let slots = ring.iter_mut().take(count).skip(from);
@@ -245,12 +263,71 @@ impl Confirms {
         }
         *open -= answered;
         *open_octets -= octets;
+        *back -= usize::try_from(tally.counts.returned - returned).unwrap_or(*back).min(*back);
+    }
+
+    /// Of identical messages it is not known which one came back, till the broker acks it, which it does with all
+    /// that it returns: the return goes to the one that is acked first, and leaves one that is nacked.
+    #[inline(never)]
+    fn hand_on_returns(&mut self, tags: &RangeInclusive<u64>, positive: bool) {
+        let (first, last) = (*tags.start(), *tags.end());
+        if positive {
+            // With more than one tag nothing open is before them.
+            if first == last && self.slot(first).is_some_and(|slot| slot.state.is_pending()) {
+                let earlier = self.keep.identical(first, self.base..first);
+                let state = earlier.into_iter().find_map(|tag| self.take_return(tag));
+                if let (Some(state), Some(slot)) = (state, self.slot(first)) {
+                    slot.state = State::Returned(state);
+                }
+            }
+            return;
+        }
+        for tag in first.max(self.base)..=last {
+            if let Some(returned) = self.take_return(tag) {
+                let later = self.keep.identical(tag, last + 1..self.next_tag());
+                let next = later
+                    .into_iter()
+                    .find(|tag| self.slot(*tag).is_some_and(|slot| slot.state.is_pending()));
+                match next.and_then(|tag| self.slot(tag)) {
+                    Some(slot) => slot.state = State::Returned(returned),
+                    None => {
+                        self.back -= 1;
+                        self.strays.push(*returned);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes the return from an open slot, which is pending again.
+    fn take_return(&mut self, tag: u64) -> Option<Box<Returned>> {
+        let slot = self.slot(tag)?;
+        match std::mem::take(&mut slot.state) {
+            State::Returned(returned) => Some(returned),
+            other => {
+                slot.state = other;
+                None
+            }
+        }
+    }
+
+    /// Returns that are no publish's outcome after all.
+    #[inline]
+    pub(crate) fn take_strays(&mut self) -> Option<Vec<Returned>> {
+        (!self.strays.is_empty()).then(|| std::mem::take(&mut self.strays))
     }
 
     /// The channel ended: what the broker has not answered is unknown.
     pub(crate) fn end(&mut self, reason: &Arc<CloseReason>, effects: &mut Effects) {
         self.tally.end(self.base, self.open);
         (self.open, self.open_octets) = (0, 0);
+        if self.back > 0 {
+            for tag in self.base..self.next_tag() {
+                let returned = self.take_return(tag);
+                self.strays.extend(returned.map(|returned| *returned));
+            }
+            self.back = 0;
+        }
         for (slot, tag) in self.ring.iter_mut().zip(self.base..) {
             if slot.end(reason) && !self.keep.is_empty() {
                 self.keep.settle(tag, true);

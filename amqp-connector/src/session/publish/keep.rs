@@ -6,6 +6,7 @@
 //! alone; messages hold users' octets, so that none is dropped here: they leave by [`Keep::take_gone`].
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use amqp_types::FieldTable;
 use amqp_types::protocol::basic;
@@ -177,6 +178,17 @@ impl Keep {
         found
     }
 
+    /// The tags in this range whose messages may come back and are the same as that of `tag` in everything.
+    pub(super) fn identical(&self, tag: u64, among: Range<u64>) -> Vec<u64> {
+        let Some(entry) = self.position(tag).and_then(|at| self.entries.get(at)) else {
+            return Vec::new();
+        };
+        let from = self.entries.partition_point(|entry| entry.tag < among.start);
+        let to = self.entries.partition_point(|entry| entry.tag < among.end).max(from);
+        let mandatory = self.entries.range(from..to).filter(|other| other.mandatory);
+        mandatory.filter(|other| is_identical(entry, other)).map(|other| other.tag).collect()
+    }
+
     /// The outcome of `tag` is known: its message goes, unless it failed and is to be handed back.
     pub(super) fn settle(&mut self, tag: u64, failed: bool) {
         if let Some(at) = self.position(tag) {
@@ -270,6 +282,18 @@ impl Keep {
 fn is_same(one: &Entry, other: &Entry) -> bool {
     match (&one.message, &other.message) {
         (Some(one), Some(other)) => one.properties == other.properties,
+        _ => false,
+    }
+}
+
+fn is_identical(one: &Entry, other: &Entry) -> bool {
+    match (&one.message, &other.message) {
+        (Some(one), Some(other)) => {
+            one.publish.routing_key == other.publish.routing_key
+                && one.publish.exchange == other.publish.exchange
+                && one.body == other.body
+                && one.properties == other.properties
+        }
         _ => false,
     }
 }

@@ -243,16 +243,21 @@ impl Session {
             channel.gate.revoke();
         }
         if let Some(text) = channel.confirms.as_ref().and_then(Confirms::stuck) {
-            // Waiting would be for the user's own doing, possibly by this very task.
+            // Neither the broker nor an awaited confirmation will ever make room.
             self.leave(key, place);
             return Poll::Ready(Err(Error::limit(text)));
         }
         let Some(waker) = waker else {
-            return Poll::Ready(Err(Error::blocked(match &channel.flow {
-                Flow::Paused(_) => "the peer has paused publishing on this channel",
-                Flow::Paced(_) if !full => "the channel's pace lets no more go now",
-                _ => "the limit of unconfirmed publishes is reached",
-            })));
+            return Poll::Ready(Err(match (&channel.flow, &channel.confirms) {
+                (Flow::Paused(_), _) => {
+                    Error::blocked("the peer has paused publishing on this channel")
+                }
+                (_, Some(confirms)) if full && confirms.unconfirmed() == 0 => {
+                    Error::limit(confirms.why_full())
+                }
+                (_, Some(confirms)) if full => Error::blocked(confirms.why_full()),
+                _ => Error::blocked("the channel's pace lets no more go now"),
+            }));
         };
         let (ticket, old) = channel.gate.wait(ticket, 1, waker);
         let paced = !channel.flow.is_free();

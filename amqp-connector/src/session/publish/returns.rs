@@ -9,6 +9,7 @@ use crate::outcome::Returned;
 use crate::session::Caller;
 use crate::session::Session;
 use crate::session::channel::ChannelKey;
+use crate::session::publish::confirm::Confirms;
 
 /// Returned messages kept for a user who does not ask for them.
 const RETURNS_MAX: usize = 1024;
@@ -22,7 +23,22 @@ impl Session {
             Some(confirms) => confirms.returned(returned),
             None => Some(returned),
         };
-        let Some(returned) = unpaired else { return };
+        if let Some(returned) = unpaired {
+            self.keep_return(key, returned);
+        }
+    }
+
+    /// Returns that were given to publishes which ended otherwise are news after all.
+    #[inline]
+    pub(in crate::session) fn keep_strays(&mut self, key: ChannelKey) {
+        let confirms = self.channels.get(key).and_then(|channel| channel.confirms.as_mut());
+        for returned in confirms.and_then(Confirms::take_strays).into_iter().flatten() {
+            self.keep_return(key, returned);
+        }
+    }
+
+    fn keep_return(&mut self, key: ChannelKey, returned: Returned) {
+        let Some(channel) = self.channels.get(key) else { return };
         channel.returns_octets += returned.body.len();
         channel.returns.push_back(returned);
         let budget = self.options.consumer_budget;

@@ -41,6 +41,10 @@ impl State {
         matches!(self, Self::Pending | Self::Returned(_) | Self::Uncertain)
     }
 
+    pub(super) fn is_pending(&self) -> bool {
+        matches!(self, Self::Pending)
+    }
+
     pub(super) fn has_failed(&self) -> bool {
         matches!(self, Self::Done(outcome) if is_failure(outcome))
     }

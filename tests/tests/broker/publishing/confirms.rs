@@ -3,7 +3,7 @@
 
 use amqp_connector::{
     BasicPublish, Channel, ConfirmOptions, ErrorKind, FieldTable, Outcome, QueueDeclare,
-    QueueDelete,
+    QueueBind, QueueDelete, QueueUnbind,
 };
 use amqp_tests::{Fixture, broker_test};
 
@@ -214,6 +214,68 @@ fn in_confirm_mode_a_return_that_has_its_publish_is_not_in_the_stream() {
         channel.close().await.unwrap();
         assert_eq!(returns.recv().await.unwrap().body.to_bytes(), "before");
         assert!(returns.recv().await.is_none(), "it ends with the channel");
+        connection.close().await;
+    });
+}
+
+#[test]
+fn tasks_that_await_each_confirmation_share_the_smallest_limit() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        let channel = connection.channel_open().await.unwrap();
+        let queue = declare(t, &channel).await;
+        channel.confirm_select_with(ConfirmOptions::new().unconfirmed_max(1)).await.unwrap();
+        let tasks = (0..3).map(|_| {
+            let (channel, queue) = (channel.clone(), queue.clone());
+            tokio::spawn(async move {
+                for n in 0..300 {
+                    let message = BasicPublish::new("", &queue, n.to_string());
+                    assert!(channel.basic_publish(message).await.unwrap().await.is_acked());
+                }
+            })
+        });
+        for task in tasks.collect::<Vec<_>>() {
+            task.await.unwrap();
+        }
+        connection.close().await;
+    });
+}
+
+#[test]
+fn of_identical_messages_some_rejected_and_some_unroutable_none_is_told_as_acked() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        let channel = connection.channel_open().await.unwrap();
+        let full = declare_full(t, &channel).await;
+        let key = t.name("key");
+        channel.queue_bind(QueueBind::new(&full, "amq.direct", &key)).await.unwrap();
+        channel.confirm_select().await.unwrap();
+        for _ in 0..3 {
+            send(&channel, BasicPublish::new("", &full, "fills it")).await;
+        }
+        channel.wait_for_confirms().await.unwrap();
+        for _ in 0..20 {
+            let same = || BasicPublish::new("amq.direct", &key, "same").mandatory(true);
+            let mut confirmations = Vec::new();
+            for _ in 0..20 {
+                confirmations.push(channel.basic_publish(same()).await.unwrap());
+            }
+            let unbind = QueueUnbind::new(&full, "amq.direct", &key);
+            let unbind = {
+                let channel = channel.clone();
+                tokio::spawn(async move { channel.queue_unbind(unbind).await })
+            };
+            tokio::task::yield_now().await;
+            for _ in 0..20 {
+                confirmations.push(channel.basic_publish(same()).await.unwrap());
+            }
+            unbind.await.unwrap().unwrap();
+            for confirmation in confirmations {
+                let outcome = confirmation.await;
+                assert!(matches!(outcome, Outcome::Nacked | Outcome::Returned(_)), "{outcome:?}");
+            }
+            channel.queue_bind(QueueBind::new(&full, "amq.direct", &key)).await.unwrap();
+        }
         connection.close().await;
     });
 }

@@ -191,12 +191,54 @@ amqp_types::if_spec! { confirm.select => {
         }
 
         #[test]
-        fn a_nacked_return_is_a_nack() {
+        fn a_return_that_no_publish_is_acked_for_is_kept_for_who_asks() {
             let (mut bench, key) = ready();
             mandatory(&mut bench, key, "k", "x");
             give_back(&mut bench, key, "k", "x");
             nack(&mut bench, key, 1, false);
             assert_eq!(outcomes(&mut bench, key, [1]), "n");
+            assert!(bench.run(|session| session.take_returned(key)).is_some());
+        }
+
+        #[test]
+        fn a_return_goes_to_the_next_identical_message_when_the_first_is_nacked() {
+            let (mut bench, key) = ready();
+            for body in ["x", "other", "x", "x"] {
+                mandatory(&mut bench, key, "k", body);
+            }
+            give_back(&mut bench, key, "k", "x");
+            nack(&mut bench, key, 1, false);
+            ack(&mut bench, key, 4, true);
+            assert_eq!(outcomes(&mut bench, key, 1..=4), "nara");
+            assert!(bench.run(|session| session.take_returned(key)).is_none());
+        }
+
+        #[test]
+        fn a_return_goes_to_the_first_of_identical_messages_that_is_acked() {
+            let (mut bench, key) = ready();
+            for _ in 1..=3 {
+                mandatory(&mut bench, key, "k", "x");
+            }
+            give_back(&mut bench, key, "k", "x");
+            ack(&mut bench, key, 2, false);
+            nack(&mut bench, key, 1, false);
+            ack(&mut bench, key, 3, false);
+            assert_eq!(outcomes(&mut bench, key, 1..=3), "nra");
+        }
+
+        #[test]
+        fn a_return_is_not_lost_with_the_channel() {
+            let (mut bench, key) = ready();
+            for _ in 1..=2 {
+                mandatory(&mut bench, key, "k", "x");
+            }
+            give_back(&mut bench, key, "k", "x");
+            ack(&mut bench, key, 2, false);
+            mandatory(&mut bench, key, "k", "y");
+            give_back(&mut bench, key, "k", "y");
+            bench.receive(key.id, channel::Close { reply_code: 541, ..Default::default() });
+            assert_eq!(outcomes(&mut bench, key, 1..=3), "uru");
+            assert!(bench.run(|session| session.take_returned(key)).is_some());
         }
 
         #[test]
@@ -288,22 +330,27 @@ amqp_types::if_spec! { confirm.select => {
         }
 
         #[test]
-        fn confirmations_kept_unawaited_are_an_error_and_no_hang() {
-            let (mut bench, key) = limited(2);
-            for _ in 0..2 {
-                bench.accepted(key, "x");
-            }
+        fn a_confirmation_that_its_task_has_not_polled_yet_refuses_nobody() {
+            let (mut bench, key) = limited(1);
+            bench.accepted(key, "x");
+            ack(&mut bench, key, 1, false);
             let (woken, waker) = counter();
-            let (mut third, mut place) = (message("x"), Place::None);
-            assert!(bench.publish_from(key, &mut third, &mut place, &waker).is_pending());
-            ack(&mut bench, key, 2, true);
+            let (mut second, mut place) = (message("x"), Place::None);
+            let waits = bench.publish_from(key, &mut second, &mut place, &waker);
+            assert!(waits.is_pending(), "{waits:?}");
+            // Awaiting it makes room.
+            assert_eq!(outcomes(&mut bench, key, [1]), "a");
             assert_eq!(woken.get(), 1);
-            let refused = bench.publish_from(key, &mut third, &mut place, &waker);
+            assert!(bench.publish_from(key, &mut second, &mut place, &waker).is_ready());
+        }
+
+        #[test]
+        fn a_limit_of_no_publishes_refuses_them_all() {
+            let (mut bench, key) = limited(0);
+            let (_, waker) = counter();
+            let refused = bench.publish_from(key, &mut message("x"), &mut Place::None, &waker);
             let Poll::Ready(Err(error)) = refused else { panic!("{refused:?}") };
             assert_eq!(error.kind(), ErrorKind::Limit);
-            // Awaiting one makes room.
-            assert_eq!(outcomes(&mut bench, key, [1]), "a");
-            assert!(bench.publish_from(key, &mut third, &mut place, &waker).is_ready());
         }
 
         #[test]
