@@ -9,7 +9,7 @@ use amqp_types::{Body, ShortStr};
 use crate::error::{Error, Result};
 use crate::handle::ChannelHandle;
 use crate::options::Unsettled;
-use crate::session::{ChannelKey, InFlight, Queued, Settle};
+use crate::session::{ChannelKey, InFlight, Keeps, Queued, Settle, Unread};
 use crate::shared::Shared;
 
 /// A message delivered to a consumer, or fetched by `basic.get`.
@@ -76,8 +76,8 @@ pub(crate) struct Origin {
 
 /// What deliveries come from.
 pub(crate) enum Source {
-    /// A consumer of this tag.
-    Consumer(ShortStr),
+    /// A consumer of this tag, and what is known of its queue.
+    Consumer(ShortStr, Arc<Unread>),
     /// A `basic.get`, which left so many messages in the queue.
     Get(u32),
 }
@@ -92,6 +92,13 @@ impl Origin {
         let (shared, channel) = (channel.shared().clone(), channel.key());
         let unsettled = unsettled.unwrap_or(shared.options.unsettled);
         Arc::new(Self { shared, channel, source, unsettled, in_flight: InFlight::default() })
+    }
+
+    fn keeps(&self) -> Keeps {
+        match &self.source {
+            Source::Consumer(_, unread) => unread.keeps(),
+            Source::Get(_) => Keeps::No,
+        }
     }
 
     pub(crate) fn in_flight(&self) -> &InFlight {
@@ -117,7 +124,7 @@ impl Delivery {
     #[must_use]
     pub fn consumer_tag(&self) -> Option<&ShortStr> {
         match &self.acker.origin.source {
-            Source::Consumer(tag) => Some(tag),
+            Source::Consumer(tag, _) => Some(tag),
             Source::Get(_) => None,
         }
     }
@@ -126,7 +133,7 @@ impl Delivery {
     #[must_use]
     pub fn message_count(&self) -> Option<u32> {
         match &self.acker.origin.source {
-            Source::Consumer(_) => None,
+            Source::Consumer(..) => None,
             Source::Get(left) => Some(*left),
         }
     }
@@ -155,9 +162,13 @@ impl Delivery {
     /// Tells the broker that the message was not handled (`basic.nack`; `basic.reject` where the
     /// specification has no nack): it goes back to its queue, or is dropped or dead-lettered.
     ///
+    /// A stream takes nothing back, and RabbitMQ closes the connection (540) on who tries. A consumer that was started
+    /// with an `x-stream-offset` is known to read one.
+    ///
     /// # Errors
     ///
-    /// As [`ack`](Self::ack).
+    /// As [`ack`](Self::ack), and `Invalid` for a delivery of such a consumer: nothing is sent, and it is dropped
+    /// unsettled, which acknowledges it unless [`Unsettled::Leave`] was asked for.
     pub fn nack(self, requeue: bool) -> Result<()> {
         self.acker.settle(Settle::Nack { multiple: false, requeue })
     }
@@ -244,6 +255,7 @@ impl Acker {
             return Err(Error::invalid("a delivery of a no-ack consumer is settled already"));
         }
         settle.check()?;
+        settle.check_for(|| self.origin.keeps())?;
         self.settled = true;
         let Origin { shared, channel, in_flight, .. } = &*self.origin;
         shared.with(|session| session.settle(*channel, self.delivery_tag, settle, in_flight))
@@ -253,7 +265,9 @@ impl Acker {
     fn drop_unsettled(&self) {
         let Origin { shared, channel, unsettled, in_flight, .. } = &*self.origin;
         let (key, tag) = (*channel, self.delivery_tag);
-        let left = shared.with(|session| session.drop_unsettled(key, tag, *unsettled, in_flight));
+        let keeps = self.origin.keeps();
+        let left =
+            shared.with(|session| session.drop_unsettled(key, tag, *unsettled, in_flight, keeps));
         if left {
             let channel = channel.id;
             tracing::warn!(

@@ -66,7 +66,7 @@ impl Consumer {
         unsettled: Option<Unsettled>,
         unread: Arc<Unread>,
     ) -> Self {
-        let origin = Origin::of(&channel, Source::Consumer(tag.clone()), unsettled);
+        let origin = Origin::of(&channel, Source::Consumer(tag.clone(), unread.clone()), unsettled);
         let batch = VecDeque::new();
         Self { channel, origin, id, tag, no_ack, batch, unread, end: None, uncharged: 0 }
     }
@@ -165,6 +165,9 @@ impl Consumer {
             session.poll_deliveries(key, *id, batch, origin.in_flight(), waker)
         });
         self.end = ready!(end);
+        if let Some(first) = self.batch.front() {
+            self.unread.look(&first.properties);
+        }
         Poll::Ready(())
     }
 

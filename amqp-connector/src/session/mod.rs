@@ -43,7 +43,7 @@ pub(crate) use channel::ChannelKey;
 pub(crate) use consume::backlog::Queued;
 pub(crate) use consume::in_flight::InFlight;
 pub(crate) use consume::settle::Settle;
-pub(crate) use consume::unread::Unread;
+pub(crate) use consume::unread::{Keeps, Unread};
 pub(crate) use effects::{Effects, Garbage};
 #[cfg(feature = "testing")]
 pub use leftovers::Leftovers;

@@ -9,7 +9,7 @@ use amqp_connector::arguments::{
 use amqp_connector::{
     BasicConsume, BasicGet, BasicPublish, Channel, Connection, Consumer, ErrorKind,
     ExchangeDeclare, ExchangeDelete, FieldTable, Prefetch, QueueBind, QueueDeclare, QueueDelete,
-    basic,
+    Unsettled, basic,
 };
 use amqp_tests::{Fixture, broker_test};
 
@@ -363,6 +363,62 @@ fn a_consumer_of_a_stream_can_be_dropped_with_messages_unread() {
         }
         let passive = QueueDeclare::new(&stream).passive(true);
         channel.queue_declare(passive).await.unwrap();
+        channel.queue_delete(QueueDelete::new(&stream)).await.unwrap();
+        connection.close().await;
+    });
+}
+
+#[test]
+fn a_consumer_that_says_no_offset_of_a_stream_can_be_dropped_with_messages_unread() {
+    broker_test(async |t| {
+        let (connection, channel) = channel(t).await;
+        let stream = stream_of_ten(t, &channel).await;
+        for read in [0, 2] {
+            let other = connection.channel_open().await.unwrap();
+            let consume = BasicConsume::new(&stream, Prefetch::Count(10));
+            let consume = consume.unsettled(Unsettled::Requeue);
+            let mut consumer = other.basic_consume(consume).await.unwrap();
+            // Without an offset it is given what comes from now on.
+            for _ in 0..5 {
+                publish(&channel, &stream, "more").await;
+            }
+            for _ in 0..read {
+                text(&mut consumer).await;
+            }
+            if read > 0 {
+                drop(consumer.recv().await);
+            }
+            drop(consumer);
+            other.queue_declare(QueueDeclare::new(&stream).passive(true)).await.unwrap();
+            other.close().await.unwrap();
+        }
+        channel.queue_declare(QueueDeclare::new(&stream).passive(true)).await.unwrap();
+        channel.queue_delete(QueueDelete::new(&stream)).await.unwrap();
+        connection.close().await;
+    });
+}
+
+#[test]
+fn a_delivery_of_a_stream_can_be_acked_only() {
+    broker_test(async |t| {
+        let (connection, channel) = channel(t).await;
+        let stream = stream_of_ten(t, &channel).await;
+        if ARGUMENTS {
+            for unsettled in [Unsettled::Requeue, Unsettled::Reject] {
+                let consume = BasicConsume::new(&stream, Prefetch::Count(10))
+                    .stream_offset(StreamOffset::First)
+                    .unsettled(unsettled);
+                let mut consumer = channel.basic_consume(consume).await.unwrap();
+                let refused = consumer.recv().await.unwrap().nack(true).unwrap_err();
+                assert_eq!(refused.kind(), ErrorKind::Invalid);
+                let refused = consumer.recv().await.unwrap().reject(false).unwrap_err();
+                assert_eq!(refused.kind(), ErrorKind::Invalid);
+                drop(consumer.recv().await);
+                consumer.cancel().await.unwrap();
+                drop(consumer);
+                channel.queue_declare(QueueDeclare::new(&stream).passive(true)).await.unwrap();
+            }
+        }
         channel.queue_delete(QueueDelete::new(&stream)).await.unwrap();
         connection.close().await;
     });

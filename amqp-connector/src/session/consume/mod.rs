@@ -31,7 +31,7 @@ use crate::session::consume::backlog::{Crowd, Queued};
 use crate::session::consume::coalesce::Coalescer;
 use crate::session::consume::consumer::{Consumers, Phase};
 use crate::session::consume::in_flight::InFlight;
-use crate::session::consume::unread::Unread;
+use crate::session::consume::unread::{Keeps, Unread};
 use crate::session::{Effects, Garbage, Session};
 
 impl Session {
@@ -142,6 +142,7 @@ impl Session {
         }
         if open && !no_ack {
             for delivery in unseen.iter().flatten() {
+                let keeps = keeps.or_by(&delivery.properties);
                 self.let_go(key, delivery.delivery_tag, keeps);
             }
         }
@@ -244,15 +245,14 @@ pub(in crate::session) fn deliver(
         effects.log(move || {
             tracing::debug!(delivery_tag, "a delivery for a consumer that is gone is requeued");
         });
-        forget(content);
-        return Delivered::Unwanted(delivery_tag, false);
+        return Delivered::Unwanted(delivery_tag, forget(content, Keeps::No));
     };
     if consumer.end.is_some() {
         consumer.late += 1;
-        forget(content);
+        let keeps = forget(content, consumer.unread.keeps());
         return match consumer.no_ack {
             true => Delivered::Kept,
-            false => Delivered::Unwanted(delivery_tag, consumer.unread.keeps()),
+            false => Delivered::Unwanted(delivery_tag, keeps),
         };
     }
     // It is of the method's class.
@@ -275,11 +275,15 @@ pub(in crate::session) fn deliver(
     pause.map_or(Delivered::Kept, Delivered::Pause)
 }
 
-/// Lets go of a content that is for nobody: where it was put together it would stay till the next one.
+/// Lets go of a content that is for nobody: where it was put together it would stay till the next one. Gives
+/// what is to become of the delivery.
 #[cold]
-fn forget(content: Content<'_, Spec>) {
-    *content.properties = None;
+fn forget(content: Content<'_, Spec>, keeps: Keeps) -> Keeps {
     *content.body = Body::new();
+    match content.properties.take() {
+        Some(protocol::Properties::Basic(properties)) => keeps.or_by(&properties),
+        _ => keeps,
+    }
 }
 
 /// What follows from a delivery.
@@ -290,5 +294,5 @@ pub(in crate::session) enum Delivered {
     /// This consumer has let more pile up than its budget.
     Overflow(u64),
     /// It is for nobody and goes back, unless its queue keeps it.
-    Unwanted(u64, bool),
+    Unwanted(u64, Keeps),
 }

@@ -14,6 +14,7 @@ use crate::session::Session;
 use crate::session::channel::{ChannelKey, ChannelPhase};
 use crate::session::consume::backlog::Queued;
 use crate::session::consume::in_flight::InFlight;
+use crate::session::consume::unread::Keeps;
 use crate::session::output::put_method;
 
 /// How deliveries are settled.
@@ -38,6 +39,15 @@ impl Settle {
                 _ => Ok(()),
             }
         } }
+    }
+
+    /// Whether a queue that keeps its messages takes it.
+    #[inline]
+    pub(crate) fn check_for(self, keeps: impl FnOnce() -> Keeps) -> Result<()> {
+        if !matches!(self, Self::Ack { .. }) && keeps() == Keeps::Yes {
+            return Err(Error::invalid("a stream takes nothing back: it can only be acked"));
+        }
+        Ok(())
     }
 
     fn is_multiple(self) -> bool {
@@ -135,6 +145,7 @@ impl Session {
         tag: u64,
         unsettled: Unsettled,
         in_flight: &InFlight,
+        keeps: Keeps,
     ) -> bool {
         let settled = match self.live_channel(key) {
             Ok(channel) => tag <= channel.settled_to,
@@ -144,12 +155,13 @@ impl Session {
             in_flight.note_unsettled();
         }
         self.land(key, std::iter::once(tag), in_flight);
-        match unsettled {
-            Unsettled::Leave => {
+        match (unsettled, keeps) {
+            (Unsettled::Leave, _) | (_, Keeps::Perhaps) => {
                 return self.open_channel(key).is_ok_and(|channel| tag > channel.settled_to);
             }
-            Unsettled::Requeue => self.reject(key, tag, true),
-            Unsettled::Reject => self.reject(key, tag, false),
+            (_, Keeps::Yes) => self.let_go(key, tag, keeps),
+            (Unsettled::Requeue, Keeps::No) => self.reject(key, tag, true),
+            (Unsettled::Reject, Keeps::No) => self.reject(key, tag, false),
         }
         false
     }
@@ -160,19 +172,21 @@ impl Session {
         key: ChannelKey,
         batch: &mut VecDeque<Queued>,
         in_flight: &InFlight,
-        keeps: bool,
+        keeps: Keeps,
     ) {
         self.land(key, batch.iter().map(|queued| queued.delivery_tag), in_flight);
         for queued in batch.iter() {
-            self.let_go(key, queued.delivery_tag, keeps);
+            self.let_go(key, queued.delivery_tag, keeps.or_by(&queued.properties));
         }
     }
 
     /// Gives a message back to its queue, unless that `keeps` its messages anyhow.
-    pub(in crate::session) fn let_go(&mut self, key: ChannelKey, delivery_tag: u64, keeps: bool) {
-        if !keeps {
+    pub(in crate::session) fn let_go(&mut self, key: ChannelKey, delivery_tag: u64, keeps: Keeps) {
+        if keeps == Keeps::No {
             self.requeue(key, delivery_tag);
-        } else if self.live_channel(key).is_ok_and(|channel| delivery_tag > channel.settled_to) {
+        } else if keeps == Keeps::Yes
+            && self.live_channel(key).is_ok_and(|channel| delivery_tag > channel.settled_to)
+        {
             self.note_told(key, |coalescer| coalescer.settle(delivery_tag));
             // Numbers always fit a frame.
             let _ = self.send_one(key.id, &basic::Ack { delivery_tag, multiple: false });

@@ -5,12 +5,39 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
+use amqp_types::protocol::basic;
+
 /// It is read.
 const READ: u8 = 0;
 /// The peer has taken it back: it is to be forgotten.
 const VOID: u8 = 1;
 /// Nothing more is to be given out: it is to be given back.
 const STOP: u8 = 2;
+
+/// Whether a queue keeps its messages whatever becomes of their deliveries, as a stream does. RabbitMQ closes the
+/// connection (540) on whoever wants to give one back to a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keeps {
+    No,
+    /// Its deliveries carry a stream's offset. So do messages that were moved from a stream to another queue, which
+    /// an ack would lose: such a delivery is neither acknowledged nor given back, but stays with its channel.
+    Perhaps,
+    /// Its consumer said where in a stream to begin.
+    Yes,
+}
+
+impl Keeps {
+    /// What a delivery with these properties adds to what is known of its queue.
+    pub(crate) fn or_by(self, properties: &basic::Properties) -> Self {
+        let headers = properties.headers.as_ref();
+        match self {
+            Self::No if headers.is_some_and(|it| it.contains_key("x-stream-offset")) => {
+                Self::Perhaps
+            }
+            known => known,
+        }
+    }
+}
 
 /// Shared by a consumer's state and its handle.
 #[derive(Debug, Default)]
@@ -19,9 +46,11 @@ pub(crate) struct Unread {
     deliveries: AtomicUsize,
     /// What the session wants done with the batch.
     wish: AtomicU8,
-    /// The queue is a stream: it keeps its messages whatever becomes of their deliveries, and RabbitMQ closes
-    /// the connection (540) on whoever wants to give one back.
+    /// The queue is a stream.
     keeps: AtomicBool,
+    /// The first delivery looked as if it were.
+    may_keep: AtomicBool,
+    looked: AtomicBool,
 }
 
 impl Unread {
@@ -30,9 +59,28 @@ impl Unread {
         self.keeps.store(true, Ordering::Relaxed);
     }
 
-    /// Whether what is not wanted is acknowledged in place of being given back.
-    pub(crate) fn keeps(&self) -> bool {
-        self.keeps.load(Ordering::Relaxed)
+    /// What becomes of deliveries that are not wanted.
+    pub(crate) fn keeps(&self) -> Keeps {
+        match (self.keeps.load(Ordering::Relaxed), self.may_keep.load(Ordering::Relaxed)) {
+            (true, _) => Keeps::Yes,
+            (false, true) => Keeps::Perhaps,
+            (false, false) => Keeps::No,
+        }
+    }
+
+    /// Learns from the first delivery what the queue is.
+    #[inline]
+    pub(crate) fn look(&self, properties: &basic::Properties) {
+        if !self.looked.load(Ordering::Relaxed) {
+            self.look_first(properties);
+        }
+    }
+
+    #[cold]
+    fn look_first(&self, properties: &basic::Properties) {
+        self.looked.store(true, Ordering::Relaxed);
+        let looks_so = Keeps::No.or_by(properties) == Keeps::Perhaps;
+        self.may_keep.store(looks_so, Ordering::Relaxed);
     }
 
     /// So many are left in the batch.

@@ -36,7 +36,15 @@ impl User {
     }
 
     pub(super) fn drop(&self, bench: &mut Bench, tag: u64, unsettled: Unsettled) {
-        bench.run(|session| session.drop_unsettled(self.key, tag, unsettled, &self.in_flight));
+        bench.run(|session| {
+            session.drop_unsettled(
+                self.key,
+                tag,
+                unsettled,
+                &self.in_flight,
+                crate::session::Keeps::No,
+            )
+        });
     }
 
     fn poll_settled(&self, bench: &mut Bench, ticket: &mut Option<u64>, waker: &Waker) -> bool {
@@ -194,7 +202,7 @@ fn what_a_dropped_handle_had_not_given_out_is_in_flight_no_more() {
     batch.pop_front();
     bench.run(|session| {
         session.drop_consumer(key, user.id);
-        session.give_back(key, &mut batch, &user.in_flight, false);
+        session.give_back(key, &mut batch, &user.in_flight, crate::session::Keeps::No);
     });
     assert_eq!(user.in_flight.count(), 1, "the first was given out");
     let expected = ["basic.cancel", "basic.reject", "basic.reject"].map(|name| (key.id, name));

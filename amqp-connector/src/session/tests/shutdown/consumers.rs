@@ -76,7 +76,9 @@ fn a_delivery_that_is_dropped_counts_as_let_go_and_wakes_the_driver() {
     let (driver, waker) = counter();
     busy.bench.run(|session| session.set_driver(&waker));
     let (key, leave) = (busy.key, crate::options::Unsettled::Leave);
-    busy.bench.run(|session| session.drop_unsettled(key, 1, leave, &busy.in_flight));
+    busy.bench.run(|session| {
+        session.drop_unsettled(key, 1, leave, &busy.in_flight, crate::session::Keeps::No)
+    });
     assert_eq!(driver.get(), 1, "nothing is written, and yet it must look");
     busy.look();
     assert_eq!(busy.names(), ["connection.close"]);
@@ -175,7 +177,7 @@ amqp_types::if_spec! { basic.recover_ok => {
         // What is void does not count a second time when it is let go of.
         let ack = Settle::Ack { multiple: false };
         bench.run(|session| session.settle(key, 1, ack, &in_flight)).expect_err("void");
-        bench.run(|session| session.drop_unsettled(key, 2, crate::Unsettled::Requeue, &in_flight));
+        bench.run(|session| session.drop_unsettled(key, 2, crate::Unsettled::Requeue, &in_flight, crate::session::Keeps::No));
         assert_eq!((in_flight.count(), bench.run(|session| session.in_flight(key))), (1, 1));
         bench.run(|session| session.settle(key, 3, ack, &in_flight)).expect("anew");
         assert_eq!((in_flight.count(), bench.run(|session| session.in_flight(key))), (0, 0));
