@@ -5,12 +5,13 @@
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use amqp_types::FieldTable;
 
 use crate::options::{Options, Tuning};
 use crate::session::{Asking, Caller, Line, Ready, Session};
+use crate::turn::{poll_turn, spend};
 
 /// Apart from the counts of references, which other threads change without the lock.
 #[repr(align(128))]
@@ -102,14 +103,19 @@ impl<'a> Ticket<'a> {
         Self { shared, line, held: None }
     }
 
-    /// Runs one look of the wait under the lock.
+    /// Runs one look of the wait under the lock. What is there at once costs a unit of the task's turn.
     pub(crate) fn poll<R>(
         &mut self,
-        cx: &Context<'_>,
+        cx: &mut Context<'_>,
         mut look: impl FnMut(&mut Session, &mut Option<u64>, &dyn Caller) -> Poll<R>,
     ) -> Poll<R> {
+        ready!(poll_turn(cx));
         let Self { shared, held, .. } = self;
-        shared.poll(cx, |session, waker| look(session, held, waker))
+        let found = shared.poll(cx, |session, waker| look(session, held, waker));
+        if found.is_ready() {
+            spend(cx);
+        }
+        found
     }
 }
 

@@ -15,6 +15,7 @@ use super::RawCall;
 use crate::channel::{AccessRequest, AccessTicket};
 use crate::error::{Error, Result};
 use crate::handle::ChannelHandle;
+use crate::turn::{poll_unit, spend};
 
 /// How far a `basic.recover` is known to have come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -71,12 +72,15 @@ impl Future for Recover {
         match &mut self.state {
             RecoverState::Call(call) => call.poll_reply(cx).map_ok(|_| Recovered::Confirmed),
             RecoverState::Send(channel, recover, place) => {
+                spend(cx);
                 let (key, method) = (channel.key(), amqp_types::Method::into_any(recover.clone()));
                 let sent = channel.shared().with(|session| session.send(key, &method, place));
                 self.state = RecoverState::Done;
                 Poll::Ready(sent.map(|()| Recovered::Sent))
             }
-            RecoverState::Done => Poll::Ready(Err(Error::invalid("the call was completed before"))),
+            RecoverState::Done => {
+                poll_unit(cx).map(|()| Err(Error::invalid("the call was completed before")))
+            }
         }
     }
 }

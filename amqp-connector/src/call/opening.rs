@@ -16,6 +16,7 @@ use crate::channel::Channel;
 use crate::error::{Error, Result};
 use crate::handle::{ChannelHandle, ConnectionHandle};
 use crate::session::{CallId, CallOptions, ChannelKey};
+use crate::turn::poll_unit;
 
 /// The future of [`Connection::channel_open`](crate::Connection::channel_open).
 ///
@@ -66,9 +67,14 @@ impl Future for ChannelOpen {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let (key, call) = match self.state {
-            State::Unsent => self.send()?,
+            State::Unsent => match self.send() {
+                Ok(sent) => sent,
+                // Nothing was waited for: in a loop the driver would not get a turn.
+                Err(error) => return poll_unit(cx).map(|()| Err(error)),
+            },
             State::Sent(key, call) => (key, call),
             State::Done => {
+                ready!(poll_unit(cx));
                 return Poll::Ready(Err(Error::invalid("the call was completed before")));
             }
         };

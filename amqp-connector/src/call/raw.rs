@@ -7,7 +7,7 @@ use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use amqp_types::protocol::{self, Spec, basic};
@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::handle::{ChannelHandle, ConnectionHandle};
 use crate::session::{CONTROL, CallId, CallOptions, CallReply, Caller, ChannelKey, Session};
 use crate::shared::Shared;
+use crate::turn::poll_unit;
 
 /// What a call is made on.
 enum Target {
@@ -170,10 +171,17 @@ impl RawCall {
                     });
                     match sent {
                         Ok(call) => self.state = State::Sent(call),
-                        Err(error) => return Poll::Ready(Err(error)),
+                        Err(error) => self.state = State::Failed(error),
                     }
                 }
-                State::Failed(error) => return Poll::Ready(Err(error)),
+                State::Failed(error) => {
+                    // Nothing was waited for: in a loop the driver would not get a turn.
+                    if poll_unit(cx).is_pending() {
+                        self.state = State::Failed(error);
+                        return Poll::Pending;
+                    }
+                    return Poll::Ready(Err(error));
+                }
                 State::Sent(call) => {
                     let shared = self.target.shared();
                     let look = |session: &mut Session, waker: &dyn Caller| {
@@ -192,6 +200,7 @@ impl RawCall {
                     break (call, reply);
                 }
                 State::Done => {
+                    ready!(poll_unit(cx));
                     return Poll::Ready(Err(Error::invalid("the call was completed before")));
                 }
             }

@@ -71,6 +71,7 @@ impl Channel {
     /// Dropped before it resolves, no count is lost. Called anew, it waits for publishes made meanwhile, too.
     pub async fn wait_for_confirms(&self) -> Result<ConfirmCounts> {
         amqp_types::if_spec! { confirm.select => {} else {
+            crate::turn::unit().await;
             return Err(crate::error::Error::unsupported("confirm.select"));
         } }
         #[allow(unreachable_code, reason = "not every specification has confirms")]

@@ -19,6 +19,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::panic::Location;
 use std::sync::Arc;
+use std::task::ready;
 use std::time::Duration;
 
 use amqp_types::protocol::{self, Spec};
@@ -39,6 +40,7 @@ use crate::outcome::Returned;
 use crate::publish::Returns;
 use crate::session::{Line, Place, after};
 use crate::shared::Ticket;
+use crate::turn::{poll_turn, spend, unit};
 
 /// An open channel. Clones are handles of the same channel, and may be used from any task.
 ///
@@ -171,17 +173,23 @@ impl Channel {
         M: ContentMethod<Protocol = Spec> + ClientMethod,
     {
         if M::NAME == protocol::basic::Publish::NAME {
+            unit().await;
             return Err(Error::invalid("use `basic_publish`, which counts confirms"));
         }
         let (key, mut method, body) = (self.handle.key(), method, body.into());
         let mut guard = PlaceGuard { handle: &self.handle, place: Place::None };
         poll_fn(|cx| {
+            ready!(poll_turn(cx));
             let PlaceGuard { handle, place } = &mut guard;
-            handle.shared().poll(cx, |session, waker| {
+            let sent = handle.shared().poll(cx, |session, waker| {
                 session.stamp_typed(key, &mut method);
                 let content = (&method, &properties, &body);
                 session.poll_send_content(key, content, place, waker)
-            })
+            });
+            if sent.is_ready() {
+                spend(cx);
+            }
+            sent
         })
         .await
     }

@@ -44,6 +44,7 @@ impl Channel {
     pub async fn alerted(&self) -> Result<Alert> {
         amqp_types::if_spec! { channel.alert => {} else {
             if true {
+                crate::turn::unit().await;
                 return Err(crate::error::Error::unsupported("channel.alert"));
             }
         } }

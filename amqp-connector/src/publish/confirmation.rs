@@ -104,7 +104,10 @@ impl Confirmation {
         let (channel, tag) = match &self.state {
             State::Accepted => return Poll::Ready(Outcome::Accepted),
             State::Pending { channel, tag } => (channel, tag),
-            State::Done(outcome, _) => return Poll::Ready(outcome.clone()),
+            State::Done(outcome, _) => {
+                spend(cx);
+                return Poll::Ready(outcome.clone());
+            }
         };
         let (key, tag) = (channel.key(), *tag);
         let asking = Asking::new(cx.waker());

@@ -87,17 +87,20 @@ impl Publish {
         let Self { channel, publish: BasicPublish { message, invalid }, caller, place } = self;
         if let Some(invalid) = invalid.take() {
             *place = Place::Gone;
-            return Poll::Ready(Err(invalid.into()));
+            return refused(cx, invalid.into());
         }
         if matches!(place, Place::Gone) {
-            return Poll::Ready(Err(Error::invalid("the publish was completed before")));
+            return refused(cx, Error::invalid("the publish was completed before"));
         }
         let (key, shared) = (channel.key(), channel.shared());
         let accepted =
             shared.with(|session| session.poll_publish(key, message, caller, place, waker));
         let accepted = ready!(accepted);
         *place = Place::Gone;
-        let Accepted { tag, charge } = accepted?;
+        let Accepted { tag, charge } = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => return refused(cx, error),
+        };
         if charge && let Some(cx) = cx {
             spend(cx);
         }
@@ -106,6 +109,15 @@ impl Publish {
             None => Confirmation::accepted(),
         }))
     }
+}
+
+/// A publish that fails spends a unit of the turn: one that is tried until it succeeds must let that come about.
+#[cold]
+fn refused(cx: Option<&mut Context<'_>>, error: Error) -> Poll<Result<Confirmation>> {
+    if let Some(cx) = cx {
+        spend(cx);
+    }
+    Poll::Ready(Err(error))
 }
 
 impl Future for Publish {

@@ -37,3 +37,4 @@ mod stream_consuming;
 mod streaming;
 mod support;
 mod timers;
+mod turns;

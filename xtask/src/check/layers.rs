@@ -86,7 +86,7 @@ const CONNECTOR: [(&str, Known); 15] = [
     ("outcome", Known::Only(&["error", "outcome"])),
     ("arguments", Known::Only(&["arguments", "error"])),
     ("session", Known::Only(&["session", "error", "options", "outcome"])),
-    ("shared", Known::Only(&["session", "shared", "error", "options"])),
+    ("shared", Known::Only(&["session", "shared", "error", "options", "turn"])),
     ("codec", Known::Only(&["codec", "error"])),
     ("driver", Known::Only(&["driver", "codec", "session", "shared", "error", "options"])),
     ("channel", DRIVER_SIDE),

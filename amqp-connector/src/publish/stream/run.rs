@@ -21,7 +21,7 @@ use crate::handle::ChannelHandle;
 use crate::outcome::Outcome;
 use crate::publish::Confirmation;
 use crate::session::{Place, StreamHead, after};
-use crate::turn::{poll_turn, spend};
+use crate::turn::{poll_turn, spend, unit};
 
 /// Publishes on this channel; resolves when all of the body is accepted for sending.
 pub(crate) async fn publish(
@@ -33,6 +33,7 @@ pub(crate) async fn publish(
     let options = &channel.shared().options;
     let BasicPublishStream { message, length, stall_timeout, padding_max, invalid } = publish;
     if let Some(invalid) = invalid {
+        unit().await;
         return Err(invalid.into());
     }
     let names = (message.publish.exchange.clone(), message.publish.routing_key.clone());
@@ -133,7 +134,14 @@ impl Run<'_> {
         let Self { channel, line, .. } = self;
         let key = channel.key();
         let claim = poll_fn(|cx| {
-            channel.shared().poll(cx, |session, waker| session.poll_claim(key, head, line, waker))
+            ready!(poll_turn(cx));
+            let claimed = channel
+                .shared()
+                .poll(cx, |session, waker| session.poll_claim(key, head, line, waker));
+            if claimed.is_ready() {
+                spend(cx);
+            }
+            claimed
         });
         claim.await?;
         self.claimed = true;
