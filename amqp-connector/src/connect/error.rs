@@ -165,6 +165,16 @@ impl ConnectError {
             _ => false,
         }
     }
+
+    /// The server's own account of why it closed the connection, where it gave one.
+    #[must_use]
+    pub fn close_reason(&self) -> Option<&CloseReason> {
+        match self {
+            Self::CredentialsRefused { reason } => reason.as_ref(),
+            Self::VirtualHost { reason, .. } | Self::Closed { reason, .. } => Some(reason),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for ConnectError {

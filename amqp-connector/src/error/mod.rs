@@ -54,13 +54,17 @@ pub enum ErrorKind {
     /// broker has taken the message back; nothing was sent. [`Error::close_reason`] says what ended the
     /// channel, while that is known.
     Stale,
-    /// An argument cannot be sent; nothing was sent.
+    /// The call cannot be made so; nothing was sent by it. An argument cannot be sent, or what was called is not in the
+    /// state for it: a future that is polled again after it resolved, a second [`Incoming`](crate::Incoming), a
+    /// channel that is not in confirm mode, a delivery that is settled already.
     Invalid,
     /// The specification this build speaks lacks what was asked for; nothing was sent.
     Unsupported,
     /// A bound was reached (channels, unawaited confirmations); nothing was sent.
     Limit,
-    /// The peer has blocked or paused publishing and the call was told not to wait; nothing was sent.
+    /// The peer has blocked the connection or paused publishing, and the call was told not to wait. A publish was not
+    /// sent. A call that waits for a reply was: its deadline passed during the block, and it is carried out
+    /// after it; see [`Options::call_while_blocked`](crate::Options::call_while_blocked).
     Blocked,
     /// A streamed publish owns the channel till its body is given; nothing was sent.
     Busy,

@@ -166,7 +166,8 @@ impl CloseReason {
     }
 
     /// Whether the same may succeed on a new channel or connection, without a change to it.
-    pub(super) fn is_transient(&self) -> bool {
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
         match self.cause {
             CloseCause::PeerClosed => {
                 self.scope == Scope::Connection && self.code == Some(ReplyCode::CONNECTION_FORCED)
