@@ -8,8 +8,9 @@
 //!
 //! - A [`Connector`] knows where a broker is. Its three steps are types: [`Connector::connect`], then
 //!   [`Greeted::authenticate`], then [`Connection::channel_open`]. [`Connection::open`] takes a URI.
-//! - [`Connection`] and [`Channel`] are cheap handles. One task, the [`Driver`], owns the socket; nothing
-//!   that a handle's owner does can stall it.
+//! - [`Connection`] and [`Channel`] are cheap handles. One task, the [`Driver`], owns the socket. What
+//!   a handle's owner does or leaves undone does not stall it, with two exceptions: reading pauses for a streamed body
+//!   ([`StreamConsumer`]) whose reader is slow, and for moments while a consumer of unlimited prefetch catches up.
 //! - [`Channel::basic_publish`] gives a [`Confirmation`], which resolves to the message's [`Outcome`] in
 //!   every case. [`Channel::basic_consume`] gives a [`Consumer`], a stream that ends with a reason. Bodies too
 //!   large to be held go by [`Connection::publish_stream`] and [`Channel::basic_consume_streamed`].
@@ -24,7 +25,8 @@
 //! let connection = Connection::open("amqp://guest:guest@localhost:5672/%2f").await?;
 //! let channel = connection.channel_open().await?;
 //! channel.queue_declare(QueueDeclare::new("jobs")).await?;
-//! let _outcome = channel.basic_publish(BasicPublish::new("", "jobs", "work")).await?.await;
+//! let outcome = channel.basic_publish(BasicPublish::new("", "jobs", "work")).await?.await;
+//! println!("{outcome}");
 //!
 //! let mut jobs = channel.basic_consume(BasicConsume::new("jobs", Prefetch::Count(10))).await?;
 //! if let Some(job) = jobs.recv().await {
@@ -41,8 +43,9 @@
 //!
 //! # Cancel safety
 //!
-//! Each future says what may have happened when it is dropped before it resolves. None leaves a channel
-//! unusable or gives one call's reply to another.
+//! Each future says what may have happened when it is dropped before it resolves. None gives one call's reply to
+//! another, and none leaves a channel unusable but a streamed publish whose body has begun
+//! ([`Channel::basic_publish_stream`] and its like): a body that breaks off ends its channel, or the connection.
 
 amqp_types::if_spec! { basic.consume_ok => {} else {
     compile_error!(

@@ -96,7 +96,7 @@ fn a_publish_allocates_nothing() {
         let body = Bytes::from(vec![b'x'; size]);
         let cost = stage.cost(10_000, async || {
             for _ in 0..10_000 {
-                stage.channel.basic_publish(publish(&body)).await.unwrap().await;
+                let _ = stage.channel.basic_publish(publish(&body)).await.unwrap().await;
             }
         });
         println!("publish of {size} octets: {cost:?}");
@@ -112,7 +112,7 @@ fn a_large_body_is_written_from_where_it_lies() {
         stage.control.watch(&body);
         let cost = stage.cost(100, async || {
             for _ in 0..100 {
-                stage.channel.basic_publish(publish(&body)).await.unwrap().await;
+                let _ = stage.channel.basic_publish(publish(&body)).await.unwrap().await;
             }
             stage.channel.flush().await.unwrap();
         });

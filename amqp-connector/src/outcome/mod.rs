@@ -18,6 +18,7 @@ use crate::error::CloseReason;
 
 /// What became of a published message.
 #[derive(Clone, Debug)]
+#[must_use = "the message may have been nacked or returned"]
 #[non_exhaustive]
 pub enum Outcome {
     /// The broker has taken responsibility for the message.
@@ -37,6 +38,21 @@ impl Outcome {
     #[must_use]
     pub fn is_acked(&self) -> bool {
         matches!(self, Self::Acked)
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Acked => f.write_str("the broker has taken the message"),
+            Self::Nacked => f.write_str("the broker could not take the message"),
+            Self::Returned(returned) => {
+                let Returned { reply_code, reply_text, .. } = &**returned;
+                write!(f, "the broker gave the message back: {reply_code}: {reply_text}")
+            }
+            Self::Unknown(reason) => write!(f, "the outcome is unknown: {reason}"),
+            Self::Accepted => f.write_str("the message was handed over, without confirms"),
+        }
     }
 }
 

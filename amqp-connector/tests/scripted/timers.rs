@@ -29,11 +29,8 @@ async fn a_silent_peer_is_given_up_though_the_turn_was_used_up_when_a_heartbeat_
         let channel = open(&connection, &mut peer).await;
         let publisher = tokio::spawn(async move {
             tokio::time::sleep(Duration::from_millis(at)).await;
-            channel
-                .basic_publish(BasicPublish::new("", "q", vec![1; LARGE]))
-                .await
-                .expect("open")
-                .await;
+            let large = BasicPublish::new("", "q", vec![1; LARGE]);
+            let _ = channel.basic_publish(large).await.expect("open").await;
             std::future::pending::<()>().await;
         });
         let (end, mut heartbeats) = (Instant::now() + Duration::from_secs(120), 0);
@@ -62,7 +59,8 @@ async fn a_call_times_out_though_the_turn_was_used_up_when_it_was_made() {
     let channel = open(&connection, &mut peer).await;
     // The driver looks for idle buffers by the same timer.
     tokio::time::sleep(Duration::from_secs(1)).await;
-    channel.basic_publish(BasicPublish::new("", "q", vec![1; LARGE])).await.expect("open").await;
+    let large = BasicPublish::new("", "q", vec![1; LARGE]);
+    let _ = channel.basic_publish(large).await.expect("open").await;
     let call = channel.queue_declare(QueueDeclare::new("q"));
     let error =
         tokio::time::timeout(Duration::from_secs(100), call).await.expect("open").unwrap_err();

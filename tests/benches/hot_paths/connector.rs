@@ -45,7 +45,7 @@ pub(crate) fn publish(body: usize, headers: usize, times: usize) -> Result {
     let (properties, body) = (properties(headers), Bytes::from(vec![b'x'; body]));
     run(async |channel, _| {
         for _ in 0..times {
-            channel.basic_publish(message(&properties, &body)).await?.await;
+            let _ = channel.basic_publish(message(&properties, &body)).await?.await;
         }
         channel.flush().await?;
         Ok(())
