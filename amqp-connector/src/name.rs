@@ -19,6 +19,28 @@ pub(crate) fn valid<M, E: Into<crate::Error>>(method: M, invalid: Option<E>) -> 
     invalid.map_or(Ok(method), |invalid| Err(invalid.into()))
 }
 
+/// Why what is being made cannot be sent. Boxed, since nearly all that is made has none.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal(Box<crate::Error>);
+
+impl From<InvalidShortStr> for Refusal {
+    fn from(error: InvalidShortStr) -> Self {
+        Self(Box::new(error.into()))
+    }
+}
+
+impl From<crate::Error> for Refusal {
+    fn from(error: crate::Error) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+impl From<Refusal> for crate::Error {
+    fn from(refusal: Refusal) -> Self {
+        *refusal.0
+    }
+}
+
 /// Setters of a builder's bits: what each does stands over it.
 macro_rules! bits {
     ($($(#[$doc:meta])* $name:ident)+) => {$(

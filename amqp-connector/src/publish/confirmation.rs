@@ -42,7 +42,11 @@ enum State {
     /// There are no confirms to wait for.
     Accepted,
     /// Kept for a second look.
-    Done(Outcome, Option<Box<Message>>),
+    Done {
+        tag: u64,
+        outcome: Outcome,
+        message: Option<Box<Message>>,
+    },
 }
 
 impl Confirmation {
@@ -66,8 +70,8 @@ impl Confirmation {
     #[must_use]
     pub fn delivery_tag(&self) -> Option<u64> {
         match &self.state {
-            State::Pending { tag, .. } => Some(*tag),
-            State::Accepted | State::Done(..) => None,
+            State::Pending { tag, .. } | State::Done { tag, .. } => Some(*tag),
+            State::Accepted => None,
         }
     }
 
@@ -79,7 +83,7 @@ impl Confirmation {
     pub fn take_message(&mut self) -> Option<BasicPublish> {
         match &mut self.state {
             State::Pending { .. } | State::Accepted => None,
-            State::Done(_, message) => {
+            State::Done { message, .. } => {
                 message.take().map(|message| BasicPublish::from_message(*message))
             }
         }
@@ -92,6 +96,7 @@ impl Future for Confirmation {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
         match self.state {
+            // Here, since the plain publish is to cost no call.
             State::Accepted => poll_turn(cx).map(|()| Outcome::Accepted),
             _ => self.poll_outcome(cx),
         }
@@ -104,7 +109,7 @@ impl Confirmation {
         let (channel, tag) = match &self.state {
             State::Accepted => return Poll::Ready(Outcome::Accepted),
             State::Pending { channel, tag } => (channel, tag),
-            State::Done(outcome, _) => {
+            State::Done { outcome, .. } => {
                 spend(cx);
                 return Poll::Ready(outcome.clone());
             }
@@ -120,7 +125,7 @@ impl Confirmation {
             spend(cx);
         }
         let outcome = outcome.unwrap_or(Outcome::Accepted);
-        self.state = State::Done(outcome.clone(), message);
+        self.state = State::Done { tag, outcome: outcome.clone(), message };
         Poll::Ready(outcome)
     }
 }

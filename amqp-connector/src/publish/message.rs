@@ -6,7 +6,7 @@ use amqp_types::protocol::basic;
 use amqp_types::{FieldTable, FieldValue, InvalidShortStr, ShortStr, Timestamp};
 use bytes::Bytes;
 
-use crate::name::short_str;
+use crate::name::{Refusal, short_str};
 use crate::session::Message;
 
 /// A message and where it goes; see [`Channel::basic_publish`](crate::Channel::basic_publish).
@@ -29,8 +29,8 @@ use crate::session::Message;
 #[must_use = "a message is sent by `Channel::basic_publish`"]
 pub struct BasicPublish {
     pub(super) message: Message,
-    /// The first of the names that are none; told when it is published.
-    pub(super) invalid: Option<InvalidShortStr>,
+    /// The first thing that cannot be sent; told when it is published.
+    pub(super) invalid: Option<Refusal>,
 }
 
 impl BasicPublish {
@@ -155,10 +155,15 @@ impl BasicPublish {
         self
     }
 
-    /// How long the message may wait in a queue; sent as text, in whole milliseconds.
+    /// How long the message may wait in a queue; sent as text, in milliseconds. Fractions of a millisecond, and more
+    /// than 4294967295 of them, are refused when the message is published ([`ErrorKind::Invalid`](crate::ErrorKind::Invalid)).
     pub fn expiration(mut self, expiration: Duration) -> Self {
-        let milliseconds = expiration.as_millis().to_string();
-        self.message.properties.expiration = Some(short_str(milliseconds, &mut self.invalid));
+        match crate::arguments::expiration(expiration) {
+            Ok(text) => self.message.properties.expiration = Some(text),
+            Err(error) => {
+                self.invalid.get_or_insert_with(|| error.into());
+            }
+        }
         self
     }
 

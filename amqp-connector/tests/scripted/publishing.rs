@@ -2,17 +2,39 @@
 //! waits for.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use amqp_connector::amqp_types::{AnyMethod, Method};
 use amqp_connector::protocol::basic;
 use amqp_connector::testing::{Event, Peer, leftovers};
-use amqp_connector::{BasicPublish, Options, Returned};
+use amqp_connector::{BasicPublish, ErrorKind, Options, Returned};
 use futures_core::Stream;
 
 use crate::support::{close_clean, connection_with, open, resolves};
 
 fn short(text: &str) -> amqp_connector::ShortStr {
     text.try_into().expect("short")
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expiration_that_cannot_be_told_is_refused_before_it_is_sent() {
+    let (connection, mut peer) = connection_with(Options::default(), Peer::new()).await;
+    let channel = open(&connection, &mut peer).await;
+    let most = Duration::from_millis(u32::MAX.into());
+    for time in [Duration::from_micros(500), most + Duration::from_millis(1)] {
+        let publish = BasicPublish::new("", "k", "x").expiration(time);
+        let error = channel.basic_publish(publish).await.expect_err("refused");
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{time:?}");
+    }
+    drop(
+        channel
+            .basic_publish(BasicPublish::new("", "k", "x").expiration(most))
+            .await
+            .expect("sent"),
+    );
+    let (_, properties, _) = peer.expect_content::<basic::Publish>(channel.id()).await;
+    assert_eq!(properties.expiration, Some(short("4294967295")));
+    close_clean(connection, &mut peer).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -49,7 +71,7 @@ amqp_connector::amqp_types::if_spec! { basic.consume.arguments => {
         let consume = BasicConsume::new("q", Prefetch::Count(7)).arguments(large);
         let refused = channel.basic_consume(consume).await.expect_err("too large");
         assert_eq!(refused.kind(), ErrorKind::Invalid);
-        peer.expect_nothing(std::time::Duration::from_secs(1)).await;
+        peer.expect_nothing(Duration::from_secs(1)).await;
         close_clean(connection, &mut peer).await;
     }
 } else {} }
@@ -205,8 +227,10 @@ amqp_connector::amqp_types::if_spec! { confirm.select => {
         }
         peer.cut();
         resolves("closed", connection.closed()).await;
+        let tag = held.delivery_tag();
         let outcome = resolves("the outcome", &mut held).await;
         assert!(matches!(outcome, Outcome::Unknown(_)), "{outcome:?}");
+        assert!(tag.is_some() && held.delivery_tag() == tag, "the tag is known afterwards, too");
         let mut back = vec![held.take_message().expect("kept")];
         back.extend(channel.take_unconfirmed());
         let back: Vec<_> = back.into_iter().map(BasicPublish::into_parts).collect();
