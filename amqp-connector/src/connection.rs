@@ -78,8 +78,7 @@ impl Connection {
             Completion::on_connection::<UpdateSecretOk>(self.handle.clone(), request)
         } else {
             let _ = (new_secret, reason);
-            let request = Err(crate::error::Error::unsupported("connection.update-secret"));
-            Completion::on_connection::<amqp_types::protocol::channel::OpenOk>(self.handle.clone(), request)
+            Completion::unsupported_on_connection(self.handle.clone(), "connection.update-secret")
         } }
     }
 
@@ -156,7 +155,8 @@ impl Connection {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it resolves, the connection is closed all the same, in the same manner.
+    /// Nothing is done until it is polled. Dropped after that, the connection is closed all the same, in the same
+    /// manner.
     pub async fn close(&self) -> Arc<CloseReason> {
         self.close_within(self.handle.shared().options.close_timeout).await
     }

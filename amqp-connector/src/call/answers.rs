@@ -118,7 +118,7 @@ impl Access {
         }} else {{
             drop(method);
             let lacking: Error = invalid.map_or(Error::unsupported("access.request"), Into::into);
-            RawCall::new::<protocol::queue::Declare>(channel, Err(lacking))
+            RawCall::failed(channel, lacking)
         }} };
         Self { inner }
     }

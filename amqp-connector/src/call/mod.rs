@@ -11,6 +11,7 @@ mod raw;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -148,8 +149,22 @@ impl Completion {
     /// What the specification has no method for.
     #[track_caller]
     pub(crate) fn unsupported(channel: Arc<ChannelHandle>, what: &'static str) -> Self {
-        let request: Result<protocol::queue::Declare> = Err(Error::unsupported(what));
-        Self { inner: RawCall::new(channel, request) }
+        Self { inner: RawCall::failed(channel, Error::unsupported(what)) }
+    }
+
+    /// What the specification has no method for, of the connection's own.
+    #[track_caller]
+    pub(crate) fn unsupported_on_connection(
+        connection: Arc<ConnectionHandle>,
+        what: &'static str,
+    ) -> Self {
+        Self { inner: RawCall::failed_on_connection(connection, Error::unsupported(what)) }
+    }
+
+    /// The call is made on behalf of one that was called there.
+    pub(crate) fn at(mut self, place: &'static Location<'static>) -> Self {
+        self.inner = self.inner.at(place);
+        self
     }
 
     /// As [`Call::within`].

@@ -3,9 +3,7 @@
 //! All state is the session's; a [`RawCall`] holds the call's number. Dropping it leaves the reply to be
 //! undone by the session. Decides nothing about the protocol.
 
-use std::future::Future;
 use std::panic::Location;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -112,6 +110,25 @@ impl RawCall {
         Self::of::<R>(Target::Connection(connection), request)
     }
 
+    /// One that fails when it is awaited, before anything is sent.
+    #[track_caller]
+    pub(crate) fn failed(channel: Arc<ChannelHandle>, error: Error) -> Self {
+        Self::failed_on(Target::Channel(channel), error)
+    }
+
+    /// As [`failed`](Self::failed), of the connection's own.
+    #[allow(dead_code, reason = "not every specification lacks such a method")]
+    #[track_caller]
+    pub(crate) fn failed_on_connection(connection: Arc<ConnectionHandle>, error: Error) -> Self {
+        Self::failed_on(Target::Connection(connection), error)
+    }
+
+    #[track_caller]
+    fn failed_on(target: Target, error: Error) -> Self {
+        let (accepts, place): (fn(u16, u16) -> bool, _) = (|_, _| false, Location::caller());
+        Self { target, accepts, place, timeout: None, start: None, state: State::Failed(error) }
+    }
+
     #[track_caller]
     fn of<R: Reply<Protocol = Spec>>(target: Target, request: Result<protocol::Method>) -> Self {
         let state = match request {
@@ -120,6 +137,13 @@ impl RawCall {
         };
         let place = Location::caller();
         Self { target, accepts: R::accepts, place, timeout: None, start: None, state }
+    }
+
+    /// The call is made on behalf of one that was called there.
+    #[allow(dead_code, reason = "not every specification has transactions")]
+    pub(crate) fn at(mut self, place: &'static Location<'static>) -> Self {
+        self.place = place;
+        self
     }
 
     /// Gives the call a deadline of its own.
@@ -214,14 +238,6 @@ impl RawCall {
     fn call_options(&self) -> CallOptions {
         let timeout = self.timeout.unwrap_or(self.target.shared().options.call_timeout);
         CallOptions { accepts: self.accepts, place: self.place, timeout, now: Instant::now() }
-    }
-}
-
-impl Future for RawCall {
-    type Output = Result<Box<CallReply>>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.poll_reply(cx)
     }
 }
 

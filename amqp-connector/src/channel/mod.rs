@@ -250,7 +250,8 @@ impl Channel {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it resolves, the channel is closed all the same, in the same manner.
+    /// Nothing is done until it is polled. Dropped after that, the channel is closed all the same, in the same
+    /// manner.
     pub async fn close(&self) -> Result<()> {
         self.close_within(self.handle.shared().options.close_timeout).await
     }

@@ -9,6 +9,7 @@ mod streamed;
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -23,7 +24,7 @@ pub(crate) use delivery::{Origin, Source};
 pub use shutdown::ShutdownReport;
 pub use streamed::{BodyStream, ConsumeStreamed, RecvStreamed, StreamConsumer, StreamedDelivery};
 
-use crate::call::Call;
+use crate::call::Completion;
 use crate::error::{Error, Result};
 use crate::handle::ChannelHandle;
 use crate::options::Unsettled;
@@ -114,22 +115,25 @@ impl Consumer {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it resolves, the consumer is cancelled all the same.
-    pub async fn cancel(&mut self) -> Result<()> {
-        // Another consumer may have the tag by now, so one that is over or about to be sends nothing.
-        let (key, id) = (self.channel.key(), self.id);
-        let shared = self.channel.shared();
-        if shared.with(|session| session.is_cancelling(key, id)) {
-            let waiting = poll_fn(|cx| {
-                shared.poll(cx, |session, waker| session.poll_cancelled(key, id, waker))
-            });
-            let deadline = shared.options.call_timeout;
-            let waited = tokio::time::timeout(deadline, waiting).await;
-            return waited.unwrap_or_else(|_| Err(Error::timeout("basic.cancel")));
+    /// Nothing is sent until it is polled. Dropped after that, the consumer is cancelled all the same.
+    #[track_caller]
+    pub fn cancel(&mut self) -> impl Future<Output = Result<()>> + Send + use<'_> {
+        let place = Location::caller();
+        async move {
+            // Another consumer may have the tag by now, so one that is over or about to be sends nothing.
+            let (key, id) = (self.channel.key(), self.id);
+            let shared = self.channel.shared();
+            if shared.with(|session| session.is_cancelling(key, id)) {
+                let waiting = poll_fn(|cx| {
+                    shared.poll(cx, |session, waker| session.poll_cancelled(key, id, waker))
+                });
+                let deadline = shared.options.call_timeout;
+                let waited = tokio::time::timeout(deadline, waiting).await;
+                return waited.unwrap_or_else(|_| Err(Error::timeout("basic.cancel")));
+            }
+            let cancel = basic::Cancel { consumer_tag: self.tag.clone(), ..Default::default() };
+            Completion::new(self.channel.clone(), Ok(cancel)).at(place).await
         }
-        let cancel = basic::Cancel { consumer_tag: self.tag.clone(), ..Default::default() };
-        Call::new(self.channel.clone(), Ok(cancel)).await?;
-        Ok(())
     }
 
     #[inline]

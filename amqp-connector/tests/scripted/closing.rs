@@ -189,6 +189,40 @@ async fn a_soft_error_closes_only_its_channel_and_names_the_call() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_cancel_that_ends_the_channel_is_blamed_on_the_line_that_made_it() {
+    let (connection, channel, mut peer) = channel().await;
+    let id = channel.id();
+    let consume = channel.basic_consume(BasicConsume::new("q", Prefetch::Count(1)).tag("c"));
+    let consumer_tag: amqp_connector::ShortStr = "c".try_into().expect("short");
+    let script = async {
+        peer.expect_on::<basic::Qos>(id).await;
+        peer.send(id, basic::QosOk::default()).await;
+        peer.expect_on::<basic::Consume>(id).await;
+        peer.send(id, basic::ConsumeOk { consumer_tag }).await;
+    };
+    let mut consumer = tokio::join!(consume, script).0.expect("started");
+    let line = line!() + 1;
+    let cancel = consumer.cancel();
+    let script = async {
+        peer.expect_on::<basic::Cancel>(id).await;
+        let close = channel::Close {
+            reply_code: 406,
+            class_id: <basic::Cancel as amqp_types::Method>::CLASS_ID,
+            method_id: <basic::Cancel as amqp_types::Method>::METHOD_ID,
+            ..Default::default()
+        };
+        peer.send(id, close).await;
+        peer.expect_on::<channel::CloseOk>(id).await;
+    };
+    let error = tokio::join!(cancel, script).0.expect_err("closed");
+    let place = error.close_reason().and_then(|reason| reason.place()).expect("known");
+    assert!(place.file().ends_with("closing.rs"), "{place}");
+    assert_eq!(place.line(), line);
+    drop((channel, consumer));
+    close_clean(connection, &mut peer).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn every_waiter_gets_the_reason_of_the_connections_end() {
     let (connection, channel, mut peer) = channel().await;
     let (declare, get) =

@@ -98,6 +98,32 @@ async fn it_resolves_only_when_it_is_committed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_commit_that_ends_the_channel_is_blamed_on_the_publish() {
+    let (connection, mut peer) = connection().await;
+    let line = line!() + 1;
+    let publishing = connection.publish_stream(to_queue(2), given(["ab"]));
+    let script = async {
+        let id = begin(&mut peer).await;
+        peer.expect_content::<basic::Publish>(id).await;
+        peer.expect_on::<tx::Commit>(id).await;
+        let close = channel::Close {
+            reply_code: 406,
+            reply_text: "PRECONDITION_FAILED".try_into().expect("short"),
+            class_id: <tx::Commit as amqp_types::Method>::CLASS_ID,
+            method_id: <tx::Commit as amqp_types::Method>::METHOD_ID,
+        };
+        peer.send(id, close).await;
+        peer.expect_on::<channel::CloseOk>(id).await;
+    };
+    let (error, ()) = tokio::join!(publishing, script);
+    let error = error.expect_err("not committed");
+    let place = error.close_reason().and_then(|reason| reason.place()).expect("known");
+    assert!(place.file().ends_with("streaming.rs"), "{place}");
+    assert_eq!(place.line(), line);
+    close_clean(connection, &mut peer).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_mandatory_stream_that_comes_back_is_told() {
     let (connection, mut peer) = connection().await;
     let publishing = connection.publish_stream(to_queue(2).mandatory(true), given(["ab"]));

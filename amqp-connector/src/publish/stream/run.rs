@@ -85,13 +85,16 @@ amqp_types::if_spec! { tx.select => {
     ) -> Result<Outcome> {
         use amqp_types::protocol::tx;
 
+        use crate::call::Completion;
+
         let channel = opening.await?;
-        channel.call(tx::Select::default()).await?;
-        drop(publish(channel.handle().clone(), stream, source, place).await?);
-        channel.call(tx::Commit::default()).await?;
-        let key = channel.handle().key();
+        let handle = channel.handle();
+        Completion::new(handle.clone(), Ok(tx::Select::default())).at(place).await?;
+        drop(publish(handle.clone(), stream, source, place).await?);
+        Completion::new(handle.clone(), Ok(tx::Commit::default())).at(place).await?;
+        let key = handle.key();
         // It comes before the commit's answer.
-        let returned = channel.handle().shared().with(|session| session.take_returned(key));
+        let returned = handle.shared().with(|session| session.take_returned(key));
         // The message is where it belongs, whatever becomes of the channel.
         let _ = channel.close().await;
         Ok(returned.map_or(Outcome::Acked, |returned| Outcome::Returned(Box::new(returned))))
