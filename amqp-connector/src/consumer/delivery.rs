@@ -123,10 +123,7 @@ impl Delivery {
     /// The tag of the consumer that it came to; `None` for one fetched by `basic.get`.
     #[must_use]
     pub fn consumer_tag(&self) -> Option<&ShortStr> {
-        match &self.acker.origin.source {
-            Source::Consumer(tag, _) => Some(tag),
-            Source::Get(_) => None,
-        }
+        self.acker.consumer_tag()
     }
 
     /// How many messages were left in the queue, for one fetched by `basic.get`.
@@ -203,6 +200,13 @@ impl Acker {
     #[must_use]
     pub fn delivery_tag(&self) -> u64 {
         self.delivery_tag
+    }
+
+    pub(super) fn consumer_tag(&self) -> Option<&ShortStr> {
+        match &self.origin.source {
+            Source::Consumer(tag, _) => Some(tag),
+            Source::Get(_) => None,
+        }
     }
 
     /// As [`Delivery::ack_multiple`].

@@ -69,7 +69,8 @@ impl Consumer {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it resolves, the consumer is cancelled all the same, and what was not read goes back.
+    /// Dropped before it resolves, polled or not, the consumer is cancelled all the same, and what was not read goes
+    /// back.
     pub async fn shutdown(mut self, timeout: Duration) -> ShutdownReport {
         let deadline = after(Instant::now(), timeout);
         let (channel, key, id) = (self.channel.clone(), self.channel.key(), self.id);

@@ -19,8 +19,7 @@ use futures_core::stream::FusedStream;
 use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::call::Consume;
-use crate::consumer::Consumer;
-use crate::consumer::{Acker, Delivery};
+use crate::consumer::{Acker, Consumer, Delivery, ShutdownReport};
 use crate::error::Result;
 use crate::handle::ChannelHandle;
 use crate::outcome::ConsumerEnd;
@@ -118,8 +117,18 @@ impl StreamConsumer {
     /// # Cancel safety
     ///
     /// As [`Consumer::cancel`].
-    pub async fn cancel(&mut self) -> Result<()> {
-        self.inner.cancel().await
+    #[track_caller]
+    pub fn cancel(&mut self) -> impl Future<Output = Result<()>> + Send + use<'_> {
+        self.inner.cancel()
+    }
+
+    /// As [`Consumer::shutdown`]. The bodies of deliveries that are given back are discarded as they come.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Consumer::shutdown`].
+    pub async fn shutdown(self, timeout: Duration) -> ShutdownReport {
+        self.inner.shutdown(timeout).await
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<StreamedDelivery>> {
@@ -211,6 +220,12 @@ impl StreamedDelivery {
         self.acker.delivery_tag()
     }
 
+    /// As [`Delivery::consumer_tag`].
+    #[must_use]
+    pub fn consumer_tag(&self) -> Option<&ShortStr> {
+        self.acker.consumer_tag()
+    }
+
     /// As [`Delivery::ack`]. What was not read of the body is discarded.
     ///
     /// # Errors
@@ -220,6 +235,15 @@ impl StreamedDelivery {
         self.acker.ack()
     }
 
+    /// As [`Delivery::ack_multiple`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Delivery::ack`].
+    pub fn ack_multiple(self) -> Result<()> {
+        self.acker.ack_multiple()
+    }
+
     /// As [`Delivery::nack`].
     ///
     /// # Errors
@@ -227,6 +251,15 @@ impl StreamedDelivery {
     /// As [`Delivery::nack`].
     pub fn nack(self, requeue: bool) -> Result<()> {
         self.acker.nack(requeue)
+    }
+
+    /// As [`Delivery::nack_multiple`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Delivery::nack_multiple`].
+    pub fn nack_multiple(self, requeue: bool) -> Result<()> {
+        self.acker.nack_multiple(requeue)
     }
 
     /// As [`Delivery::reject`].

@@ -243,3 +243,60 @@ async fn a_cancel_of_streams_can_be_dropped() {
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_of_streams_can_be_dropped() {
+    survives(async |_, channel, polls| {
+        let consumer = channel.basic_consume_streamed(from_work()).await.expect("a consumer");
+        drop(poll_and_drop(polls, consumer.shutdown(Duration::from_secs(1))).await);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_streamed_delivery_names_its_consumer_and_is_settled_with_those_before_it() {
+    let (connection, channel, mut peer) = channel().await;
+    let mut consumer = consume(&channel, &mut peer).await;
+    for tag in 1..=2 {
+        begin(&mut peer, channel.id(), tag, 2).await;
+        piece(&mut peer, channel.id(), b"ab").await;
+    }
+    let first = next(&mut consumer).await;
+    let second = next(&mut consumer).await;
+    assert_eq!(first.consumer_tag(), Some(consumer.tag()));
+    second.ack_multiple().expect("open");
+    let ack = peer.expect_on::<basic::Ack>(channel.id()).await;
+    assert_eq!((ack.delivery_tag, ack.multiple), (2, true));
+    assert_eq!(first.ack().expect_err("settled").kind(), ErrorKind::Invalid);
+    let id = channel.id();
+    drop((channel, consumer));
+    peer.expect_on::<basic::Cancel>(id).await;
+    peer.expect::<channel::Close>().await;
+    close_clean(connection, &mut peer).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_of_streams_gives_back_what_was_not_read() {
+    let (connection, channel, mut peer) = channel().await;
+    let consumer = consume(&channel, &mut peer).await;
+    begin(&mut peer, channel.id(), 1, 2).await;
+    piece(&mut peer, channel.id(), b"ab").await;
+    // Answered after what was sent before it, so the delivery is there.
+    let asked = channel.basic_qos(Prefetch::Count(5), false);
+    let script = async {
+        peer.expect_on::<basic::Qos>(channel.id()).await;
+        peer.send(channel.id(), basic::QosOk::default()).await;
+    };
+    tokio::join!(asked, script).0.expect("open");
+    let script = async {
+        peer.expect_on::<basic::Cancel>(channel.id()).await;
+        assert_eq!(peer.expect_on::<basic::Reject>(channel.id()).await.delivery_tag, 1);
+        let consumer_tag = "c".try_into().expect("short");
+        peer.send(channel.id(), basic::CancelOk { consumer_tag }).await;
+    };
+    let (report, ()) = tokio::join!(consumer.shutdown(Duration::from_secs(5)), script);
+    assert_eq!((report.given_back, report.is_complete()), (1, true), "{report:?}");
+    drop(channel);
+    peer.expect::<channel::Close>().await;
+    close_clean(connection, &mut peer).await;
+}
