@@ -4,11 +4,10 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use amqp_connector::protocol::{connection, queue};
-use amqp_connector::testing::Peer;
-use amqp_connector::{BasicPublish, Channel, Options, Prefetch, WhileBlocked};
+use amqp_connector::protocol::queue;
+use amqp_connector::{BasicPublish, Channel, Prefetch};
 
-use crate::support::{channel, connection_with, open, resolves};
+use crate::support::{channel, resolves};
 
 /// More often than a task may go on in one turn.
 const OFTEN: usize = 1000;
@@ -29,32 +28,40 @@ fn message() -> BasicPublish {
     BasicPublish::new("", "q", "x")
 }
 
-#[tokio::test(flavor = "current_thread", start_paused = true)]
-async fn a_publish_that_is_tried_until_the_broker_takes_it_gets_through() {
-    let mut options = Options::default();
-    options.publish_while_blocked = WhileBlocked::Fail;
-    let (connection, mut peer) = connection_with(options, Peer::new()).await;
-    let channel = open(&connection, &mut peer).await;
-    peer.send(0, connection::Blocked { reason: "memory".try_into().expect("short") }).await;
-    while !connection.is_blocked() {
-        tokio::task::yield_now().await;
-    }
-    let script = tokio::spawn(async move {
-        peer.send(0, connection::Unblocked::default()).await;
-        peer
-    });
-    // Ends by itself: there is no other way out of a loop that keeps the thread.
-    let mut through = false;
-    for _ in 0..100_000 {
-        through = channel.basic_publish(message()).await.is_ok();
-        if through {
-            break;
+amqp_connector::amqp_types::if_spec! { connection.blocked => {
+    use amqp_connector::protocol::connection;
+    use amqp_connector::testing::Peer;
+    use amqp_connector::{Options, WhileBlocked};
+
+    use crate::support::{connection_with, open};
+
+    #[tokio::test(flavor = "current_thread", start_paused = true)]
+    async fn a_publish_that_is_tried_until_the_broker_takes_it_gets_through() {
+        let mut options = Options::default();
+        options.publish_while_blocked = WhileBlocked::Fail;
+        let (connection, mut peer) = connection_with(options, Peer::new()).await;
+        let channel = open(&connection, &mut peer).await;
+        peer.send(0, connection::Blocked { reason: "memory".try_into().expect("short") }).await;
+        while !connection.is_blocked() {
+            tokio::task::yield_now().await;
         }
+        let script = tokio::spawn(async move {
+            peer.send(0, connection::Unblocked::default()).await;
+            peer
+        });
+        // Ends by itself: there is no other way out of a loop that keeps the thread.
+        let mut through = false;
+        for _ in 0..100_000 {
+            through = channel.basic_publish(message()).await.is_ok();
+            if through {
+                break;
+            }
+        }
+        assert!(through, "the connection never heard that it is unblocked");
+        drop(script.await);
+        connection.abort();
     }
-    assert!(through, "the connection never heard that it is unblocked");
-    drop(script.await);
-    connection.abort();
-}
+} else {} }
 
 async fn fails_in_loops(channel: &Channel) {
     leaves_turns("publishes", || channel.basic_publish(message())).await;

@@ -169,10 +169,9 @@ fn channels_and_queues_of_calls_that_are_dropped_are_gone() {
                                 is_pid(O), \
                                 {{port, {port}}} <- rabbit_networking:connection_info(O, [port])]]"
                         ))
-                        .await
-                        .unwrap();
-                    // The keeper's, and the one of this test.
-                    if channels == ".." {
+                        .await;
+                    // The keeper's, and the one of this test. A queue may go while it is asked.
+                    if channels.is_ok_and(|channels| channels == "..") {
                         return;
                     }
                 }
