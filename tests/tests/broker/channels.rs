@@ -5,6 +5,7 @@ use amqp_connector::{
     QueueBind, QueueDeclare, QueueDelete, Scope, protocol,
 };
 use amqp_tests::broker_test;
+use tokio::sync::Semaphore;
 
 #[test]
 fn soft_error_closes_only_its_channel_and_names_the_method() {
@@ -43,12 +44,14 @@ fn the_error_of_a_channel_with_a_busy_consumer_leaves_the_others_alone() {
         // It keeps the queue.
         let keeping = BasicConsume::new(&queue, Prefetch::Count(1));
         let kept = innocent.basic_consume(keeping).await.unwrap();
+        // As much as keeps the consumer busy, and no more than the broker can put away in a moment.
+        let ahead = Semaphore::new(2000);
         let feed = async {
             loop {
+                ahead.acquire_many(50).await.unwrap().forget();
                 for _ in 0..50 {
                     drop(feeder.basic_publish(BasicPublish::new("", &queue, "work")).await);
                 }
-                tokio::task::yield_now().await;
             }
         };
         let fail = async {
@@ -58,6 +61,7 @@ fn the_error_of_a_channel_with_a_busy_consumer_leaves_the_others_alone() {
                 let mut consumer = failing.basic_consume(consume).await.unwrap();
                 for _ in 0..20 {
                     consumer.recv().await.unwrap().ack().unwrap();
+                    ahead.add_permits(1);
                 }
                 let missing = QueueDeclare::new(t.name("missing")).passive(true);
                 let error = failing.queue_declare(missing).await.unwrap_err();
