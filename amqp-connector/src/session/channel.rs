@@ -340,6 +340,12 @@ impl ChannelTable {
         self.slots.iter().flatten().count()
     }
 
+    /// Streamed bodies that closed channels still have for their readers.
+    #[cfg(feature = "testing")]
+    pub(crate) fn retired_bodies(&self) -> usize {
+        self.retired.values().filter_map(|channel| channel.bodies.as_ref()).map(|it| it.len()).sum()
+    }
+
     #[cfg(feature = "testing")]
     pub(crate) fn retired_count(&self) -> usize {
         self.retired.len()

@@ -177,6 +177,12 @@ impl Session {
             if !consumer.no_ack {
                 // They went back to the queue with the channel.
                 let gone = consumer.backlog.clear(&mut self.crowd);
+                if let (Some(bodies), Some(first)) =
+                    (&mut channel.bodies, gone.iter().flatten().next())
+                {
+                    let (crowd, effects) = (&mut self.crowd, &mut self.effects);
+                    bodies.discard_unseen(consumer.id, first.delivery_tag, crowd, effects);
+                }
                 self.effects.discard(Garbage::Deliveries(gone));
             }
         }

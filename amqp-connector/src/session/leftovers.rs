@@ -22,7 +22,7 @@ pub struct Leftovers {
     pub returns: usize,
     /// Methods and alerts that came unasked-for and that nobody has taken.
     pub unasked: usize,
-    /// Streamed bodies that were not read to their end.
+    /// Streamed bodies that were not read to their end, those of closed channels too.
     pub bodies: usize,
     /// Publishes that have no outcome yet, or one that nobody has taken.
     pub confirms: usize,
@@ -51,6 +51,7 @@ impl Session {
                 + self.flush_waiters.len()
                 + self.block_watch.waiting(),
             octets: self.outbox.outstanding(),
+            bodies: self.channels.retired_bodies(),
             ..Leftovers::default()
         };
         for channel in self.channels.iter_mut() {

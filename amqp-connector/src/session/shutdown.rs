@@ -140,6 +140,7 @@ impl Session {
             consumer.unread.stop();
             if consumer.backlog.len() > GIVE_BACK_MAX {
                 let left = consumer.backlog.clear(&mut self.crowd);
+                self.drop_unseen_bodies(key, id, &left);
                 self.effects.discard(Garbage::Deliveries(left));
             }
             self.finish_consumer(key, id, ConsumerEnd::Closed(reason.clone()), true);

@@ -8,7 +8,7 @@ use amqp_connector::amqp_types::frame::FrameKind;
 use amqp_connector::amqp_types::protocol::FRAMING;
 use amqp_connector::amqp_types::wire::Writer;
 use amqp_connector::protocol::{basic, channel};
-use amqp_connector::testing::Peer;
+use amqp_connector::testing::{Peer, leftovers};
 use amqp_connector::{
     BasicConsume, BasicPublish, Channel, CloseCause, ConsumerEnd, ErrorKind, Options, Prefetch,
     StreamConsumer, StreamedDelivery,
@@ -208,6 +208,50 @@ async fn a_body_that_nobody_reads_ends_its_channel_and_no_other() {
     drop((delivery, consumer, channel, other));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_streamed_consumer_that_is_over_its_budget_keeps_no_bodies_of_what_it_gave_back() {
+    let mut options = Options::default();
+    // What a few deliveries cost without their bodies.
+    options.consumer_budget = 2000;
+    let (connection, mut peer) = connection_with(options, Peer::new()).await;
+    let channel = open(&connection, &mut peer).await;
+    let mut consumer = consume(&channel, &mut peer).await;
+    begin(&mut peer, channel.id(), 1, 2).await;
+    piece(&mut peer, channel.id(), b"ab").await;
+    let mut first = next(&mut consumer).await;
+    for tag in 2..30 {
+        begin(&mut peer, channel.id(), tag, 2).await;
+        piece(&mut peer, channel.id(), b"ab").await;
+    }
+    peer.expect_on::<basic::Cancel>(channel.id()).await;
+    for tag in 2..30 {
+        assert_eq!(peer.expect_on::<basic::Reject>(channel.id()).await.delivery_tag, tag);
+    }
+    assert_eq!(leftovers(&connection).bodies, 1, "only what was given out");
+    assert!(resolves("the end", consumer.recv()).await.is_none());
+    assert_eq!(consumer.end(), Some(&ConsumerEnd::Overflow));
+    let came = first.body.chunk().await.expect("it is not broken");
+    assert_eq!(came.expect("nor over"), "ab");
+    first.ack().expect("open");
+    assert_eq!(leftovers(&connection).bodies, 0);
+    connection.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_channel_that_ends_keeps_no_bodies_that_nobody_can_ask_for() {
+    let (connection, channel, mut peer) = channel().await;
+    let consumer = consume(&channel, &mut peer).await;
+    for tag in 1..=3 {
+        begin(&mut peer, channel.id(), tag, 2).await;
+        piece(&mut peer, channel.id(), b"ab").await;
+    }
+    peer.close_channel(channel.id(), 404, "NOT_FOUND").await;
+    resolves("the end", channel.closed()).await;
+    assert_eq!(leftovers(&connection).bodies, 0);
+    drop(consumer);
+    close_clean(connection, &mut peer).await;
+}
+
 fn from_work() -> BasicConsume {
     BasicConsume::new("work", Prefetch::Count(1))
 }
@@ -288,8 +332,10 @@ async fn a_shutdown_of_streams_gives_back_what_was_not_read() {
         peer.send(channel.id(), basic::QosOk::default()).await;
     };
     tokio::join!(asked, script).0.expect("open");
+    assert_eq!(leftovers(&connection).bodies, 1);
     let script = async {
         peer.expect_on::<basic::Cancel>(channel.id()).await;
+        assert_eq!(leftovers(&connection).bodies, 0, "nobody will read it");
         assert_eq!(peer.expect_on::<basic::Reject>(channel.id()).await.delivery_tag, 1);
         let consumer_tag = "c".try_into().expect("short");
         peer.send(channel.id(), basic::CancelOk { consumer_tag }).await;

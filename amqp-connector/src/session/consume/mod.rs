@@ -146,6 +146,7 @@ impl Session {
                 self.let_go(key, delivery.delivery_tag, keeps);
             }
         }
+        self.drop_unseen_bodies(key, id, &unseen);
         self.effects.discard(Garbage::Deliveries(unseen));
         self.consumer_caught_up();
     }

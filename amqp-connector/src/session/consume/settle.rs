@@ -176,6 +176,7 @@ impl Session {
     ) {
         self.land(key, batch.iter().map(|queued| queued.delivery_tag), in_flight);
         for queued in batch.iter() {
+            self.drop_body(key, queued.delivery_tag);
             self.let_go(key, queued.delivery_tag, keeps.or_by(&queued.properties));
         }
     }

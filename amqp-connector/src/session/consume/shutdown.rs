@@ -33,6 +33,8 @@ impl Session {
         };
         let unread = consumer.backlog.len();
         self.finish_consumer(key, id, ConsumerEnd::Dropped, true);
+        // Its handle gives nothing out any more.
+        self.drop_bodies(key, id);
         unread
     }
 

@@ -287,6 +287,19 @@ impl Bodies {
         self.discard(|body| body.consumer == consumer && !body.claimed, crowd, effects)
     }
 
+    /// What a consumer had not given out is let go of, from this delivery on.
+    pub(in crate::session) fn discard_unseen(
+        &mut self,
+        consumer: u64,
+        first: u64,
+        crowd: &mut Crowd,
+        effects: &mut Effects,
+    ) -> bool {
+        let unseen =
+            |body: &IncomingBody| body.consumer == consumer && !body.claimed && body.tag >= first;
+        self.discard(unseen, crowd, effects)
+    }
+
     /// The channel ended: bodies that are not all there have broken off, and nothing of them is given out any more.
     pub(in crate::session) fn end(
         &mut self,

@@ -3,6 +3,7 @@
 //! The delivery itself goes the way of all deliveries, with an empty body, once its header has come; what comes of
 //! its body waits in the channel's [`Bodies`] under the delivery's number.
 
+use std::collections::VecDeque;
 use std::task::Poll;
 
 use amqp_types::Body;
@@ -17,6 +18,7 @@ use crate::error::{CloseCause, CloseReason, Error, Result, Scope};
 use crate::outcome::ConsumerEnd;
 use crate::session::Caller;
 use crate::session::channel::{ChannelKey, ChannelState};
+use crate::session::consume::backlog::Queued;
 use crate::session::consume::deliver;
 use crate::session::stream::bodies::{Bodies, Found, Patience};
 use crate::session::{CallId, Session};
@@ -37,7 +39,7 @@ impl Session {
         }
     }
 
-    /// Takes a frame of a channel that has bodies.
+    /// Takes a frame of a channel that has streamed bodies.
     pub(in crate::session) fn handle_part(
         &mut self,
         key: ChannelKey,
@@ -175,11 +177,31 @@ impl Session {
         }
     }
 
+    /// Deliveries that nobody has seen are let go of, and with them their bodies.
+    pub(in crate::session) fn drop_unseen_bodies(
+        &mut self,
+        key: ChannelKey,
+        consumer: u64,
+        unseen: &[VecDeque<Queued>],
+    ) {
+        let Some(first) = unseen.iter().flatten().next() else { return };
+        let Some(bodies) = self.channels.get(key).and_then(|channel| channel.bodies.as_mut())
+        else {
+            return;
+        };
+        let first = first.delivery_tag;
+        if bodies.discard_unseen(consumer, first, &mut self.crowd, &mut self.effects) {
+            self.consumer_caught_up();
+        }
+    }
+
     fn bodies(&mut self, key: ChannelKey) -> Option<&mut Bodies> {
         self.channels.get(key)?.bodies.as_deref_mut()
     }
 
-    /// How long reading may pause for a reader: never so long that calls or heartbeats would be missed for it.
+    /// How long reading may pause for a reader. At a stretch no longer than lets what the peer has sent behind a body
+    /// be heard in time by calls and heartbeats of ours. The peer's own patience is another matter: RabbitMQ resets a
+    /// connection that has not taken for some 30 s what it has to send.
     pub(in crate::session) fn patience(&self) -> Patience {
         let mut stretch = self.options.call_timeout / 4;
         if self.tuning.heartbeat > 0 {

@@ -179,6 +179,8 @@ fn a_body_that_breaks_off_never_has_a_clean_end() {
             piece(&mut bench, key, "half");
             begin(&mut bench, key, "c", 2, 8);
             piece(&mut bench, key, "half");
+            // They were given out: nobody could ask for others.
+            bench.run(|session| (session.claim_body(key, 1), session.claim_body(key, 2)));
             let (woken, waker) = counter();
             reads(&mut bench, key, 2, "half");
             assert!(bench.run(|session| session.poll_body(key, 2, &waker)).is_pending());
@@ -255,10 +257,12 @@ fn a_reader_that_makes_progress_is_waited_for_however_slow() {
 fn one_that_does_not_read_is_ended_with_its_channel_alone() {
     let mut options = Options::default();
     options.consumer_budget = 20 * MIB;
+    options.reader_patience = Duration::from_secs(1);
     let mut bench = Bench::with(options);
     let (key, other) = (bench.open(), bench.open());
     let id = consume(&mut bench, key, "c", false);
     begin(&mut bench, key, "c", 1, u64::MAX);
+    bench.run(|session| session.claim_body(key, 1));
     // It is waited for once, and not for long.
     let came = flood(&mut bench, key, 200, |_| {});
     assert!(came <= 2, "{came} MiB");
