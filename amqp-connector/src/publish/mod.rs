@@ -4,6 +4,7 @@
 
 mod confirmation;
 mod message;
+mod properties;
 mod returns;
 pub(crate) mod stream;
 

@@ -11,12 +11,13 @@ use std::fmt;
 use std::time::Duration;
 
 use amqp_types::protocol::basic;
-use amqp_types::{InvalidShortStr, ShortStr};
+use amqp_types::{FieldTable, FieldValue, InvalidShortStr, ShortStr, Timestamp};
 use bytes::Bytes;
 
 pub(crate) use run::{publish, publish_in_tx};
 pub(crate) use source::{Pieces, Reads, Source, SourceError};
 
+use crate::name::{Refusal, short_str};
 use crate::session::Message;
 
 /// A message whose body comes from a stream or reader, and where it goes; see
@@ -24,20 +25,23 @@ use crate::session::Message;
 ///
 /// ```
 /// use std::time::Duration;
-/// use amqp_connector::{BasicPublishStream, basic};
+/// use amqp_connector::BasicPublishStream;
 ///
 /// let publish = BasicPublishStream::new("", "files", 400 << 20)
-///     .stall_timeout(Duration::from_secs(5))
-///     .properties(basic::Properties { delivery_mode: Some(2), ..Default::default() });
+///     .source_timeout(Duration::from_secs(5))
+///     .persistent()
+///     .content_type("video/mp4");
 /// # let _ = publish;
 /// ```
+#[derive(Clone)]
 #[must_use = "a message is sent by `Connection::publish_stream` and its like"]
 pub struct BasicPublishStream {
     pub(crate) message: Message,
     pub(crate) length: u64,
-    pub(crate) stall_timeout: Option<Duration>,
+    pub(crate) source_timeout: Option<Duration>,
     pub(crate) padding_max: Option<u64>,
-    pub(crate) invalid: Option<InvalidShortStr>,
+    /// The first thing that cannot be sent; told when it is published.
+    pub(crate) invalid: Option<Refusal>,
 }
 
 impl BasicPublishStream {
@@ -50,16 +54,16 @@ impl BasicPublishStream {
     {
         let mut invalid = None;
         let publish = basic::Publish {
-            exchange: crate::name::short_str(exchange, &mut invalid),
-            routing_key: crate::name::short_str(routing_key, &mut invalid),
+            exchange: short_str(exchange, &mut invalid),
+            routing_key: short_str(routing_key, &mut invalid),
             ..Default::default()
         };
         let properties = basic::Properties::default();
         let message = Message { publish, properties, body: Bytes::new() };
-        Self { message, length, stall_timeout: None, padding_max: None, invalid }
+        Self { message, length, source_timeout: None, padding_max: None, invalid }
     }
 
-    /// The message's properties.
+    /// The message's properties, all of them: those that were set before are replaced.
     pub fn properties(mut self, properties: basic::Properties) -> Self {
         self.message.properties = properties;
         self
@@ -72,10 +76,17 @@ impl BasicPublishStream {
         self
     }
 
-    /// How long the source may take for each piece before it counts as stalled, in place of
-    /// [`Options::stall_timeout`](crate::Options::stall_timeout).
-    pub fn stall_timeout(mut self, timeout: Duration) -> Self {
-        self.stall_timeout = Some(timeout);
+    /// Whether the broker gives the message back when no consumer can take it at once. RabbitMQ refuses this flag by
+    /// closing the connection with 540. Not on a channel in confirm mode.
+    pub fn immediate(mut self, immediate: bool) -> Self {
+        self.message.publish.immediate = immediate;
+        self
+    }
+
+    /// How long the source may take for each piece with octets before it counts as stalled, in place of
+    /// [`Options::source_timeout`](crate::Options::source_timeout).
+    pub fn source_timeout(mut self, timeout: Duration) -> Self {
+        self.source_timeout = Some(timeout);
         self
     }
 
@@ -86,6 +97,8 @@ impl BasicPublishStream {
         self
     }
 }
+
+super::properties::property_setters!(BasicPublishStream);
 
 impl fmt::Debug for BasicPublishStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
