@@ -68,9 +68,20 @@ impl fmt::Debug for ConsumeStreamed {
 /// budget ([`Options::consumer_budget`](crate::Options::consumer_budget); what all streamed consumers of a channel
 /// leave unread counts together), and then **the channel is closed**: this consumer ends with
 /// [`ConsumerEnd::Overflow`], the body with an error. Before that, reading from the socket pauses for a reader
-/// that makes progress, however slow, so that it is not cut; everything else on the connection waits with it. So
-/// bodies of more than a few MiB want a connection of their own, and a prefetch of 1: others that are sent
+/// that makes progress, or has made none for no longer than
+/// [`Options::reader_patience`](crate::Options::reader_patience); **everything else on the connection waits with it**.
+/// So bodies of more than a few MiB want a connection of their own, and a prefetch of 1: others that are sent
 /// meanwhile wait unread, too.
+///
+/// The broker has patience of its own. RabbitMQ resets a connection which has not taken for about 30 seconds what
+/// it has to send, and a heartbeat, a reply or a confirm stands behind the rest of the body. So with RabbitMQ a body
+/// has to be read within some 30 seconds of the next thing that the broker wants to send. Who reads more slowly wants
+/// a connection with nothing else on it and with heartbeats off
+/// ([`Options::heartbeat`](crate::Options::heartbeat)), or writes the body to a disk first.
+///
+/// In particular, do not leave a body unread while a stream is published on the same channel
+/// ([`Channel::basic_publish_stream`](crate::Channel::basic_publish_stream)): a channel with a body half sent cannot be
+/// closed, so without a transaction **the whole connection is**.
 ///
 /// # Drop
 ///

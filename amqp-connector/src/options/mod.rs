@@ -52,13 +52,16 @@ pub struct Options {
     /// Octets of messages that one channel keeps before publishers wait: mandatory ones, to know them by if they come
     /// back, and with [`ConfirmOptions::retain`] all until they are confirmed. Default 64 MiB.
     pub retained_budget: usize,
-    /// How long reading from the socket may pause for a streamed body whose reader takes nothing meanwhile; all of
-    /// the connection waits with it. After that it is read on, and what comes counts in the consumer's budget. Default
-    /// 1 second.
+    /// How long reading from the socket may pause for a streamed body whose reader takes nothing meanwhile. All of the
+    /// connection waits with it: deliveries, replies and confirms of every channel, up to this long each time that a
+    /// reader comes to a halt. After that it is read on, and what comes counts in the consumer's budget. Longer suits
+    /// readers that pause, on a connection of their own; RabbitMQ bears with some 30 seconds, see
+    /// [`StreamConsumer`](crate::StreamConsumer). Default 5 seconds.
     pub reader_patience: Duration,
-    /// How long the source of a streamed publish may take for each piece before it counts as stalled; the time
-    /// in which there is no room for a piece does not count. Default 30 seconds.
-    pub stall_timeout: Duration,
+    /// How long the source of a streamed publish may take for each piece, and then for its end, before it counts as
+    /// stalled. The time in which there is no room for a piece does not count, and a piece without an octet is none.
+    /// Default 30 seconds.
+    pub source_timeout: Duration,
     /// Octets that may be made up to complete the body of a streamed publish which broke off in a transaction,
     /// so that only its channel has to be closed. Where more are missing the connection is closed. Default
     /// 64 MiB.
@@ -68,7 +71,9 @@ pub struct Options {
     pub unsettled: Unsettled,
     /// What publishes do while the broker has blocked the connection (`connection.blocked`): wait, or fail with
     /// [`ErrorKind::Blocked`](crate::ErrorKind::Blocked) before anything of them is encoded, those that wait
-    /// already included. Default [`WhileBlocked::Wait`].
+    /// already included. A streamed publish under way fails too where that costs nobody else anything: nothing of its
+    /// body was sent, or it has a channel of its own and no more is missing than [`padding_max`](Self::padding_max);
+    /// any other waits. Default [`WhileBlocked::Wait`].
     pub publish_while_blocked: WhileBlocked,
     /// What the deadlines of calls do while the broker has blocked the connection and so answers nothing: stand
     /// still, or run. A call whose deadline passes meanwhile fails with
@@ -126,8 +131,8 @@ impl Default for Options {
             unconfirmed_octets_max: 256 << 20,
             retained_budget: 64 << 20,
             unsettled: Unsettled::Leave,
-            reader_patience: Duration::from_secs(1),
-            stall_timeout: Duration::from_secs(30),
+            reader_patience: Duration::from_secs(5),
+            source_timeout: Duration::from_secs(30),
             padding_max: 64 << 20,
             publish_while_blocked: WhileBlocked::Wait,
             call_while_blocked: WhileBlocked::Wait,
