@@ -37,6 +37,10 @@ impl Connection {
     }
 
     #[cfg(feature = "testing")]
+    pub(crate) fn handle(&self) -> &Arc<ConnectionHandle> {
+        &self.handle
+    }
+
     pub(crate) fn shared(&self) -> &Shared {
         self.handle.shared()
     }

@@ -15,7 +15,7 @@ use amqp_types::ShortStr;
 pub enum StreamFault {
     /// It gave an error, which is the [`source`](Error::source) of [`BrokenStream`].
     Failed,
-    /// It gave nothing for as long as it may take for a piece.
+    /// It gave no octet for as long as it may take for a piece; empty pieces are none.
     #[non_exhaustive]
     Stalled {
         /// How long that was.
@@ -27,6 +27,9 @@ pub enum StreamFault {
     Long,
     /// The future of the publish was dropped.
     Dropped,
+    /// The broker blocked publishing, and publishes are not to wait for that
+    /// ([`Options::publish_while_blocked`](crate::Options::publish_while_blocked)).
+    Blocked,
 }
 
 /// A streamed body that broke off: how, where, and how far it had come.
@@ -103,6 +106,9 @@ impl fmt::Display for BrokenStream {
             StreamFault::Short => f.write_str("ended too early")?,
             StreamFault::Long => f.write_str("is longer than promised")?,
             StreamFault::Dropped => f.write_str("was dropped")?,
+            StreamFault::Blocked => {
+                f.write_str("was given up since the broker blocks publishing")?
+            }
         }
         write!(f, " after {given} of {expected} octets")?;
         self.source.as_ref().map_or(Ok(()), |source| write!(f, ": {source}"))

@@ -123,12 +123,12 @@ impl Session {
     fn wake_publishers(&mut self) {
         self.effects.wake_all(self.room.take_wakers());
         for channel in self.channels.iter_mut() {
-            self.effects.wake_all(channel.gate.take_wakers());
+            self.effects.wake_all(channel.gate.take_wakers().chain(channel.source.take()));
         }
     }
 
     /// Why a publish that cannot go at once is not to wait.
-    pub(super) fn refuses_publishes(&self) -> Option<Error> {
+    pub(crate) fn refuses_publishes(&self) -> Option<Error> {
         (self.is_blocked() && self.options.publish_while_blocked == WhileBlocked::Fail)
             .then(|| Error::blocked("the broker has blocked publishing on this connection"))
     }

@@ -34,6 +34,7 @@ mod shutdown;
 mod simulation;
 mod specs;
 mod stream_consuming;
+mod stream_ending;
 mod streaming;
 mod support;
 mod timers;

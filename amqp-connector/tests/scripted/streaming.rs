@@ -45,19 +45,19 @@ fn given<const N: usize>(pieces: [&'static str; N]) -> ByHand {
     stream
 }
 
-fn to_queue(length: u64) -> BasicPublishStream {
+pub(crate) fn to_queue(length: u64) -> BasicPublishStream {
     BasicPublishStream::new("", "jobs", length)
 }
 
 /// Answers what a streamed publish does before its content.
-async fn begin(peer: &mut Peer) -> u16 {
+pub(crate) async fn begin(peer: &mut Peer) -> u16 {
     let id = peer.open_channel().await;
     peer.expect_on::<tx::Select>(id).await;
     peer.send(id, tx::SelectOk::default()).await;
     id
 }
 
-async fn commit(peer: &mut Peer, id: u16) {
+pub(crate) async fn commit(peer: &mut Peer, id: u16) {
     peer.expect_on::<tx::Commit>(id).await;
     peer.send(id, tx::CommitOk::default()).await;
     let _ = peer.expect_on::<channel::Close>(id).await;
@@ -236,7 +236,7 @@ async fn a_source_that_stalls_is_given_up_at_its_deadline() {
     hand.send(Ok("ab".into())).expect("kept");
     let timeout = Duration::from_secs(7);
     let start = tokio::time::Instant::now();
-    let publish = to_queue(10).stall_timeout(timeout);
+    let publish = to_queue(10).source_timeout(timeout);
     let error = breaks(&connection, &mut peer, publish, pieces).await;
     let fault = error.broken_stream().expect("it tells how").fault();
     assert!(matches!(fault, StreamFault::Stalled { timeout: t, .. } if t == timeout), "{fault:?}");
@@ -250,7 +250,7 @@ async fn a_source_that_stalls_is_given_up_at_its_deadline() {
 async fn a_slow_source_is_no_stalled_one() {
     let (connection, mut peer) = connection().await;
     let (hand, pieces) = by_hand();
-    let publish = to_queue(5).stall_timeout(Duration::from_secs(7));
+    let publish = to_queue(5).source_timeout(Duration::from_secs(7));
     let publishing = tokio::spawn(connection.publish_stream(publish, pieces));
     let id = begin(&mut peer).await;
     for _ in 0..5 {
@@ -403,7 +403,7 @@ impl futures_core::Stream for Endless {
 async fn a_peer_that_does_not_read_holds_the_source_back() {
     let (connection, mut peer) = connection().await;
     let count = std::sync::Arc::<std::sync::atomic::AtomicUsize>::default();
-    let publish = to_queue(1 << 40).stall_timeout(Duration::from_secs(5));
+    let publish = to_queue(1 << 40).source_timeout(Duration::from_secs(5));
     let publishing = tokio::spawn(connection.publish_stream(publish, Endless(count.clone())));
     begin(&mut peer).await;
     // Heartbeats cannot get through either: the peer's pipe is full.

@@ -120,7 +120,7 @@ async fn publish_and_break(
     fault: StreamFault,
 ) {
     let (hand, pieces) = by_hand();
-    let publish = publish.stall_timeout(Duration::from_millis(300));
+    let publish = publish.source_timeout(Duration::from_millis(300));
     let publishing = tokio::spawn(connection.publish_stream(publish, pieces));
     hand.send(Ok(Bytes::from(vec![1; 200_000]))).unwrap();
     match fault {
@@ -166,7 +166,7 @@ fn a_body_that_breaks_off_is_never_seen_and_costs_only_its_channel() {
         let (hand, pieces) = by_hand();
         hand.send(Ok(Bytes::from_static(b"some"))).unwrap();
         let publish = BasicPublishStream::new("", &queue, 1_000_000)
-            .stall_timeout(Duration::from_millis(300));
+            .source_timeout(Duration::from_millis(300));
         let error = connection.publish_stream(publish, pieces).await.unwrap_err();
         assert!(matches!(error.broken_stream().unwrap().fault(), StreamFault::Stalled { .. }));
         assert!(connection.close_reason().is_none());

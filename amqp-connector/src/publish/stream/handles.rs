@@ -21,7 +21,7 @@ impl Connection {
     /// Publishes a message whose body comes piece by piece and is never held whole, in a transaction on a
     /// channel of its own (`channel.open`, `tx.select`, `basic.publish`, `tx.commit`, `channel.close`). Resolves
     /// when it is committed, to [`Outcome::Acked`], or to [`Outcome::Returned`] for a mandatory message without
-    /// a queue.
+    /// a queue; the channel is closed in the background.
     ///
     /// The source is polled while there is room for a piece: [`Options::outbound_budget`](crate::Options) and
     /// the broker's pace hold it back. Other channels and heartbeats go on meanwhile. It has to give exactly as
@@ -46,8 +46,11 @@ impl Connection {
     /// [`Options::padding_max`](crate::Options::padding_max), the connection is closed, for
     /// [`CloseCause::StreamBroken`](crate::CloseCause::StreamBroken). `Unsupported` where the specification has no
     /// `tx.select`; `Invalid` for a name over 255 octets and for properties that do not fit a frame; `Timeout`
-    /// if the broker leaves a call unanswered: after that of `tx.commit` the message may be there, whole. The
-    /// reason why the channel or connection is closed.
+    /// if the broker leaves a call unanswered: after that of `tx.commit` the message may be there, whole. `Blocked`
+    /// where [`Options::publish_while_blocked`](crate::Options::publish_while_blocked) says so: while the broker blocks
+    /// publishing nothing is sent, and a publish under way is given up if no more is missing than may be made up; its
+    /// calls do what [`Options::call_while_blocked`](crate::Options::call_while_blocked) says. The reason why the
+    /// channel or connection is closed.
     ///
     /// # Cancel safety
     ///
@@ -64,7 +67,13 @@ impl Connection {
         E: Into<SourceError>,
     {
         let source = Pieces(Box::pin(source));
-        publish_in_tx(self.channel_open(), publish, source, Location::caller())
+        publish_in_tx(
+            self.handle().clone(),
+            self.channel_open(),
+            publish,
+            source,
+            Location::caller(),
+        )
     }
 
     /// As [`publish_stream`](Self::publish_stream), from a reader, which has to end after the promised octets:
@@ -89,7 +98,13 @@ impl Connection {
     {
         let size = self.tuning().frame_max as usize;
         let source = Reads::new(reader, size.saturating_sub(ENVELOPE).max(1));
-        publish_in_tx(self.channel_open(), publish, source, Location::caller())
+        publish_in_tx(
+            self.handle().clone(),
+            self.channel_open(),
+            publish,
+            source,
+            Location::caller(),
+        )
     }
 }
 
@@ -102,13 +117,18 @@ impl Channel {
     /// the channel belongs to this publish: calls and publishes on it fail with `Busy`. What nothing answers, as
     /// settling deliveries, and what the library sends by itself is held back till the body is through.
     ///
+    /// Whatever else would close this channel meanwhile ends the connection in the same manner: a consumer of streamed
+    /// bodies on it, for one, that leaves [too much unread](crate::StreamConsumer).
+    ///
     /// # Errors
     ///
     /// As [`Connection::publish_stream`]. `StreamBroken`, and a future that is dropped after its first piece was
     /// sent, closes the channel without a commit if it is in a transaction and no more is missing than
     /// [`Options::padding_max`](crate::Options::padding_max); otherwise the connection, since what was sent
     /// cannot be taken back. Closing the channel meanwhile does the same. `Invalid` for a mandatory message on a
-    /// channel in confirm mode, `Busy` if another streamed publish owns the channel.
+    /// channel in confirm mode, `Busy` if another streamed publish owns the channel. `Blocked` while the broker blocks
+    /// publishing and [`Options::publish_while_blocked`](crate::Options::publish_while_blocked) says so; once
+    /// something was sent it waits all the same.
     ///
     /// # Cancel safety
     ///
@@ -124,7 +144,7 @@ impl Channel {
         E: Into<SourceError>,
     {
         let source = Pieces(Box::pin(source));
-        self::publish(self.handle().clone(), publish, source, Location::caller())
+        self::publish(self.handle().clone(), publish, source, false, Location::caller())
     }
 
     /// As [`basic_publish_stream`](Self::basic_publish_stream), from a reader; see
@@ -148,6 +168,6 @@ impl Channel {
     {
         let size = self.handle().shared().tuning.frame_max as usize;
         let source = Reads::new(reader, size.saturating_sub(ENVELOPE).max(1));
-        self::publish(self.handle().clone(), publish, source, Location::caller())
+        self::publish(self.handle().clone(), publish, source, false, Location::caller())
     }
 }

@@ -15,23 +15,28 @@ use bytes::Bytes;
 use tokio::time::{Instant, Sleep};
 
 use super::{BasicPublishStream, Source, SourceError};
-use crate::channel::Channel;
-use crate::error::{BrokenStream, Error, Result, StreamFault};
-use crate::handle::ChannelHandle;
+use crate::call::ChannelOpen;
+use crate::error::{BrokenStream, Error, ErrorKind, Result, StreamFault};
+use crate::handle::{ChannelHandle, ConnectionHandle};
 use crate::outcome::Outcome;
 use crate::publish::Confirmation;
 use crate::session::{Place, StreamHead, after};
 use crate::turn::{poll_turn, spend, unit};
 
-/// Publishes on this channel; resolves when all of the body is accepted for sending.
+/// Empty pieces in a row after which other tasks have their turn, even where the runtime has no budget for that.
+const EMPTY_MAX: usize = 32;
+
+/// Publishes on this channel; resolves when all of the body is accepted for sending. One that is its `own` is
+/// given up for a block of the broker's.
 pub(crate) async fn publish(
     channel: Arc<ChannelHandle>,
     publish: BasicPublishStream,
     mut source: impl Source,
+    own: bool,
     place: &'static Location<'static>,
 ) -> Result<Confirmation> {
     let options = &channel.shared().options;
-    let BasicPublishStream { message, length, stall_timeout, padding_max, invalid } = publish;
+    let BasicPublishStream { message, length, source_timeout, padding_max, invalid } = publish;
     if let Some(invalid) = invalid {
         unit().await;
         return Err(invalid.into());
@@ -39,7 +44,7 @@ pub(crate) async fn publish(
     let names = (message.publish.exchange.clone(), message.publish.routing_key.clone());
     let padding_max = padding_max.unwrap_or(options.padding_max);
     let mut head = StreamHead::new(message, length, padding_max, place);
-    let patience = Patience::new(stall_timeout.unwrap_or(options.stall_timeout));
+    let patience = Patience::new(source_timeout.unwrap_or(options.source_timeout));
     let mut run = Run {
         channel: &channel,
         names,
@@ -48,6 +53,7 @@ pub(crate) async fn publish(
         given: 0,
         line: Place::None,
         claimed: false,
+        own,
     };
     run.claim(&head).await?;
     let (mut patience, mut tag, mut begun, mut last) = (patience, None, false, None);
@@ -78,8 +84,9 @@ pub(crate) async fn publish(
 amqp_types::if_spec! { tx.select => {
     /// Publishes in a transaction, on a channel of its own; resolves when it is committed.
     pub(crate) async fn publish_in_tx(
-        opening: impl Future<Output = Result<Channel>>,
-        stream: BasicPublishStream,
+        connection: Arc<ConnectionHandle>,
+        opening: ChannelOpen,
+        mut stream: BasicPublishStream,
         source: impl Source,
         place: &'static Location<'static>,
     ) -> Result<Outcome> {
@@ -87,22 +94,37 @@ amqp_types::if_spec! { tx.select => {
 
         use crate::call::Completion;
 
+        // What can be told now is told before anything is sent.
+        let refused = match stream.invalid.take() {
+            Some(invalid) => Some(invalid.into()),
+            None => connection.shared().with(|session| session.refuses_publishes()),
+        };
+        drop(connection);
+        if let Some(error) = refused {
+            unit().await;
+            return Err(error);
+        }
         let channel = opening.await?;
         let handle = channel.handle();
         Completion::new(handle.clone(), Ok(tx::Select::default())).at(place).await?;
-        drop(publish(handle.clone(), stream, source, place).await?);
+        drop(publish(handle.clone(), stream, source, true, place).await?);
         Completion::new(handle.clone(), Ok(tx::Commit::default())).at(place).await?;
         let key = handle.key();
         // It comes before the commit's answer.
-        let returned = handle.shared().with(|session| session.take_returned(key));
-        // The message is where it belongs, whatever becomes of the channel.
-        let _ = channel.close().await;
+        let (now, timeout) = (Instant::now(), handle.shared().options.close_timeout);
+        let returned = handle.shared().with(|session| {
+            let returned = session.take_returned(key);
+            // The message is where it belongs, whatever becomes of the channel: nobody waits for that.
+            session.shut_down_channel(key, now, timeout);
+            returned
+        });
         Ok(returned.map_or(Outcome::Acked, |returned| Outcome::Returned(Box::new(returned))))
     }
 } else {
     /// There are no transactions.
     pub(crate) async fn publish_in_tx(
-        _opening: impl Future<Output = Result<Channel>>,
+        _connection: Arc<ConnectionHandle>,
+        _opening: ChannelOpen,
         _stream: BasicPublishStream,
         _source: impl Source,
         _place: &'static Location<'static>,
@@ -130,6 +152,8 @@ struct Run<'a> {
     given: u64,
     line: Place,
     claimed: bool,
+    /// Nothing else is on the channel.
+    own: bool,
 }
 
 impl Run<'_> {
@@ -158,40 +182,57 @@ impl Run<'_> {
         source: &mut impl Source,
         patience: &mut Patience,
     ) -> Poll<Result<Next>> {
-        loop {
+        for _ in 0..EMPTY_MAX {
             // A source that always has something must leave the driver its turns.
             ready!(poll_turn(cx));
             spend(cx);
-            let Self { channel, line, .. } = self;
-            let key = channel.key();
-            let room = channel
-                .shared()
-                .poll(cx, |session, waker| session.poll_source_room(key, line, waker));
-            if room.is_pending() {
-                // The time of a source that is not asked does not count.
-                patience.rest();
-            }
-            if let Err(error) = ready!(room) {
-                self.claimed = false;
-                return Poll::Ready(Err(error));
-            }
-            match source.poll_piece(cx) {
-                Poll::Ready(Some(Ok(piece))) if piece.is_empty() => patience.rest(),
-                Poll::Ready(Some(Ok(piece))) => {
-                    patience.rest();
+            ready!(self.poll_room(cx, patience))?;
+            let asked = source.poll_piece(cx);
+            match asked {
+                Poll::Ready(Some(Ok(piece))) if !piece.is_empty() => {
+                    patience.renew();
                     return Poll::Ready(Ok(Next::Piece(piece)));
                 }
                 Poll::Ready(None) => return Poll::Ready(Ok(Next::End)),
                 Poll::Ready(Some(Err(error))) => {
                     return Poll::Ready(Err(self.fail(StreamFault::Failed, Some(error))));
                 }
-                Poll::Pending => {
-                    ready!(patience.poll(cx));
-                    let timeout = patience.timeout;
-                    return Poll::Ready(Err(self.fail(StreamFault::Stalled { timeout }, None)));
+                // Pieces without an octet are not what was promised.
+                Poll::Ready(Some(Ok(_))) | Poll::Pending => {
+                    if patience.poll(cx).is_ready() {
+                        let timeout = patience.timeout;
+                        return Poll::Ready(Err(self.fail(StreamFault::Stalled { timeout }, None)));
+                    }
+                    if asked.is_pending() {
+                        return Poll::Pending;
+                    }
                 }
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Whether the source may be asked.
+    fn poll_room(&mut self, cx: &mut Context<'_>, patience: &mut Patience) -> Poll<Result<()>> {
+        let Self { channel, line, own, .. } = self;
+        let key = channel.key();
+        let room = channel
+            .shared()
+            .poll(cx, |session, waker| session.poll_source_room(key, *own, line, waker));
+        if room.is_pending() {
+            // The time of a source that is not asked does not count.
+            patience.pause();
+        }
+        let room = ready!(room);
+        match &room {
+            Err(error) if error.kind() == ErrorKind::Blocked => {
+                self.fail(StreamFault::Blocked, None);
+            }
+            Err(_) => self.claimed = false,
+            Ok(()) => {}
+        }
+        Poll::Ready(room)
     }
 
     fn push(
@@ -232,24 +273,35 @@ impl Drop for Run<'_> {
 /// How long the source may take for a piece.
 struct Patience {
     timeout: Duration,
+    /// What is left of it, and since when that runs.
+    left: Duration,
+    since: Option<Instant>,
     sleep: Option<Pin<Box<Sleep>>>,
-    running: bool,
 }
 
 impl Patience {
     fn new(timeout: Duration) -> Self {
-        Self { timeout, sleep: None, running: false }
+        Self { timeout, left: timeout, since: None, sleep: None }
     }
 
-    /// The source has given something, or is not asked.
-    fn rest(&mut self) {
-        self.running = false;
+    /// The source has given octets.
+    fn renew(&mut self) {
+        (self.left, self.since) = (self.timeout, None);
     }
 
-    /// The source has nothing now: ready when it has taken too long.
+    /// The source is not asked now.
+    fn pause(&mut self) {
+        if let Some(since) = self.since.take() {
+            self.left = self.left.saturating_sub(since.elapsed());
+        }
+    }
+
+    /// The source has no octets now: ready when it has taken too long.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !std::mem::replace(&mut self.running, true) {
-            let until = after(Instant::now(), self.timeout);
+        if self.since.is_none() {
+            let now = Instant::now();
+            let until = after(now, self.left);
+            self.since = Some(now);
             match &mut self.sleep {
                 Some(sleep) => sleep.as_mut().reset(until),
                 none => *none = Some(Box::pin(tokio::time::sleep_until(until))),

@@ -157,6 +157,13 @@ impl ChannelState {
         })
     }
 
+    /// Whether a streamed publish may be given up at no cost to others: nothing of it was sent, or it can be
+    /// completed with zeros that nobody will see, on a channel of its `own`.
+    fn can_take_back(&mut self, own: bool) -> bool {
+        let unseen = own && self.tx;
+        self.outgoing().is_none_or(|stream| unseen && stream.missing <= stream.padding_max)
+    }
+
     /// Takes a frame of the stream in front of the channel's own queue; gives its size in octets. With none the
     /// channel has no turn till more of the stream is given.
     #[cold]
@@ -207,14 +214,17 @@ impl Session {
     }
 
     /// Waits until the source may be asked for its next piece, or the stream cannot go on. The task is woken,
-    /// too, when the channel ends while it waits for the source.
+    /// too, when the channel ends while it waits for the source, or when the peer blocks us and nobody is to wait
+    /// for that.
     pub(crate) fn poll_source_room(
         &mut self,
         key: ChannelKey,
+        own: bool,
         place: &mut Place,
         waker: &dyn Caller,
     ) -> Poll<Result<()>> {
         let size = body_room(self.tuning.frame_max);
+        let refused = self.refuses_publishes();
         let channel = match self.live_channel(key) {
             Ok(channel) => channel,
             Err(error) => {
@@ -222,6 +232,12 @@ impl Session {
                 return Poll::Ready(Err(error));
             }
         };
+        if let Some(error) = refused
+            && channel.can_take_back(own)
+        {
+            self.leave(key, place);
+            return Poll::Ready(Err(error));
+        }
         let full = channel.outgoing().is_some_and(|stream| {
             stream.full |= stream.queued >= WINDOW;
             stream.full

@@ -40,7 +40,7 @@ impl Streamed {
 
     fn room(&mut self, bench: &mut Bench, waker: &Waker) -> Poll<Result<()>> {
         let Self { key, place, .. } = self;
-        bench.run(|session| session.poll_source_room(*key, place, waker))
+        bench.run(|session| session.poll_source_room(*key, false, place, waker))
     }
 
     fn push(&mut self, bench: &mut Bench, piece: impl Into<Bytes>) -> Option<u64> {
