@@ -125,6 +125,33 @@ async fn a_committed_stream_whose_channel_is_never_closed_does_not_delay_the_con
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stream_that_waits_for_its_source_learns_of_an_end_at_once() {
+    for of_all in [false, true] {
+        for sent in [false, true] {
+            let (connection, mut peer) = connection().await;
+            let (hand, pieces) = by_hand();
+            let publishing = tokio::spawn(connection.publish_stream(to_queue(10), pieces));
+            let id = begin(&mut peer).await;
+            if sent {
+                hand.send(Ok("ab".into())).expect("kept");
+            }
+            peer.expect_nothing(Duration::from_secs(1)).await;
+            let begun = tokio::time::Instant::now();
+            match of_all {
+                true => peer.cut(),
+                false => {
+                    peer.send(id, channel::Close { reply_code: 404, ..Default::default() }).await;
+                }
+            }
+            let error = resolves("it", publishing).await.expect("no panic").expect_err("ended");
+            assert!(error.close_reason().is_some(), "{error}");
+            assert_eq!(begun.elapsed(), Duration::ZERO, "it waited for something else");
+            drop(hand);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_name_that_cannot_be_sent_is_told_before_anything_is() {
     let (connection, mut peer) = connection().await;
     let (_hand, pieces) = by_hand();
@@ -196,7 +223,9 @@ if_spec! { connection.blocked => {
             }
             peer.expect_nothing(Duration::from_secs(1)).await;
             block(&connection, &mut peer).await;
+            let begun = tokio::time::Instant::now();
             let error = resolves("it", publishing).await.expect("no panic").expect_err("blocked");
+            assert_eq!(begun.elapsed(), Duration::ZERO, "it waited for something else");
             assert_eq!(error.kind(), ErrorKind::Blocked);
             // As every broken one: completed, and not committed.
             if sent {

@@ -204,13 +204,20 @@ impl Run<'_> {
                         return Poll::Ready(Err(self.fail(StreamFault::Stalled { timeout }, None)));
                     }
                     if asked.is_pending() {
-                        return Poll::Pending;
+                        ready!(self.poll_interrupted(cx));
                     }
                 }
             }
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Ready when there is nothing to wait for any more, whatever the source would give.
+    fn poll_interrupted(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let (key, own) = (self.channel.key(), self.own);
+        let shared = self.channel.shared();
+        shared.poll(cx, |session, waker| session.poll_interrupted(key, own, waker))
     }
 
     /// Whether the source may be asked.

@@ -213,9 +213,7 @@ impl Session {
         Poll::Ready(Ok(()))
     }
 
-    /// Waits until the source may be asked for its next piece, or the stream cannot go on. The task is woken,
-    /// too, when the channel ends while it waits for the source, or when the peer blocks us and nobody is to wait
-    /// for that.
+    /// Waits until the source may be asked for its next piece, or the stream cannot go on.
     pub(crate) fn poll_source_room(
         &mut self,
         key: ChannelKey,
@@ -242,10 +240,8 @@ impl Session {
             stream.full |= stream.queued >= WINDOW;
             stream.full
         });
-        if let Some(channel) = self.channels.get(key) {
-            self.effects.keep(&mut channel.source, waker);
-        }
         if full {
+            self.keep_source(key, waker);
             self.leave(key, place);
             return Poll::Pending;
         }
@@ -257,10 +253,34 @@ impl Session {
             self.leave(key, place);
             return Poll::Ready(Ok(()));
         }
+        self.keep_source(key, waker);
         let (ticket, old) = self.room.wait(ticket, size, waker);
         self.effects.discard_waker(old);
         *place = Place::Room(ticket);
         Poll::Pending
+    }
+
+    /// While the source has nothing: waits until the stream cannot go on, because its channel has ended, or the
+    /// peer blocks us and nobody is to wait for that.
+    pub(crate) fn poll_interrupted(
+        &mut self,
+        key: ChannelKey,
+        own: bool,
+        waker: &dyn Caller,
+    ) -> Poll<()> {
+        let refused = self.refuses_publishes().is_some();
+        let Ok(channel) = self.live_channel(key) else { return Poll::Ready(()) };
+        if refused && channel.can_take_back(own) {
+            return Poll::Ready(());
+        }
+        self.keep_source(key, waker);
+        Poll::Pending
+    }
+
+    fn keep_source(&mut self, key: ChannelKey, waker: &dyn Caller) {
+        if let Some(channel) = self.channels.get(key) {
+            self.effects.keep(&mut channel.source, waker);
+        }
     }
 
     /// Adds a piece, which is taken; the first one sends what stands before the body. Gives the confirm tag with

@@ -43,6 +43,11 @@ impl Streamed {
         bench.run(|session| session.poll_source_room(*key, false, place, waker))
     }
 
+    /// As while the source has nothing.
+    fn waits(&self, bench: &mut Bench, waker: &Waker) -> Poll<()> {
+        bench.run(|session| session.poll_interrupted(self.key, false, waker))
+    }
+
     fn push(&mut self, bench: &mut Bench, piece: impl Into<Bytes>) -> Option<u64> {
         let (key, begun) = (self.key, std::mem::replace(&mut self.begun, true));
         let (head, mut piece) = (&mut self.head, piece.into());
@@ -307,6 +312,7 @@ fn closing_the_channel_meanwhile_is_a_bad_ending_too() {
     let (woken, waker) = counter();
     streamed.push(&mut bench, "a");
     assert!(streamed.room(&mut bench, &waker).is_ready());
+    assert!(streamed.waits(&mut bench, &waker).is_pending());
     bench.run(|session| session.close_channel(key, 200.into(), ""));
     assert_eq!(woken.get(), 1);
     assert_eq!(bench.names(), [(key.id, "basic.publish"), (key.id, "channel.close")]);
@@ -379,6 +385,7 @@ fn the_connections_end_takes_the_stream_along() {
         let (woken, waker) = counter();
         streamed.push(&mut bench, "a");
         assert!(streamed.room(&mut bench, &waker).is_ready());
+        assert!(streamed.waits(&mut bench, &waker).is_pending());
         bench.frames();
         bench.accepted(other, vec![1; 100_000]);
         bench.run(end);
