@@ -14,16 +14,16 @@ use tokio::time::timeout;
 const SOON: Duration = Duration::from_secs(10);
 
 /// The memory alarm, cleared when this goes: also when the test fails.
-struct Alarm<'a>(&'a Broker);
+pub(crate) struct Alarm<'a>(&'a Broker);
 
 impl<'a> Alarm<'a> {
-    async fn raise(t: &'a Fixture) -> Self {
+    pub(crate) async fn raise(t: &'a Fixture) -> Self {
         let alarm = Self(t.broker());
         t.eval("vm_memory_monitor:set_vm_memory_high_watermark(0), \"\"").await.unwrap();
         alarm
     }
 
-    fn clear(self) {
+    pub(crate) fn clear(self) {
         drop(self);
     }
 }

@@ -24,5 +24,7 @@ mod publishing;
 mod recover;
 mod shutdown;
 mod skel;
+mod stream_ending;
+mod stream_reading;
 mod streaming;
 mod topology;

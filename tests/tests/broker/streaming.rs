@@ -18,11 +18,11 @@ use tokio::time::timeout;
 const SOON: Duration = Duration::from_secs(20);
 
 /// A stream of pieces that the test sends by hand; it ends when the sender is dropped.
-struct ByHand(mpsc::UnboundedReceiver<Result<Bytes, io::Error>>);
+pub(crate) struct ByHand(mpsc::UnboundedReceiver<Result<Bytes, io::Error>>);
 
-type Hand = mpsc::UnboundedSender<Result<Bytes, io::Error>>;
+pub(crate) type Hand = mpsc::UnboundedSender<Result<Bytes, io::Error>>;
 
-fn by_hand() -> (Hand, ByHand) {
+pub(crate) fn by_hand() -> (Hand, ByHand) {
     let (hand, pieces) = mpsc::unbounded_channel();
     (hand, ByHand(pieces))
 }
@@ -36,7 +36,7 @@ impl Stream for ByHand {
 }
 
 /// A queue that outlives the connection which declared it, and the channel to look at it by.
-async fn queue(t: &Fixture) -> (Connection, Channel, String) {
+pub(crate) async fn queue(t: &Fixture) -> (Connection, Channel, String) {
     let connection = t.connect().await;
     let channel = connection.channel_open().await.unwrap();
     let queue = t.name("queue");
@@ -45,7 +45,7 @@ async fn queue(t: &Fixture) -> (Connection, Channel, String) {
 }
 
 /// How many messages the broker has of the queue, and deletes it.
-async fn count_and_delete(channel: &Channel, queue: &str) -> u32 {
+pub(crate) async fn count_and_delete(channel: &Channel, queue: &str) -> u32 {
     // Whatever the broker still has to handle of a connection that is gone is behind it then.
     tokio::time::sleep(Duration::from_millis(200)).await;
     let declared = channel.queue_declare(QueueDeclare::new(queue)).await.unwrap();
@@ -250,7 +250,7 @@ fn a_stream_on_a_channel_in_a_users_own_transaction_can_be_taken_back() {
 }
 
 /// Reads a body to its end.
-async fn whole(delivery: &mut StreamedDelivery) -> Vec<u8> {
+pub(crate) async fn whole(delivery: &mut StreamedDelivery) -> Vec<u8> {
     let mut octets = Vec::new();
     while let Some(piece) = timeout(SOON, delivery.body.chunk()).await.unwrap().unwrap() {
         octets.extend_from_slice(&piece);
