@@ -262,11 +262,12 @@ impl Channel {
         Publish::new(self.handle.clone(), publish)
     }
 
-    /// As [`basic_publish`](Self::basic_publish), but fails with `Blocked` where that would wait.
+    /// As [`basic_publish`](Self::basic_publish), but fails where that would wait.
     ///
     /// # Errors
     ///
-    /// `Blocked`, and as [`basic_publish`](Self::basic_publish).
+    /// `Blocked` where it would wait for the broker's permission, `Full` where it would for a limit on this side, which
+    /// the error's text names; and as [`basic_publish`](Self::basic_publish).
     #[track_caller]
     pub fn try_basic_publish(&self, publish: BasicPublish) -> Result<Confirmation> {
         Publish::new(self.handle.clone(), publish).try_now()

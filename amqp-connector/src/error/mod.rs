@@ -60,8 +60,13 @@ pub enum ErrorKind {
     Invalid,
     /// The specification this build speaks lacks what was asked for; nothing was sent.
     Unsupported,
-    /// A bound was reached (channels, unawaited confirmations); nothing was sent.
+    /// A bound was reached that waiting does not undo (channels, unawaited confirmations); nothing was sent.
     Limit,
+    /// A publish that was told not to wait would have to, not for the peer's permission but for a limit of this
+    /// library's or the program's own: [`Options::outbound_budget`](crate::Options::outbound_budget), the limits of
+    /// unconfirmed publishes, the channel's [`Pace`](crate::Pace). The text names it. Nothing was sent; it may go in a
+    /// moment.
+    Full,
     /// The peer has blocked the connection or paused publishing, and the call was told not to wait. A publish was not
     /// sent. A call that waits for a reply was: its deadline passed during the block, and it is carried out
     /// after it; see [`Options::call_while_blocked`](crate::Options::call_while_blocked).
@@ -97,6 +102,10 @@ impl Error {
     /// Every channel number up to the negotiated channel-max is in use.
     pub(crate) fn channel_max(max: u16) -> Self {
         Self { kind: ErrorKind::Limit, detail: Detail::ChannelMax(max) }
+    }
+
+    pub(crate) fn full(text: &'static str) -> Self {
+        Self { kind: ErrorKind::Full, detail: Detail::Text(text) }
     }
 
     pub(crate) fn blocked(text: &'static str) -> Self {
@@ -167,7 +176,11 @@ impl Error {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self.kind {
-            ErrorKind::Timeout | ErrorKind::Blocked | ErrorKind::Stale | ErrorKind::Busy => true,
+            ErrorKind::Timeout
+            | ErrorKind::Blocked
+            | ErrorKind::Full
+            | ErrorKind::Stale
+            | ErrorKind::Busy => true,
             ErrorKind::ConnectionClosed | ErrorKind::ChannelClosed => {
                 self.close_reason().is_some_and(CloseReason::is_transient)
             }

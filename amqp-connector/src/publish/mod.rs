@@ -50,11 +50,11 @@ impl Publish {
         Self { channel, publish, caller: Location::caller(), place: Place::None }
     }
 
-    /// Encodes the message if it may go at once, and fails with `Blocked` otherwise.
+    /// Encodes the message if it may go at once, and fails otherwise.
     pub(crate) fn try_now(mut self) -> Result<Confirmation> {
         let mut tried = self.poll_session(None, None);
         if let Poll::Ready(Err(error)) = &tried
-            && error.kind() == ErrorKind::Blocked
+            && error.kind() == ErrorKind::Full
             && self.may_keep_pace()
         {
             self.place = Place::None;
@@ -63,7 +63,7 @@ impl Publish {
         match tried {
             Poll::Ready(result) => result,
             // Without a waker the session answers at once.
-            Poll::Pending => Err(Error::blocked("the publish would have to wait")),
+            Poll::Pending => Err(Error::full("the publish would have to wait")),
         }
     }
 

@@ -88,7 +88,7 @@ impl Session {
         self.effects.log(move || tracing::warn!(reason = %told, "the broker blocks publishing"));
         self.record(|| Event::Blocked { reason: reason.clone() });
         self.note_block(Some(reason));
-        self.room.revoke();
+        self.revoke_room();
         if self.options.publish_while_blocked == WhileBlocked::Fail {
             self.wake_publishers();
         }
@@ -104,7 +104,7 @@ impl Session {
         self.let_time_run(now);
         self.record(|| Event::Unblocked);
         self.note_block(None);
-        self.wake_room();
+        self.wake_every_room();
     }
 
     /// The connection is over, and so is the block.
@@ -123,7 +123,8 @@ impl Session {
     fn wake_publishers(&mut self) {
         self.effects.wake_all(self.room.take_wakers());
         for channel in self.channels.iter_mut() {
-            self.effects.wake_all(channel.gate.take_wakers().chain(channel.source.take()));
+            let woken = channel.gate.take_wakers().chain(channel.behind.take_wakers());
+            self.effects.wake_all(woken.chain(channel.source.take()));
         }
     }
 

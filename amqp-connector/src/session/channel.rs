@@ -110,7 +110,15 @@ pub(crate) struct ChannelState {
     pub(in crate::session) flow: Flow,
     /// Publishers that wait for flow, the pace, or the limit of unconfirmed publishes.
     pub(crate) gate: Admission,
+    /// How many publishers of it wait for room in the shared queue, or were let in there and have not gone on.
+    pub(crate) in_room: usize,
+    /// Publishers that wait for room in its own queue; and whether the session knows that some do.
+    pub(crate) behind: Admission,
+    pub(crate) waits_behind: bool,
+    /// Its own queue: a large content that is under way, and all that comes after it.
     pub(crate) large: VecDeque<LargeItem>,
+    /// Octets of it, with the frames around them.
+    pub(crate) large_octets: usize,
     /// The driver's last turn that took something of `large`.
     pub(crate) large_round: u64,
     /// What its methods carry where the specification has tickets.
@@ -158,7 +166,11 @@ impl ChannelState {
             bodies: None,
             flow: Flow::default(),
             gate: Admission::default(),
+            in_room: 0,
+            behind: Admission::default(),
+            waits_behind: false,
             large: VecDeque::new(),
+            large_octets: 0,
             large_round: 0,
             ticket: 0,
             inbox: None,

@@ -197,6 +197,7 @@ impl Session {
         if !self.is_ending() {
             self.effects.wake_all(self.room.take_wakers());
         }
+        self.end_line(key);
         let Some(channel) = self.channels.get(key) else { return };
         self.effects.wake_all(channel.gate.take_all().chain(channel.return_waiters.take_all()));
         self.effects.wake_all(channel.answer_waiters.take_all().chain(channel.source.take()));
@@ -419,6 +420,7 @@ impl Session {
     pub(crate) fn drop_output(&mut self) {
         for channel in self.channels.iter_mut() {
             let large = std::mem::take(&mut channel.large);
+            channel.large_octets = 0;
             self.effects.discard(Garbage::Large(large));
         }
         // Those that only waited for their large content to be handed over.

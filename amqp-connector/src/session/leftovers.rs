@@ -64,6 +64,7 @@ impl Session {
             left.confirms += channel.confirms.as_ref().map_or(0, |confirms| confirms.held());
             left.kept += channel.confirms.as_ref().map_or(0, |confirms| confirms.kept());
             left.waiting += channel.gate.len()
+                + channel.behind.len()
                 + channel.return_waiters.len()
                 + channel.answer_waiters.len()
                 + channel.close_waiters.len()

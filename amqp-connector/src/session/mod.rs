@@ -91,8 +91,11 @@ pub(crate) struct Session {
     /// Numbers calls and consumers.
     next_id: u64,
     outbox: Outbox,
-    /// Publishers that wait for the outbound budget, or for the broker to unblock.
+    /// Publishers that wait for room in the shared queue, or for the broker to unblock.
     room: Admission,
+    /// Channels with publishers that wait for room in their own queues, and what is kept there for those let in.
+    waiting_behind: VecDeque<ChannelKey>,
+    reserved_behind: usize,
     /// Since when the broker has told us to stop publishing: it answers nothing either.
     blocked: Option<Instant>,
     block_watch: BlockWatch,
@@ -166,6 +169,8 @@ impl Session {
             next_id: 0,
             outbox: Outbox::default(),
             room: Admission::default(),
+            waiting_behind: VecDeque::new(),
+            reserved_behind: 0,
             blocked: None,
             block_watch: BlockWatch::default(),
             subscribers: Subscribers::default(),

@@ -116,7 +116,8 @@ impl Session {
         }
         channel.phase = ChannelPhase::Draining(reason.clone());
         // Those who wait to publish have not begun.
-        self.effects.wake_all(channel.gate.take_all().chain(self.room.take_wakers()));
+        self.effects.wake_all(channel.gate.take_all().chain(channel.behind.take_wakers()));
+        self.effects.wake_all(self.room.take_wakers());
         let consumers: Vec<u64> = channel.consumers.iter().map(|consumer| consumer.id).collect();
         for id in consumers {
             self.drain_consumer(key, id, &reason);

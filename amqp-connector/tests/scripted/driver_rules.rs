@@ -355,7 +355,7 @@ async fn rule_5_settling_takes_no_wait_and_no_room_and_flush_tells_when_it_is_wr
     // The pipe and the budget are full: a publish must wait, an ack must not.
     drop(channel.basic_publish(BasicPublish::new("", "q", vec![0; 5000])).await.expect("alone"));
     let refused = channel.try_basic_publish(BasicPublish::new("", "q", "no room"));
-    assert_eq!(refused.expect_err("no room").kind(), ErrorKind::Blocked);
+    assert_eq!(refused.expect_err("no room").kind(), ErrorKind::Full);
     delivery.ack().expect("acked at once");
 
     let mut flush = Box::pin(channel.flush());

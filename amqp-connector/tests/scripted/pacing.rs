@@ -79,7 +79,7 @@ async fn a_publish_that_does_not_wait_goes_as_soon_as_there_is_room() {
         // Nobody has waited, so nobody but this call looks at the clock.
         sleep(SECOND / 2 - Duration::from_millis(1)).await;
         let early = channel.try_basic_publish(publish(n)).expect_err("too early");
-        assert_eq!(early.kind(), ErrorKind::Blocked);
+        assert_eq!(early.kind(), ErrorKind::Full);
         sleep(Duration::from_millis(2)).await;
     }
     for _ in 0..10 {

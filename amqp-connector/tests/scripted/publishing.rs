@@ -1,13 +1,15 @@
 //! Publishing against a scripted peer: turns of large bodies, returns as a stream, and what is held of whom nobody
 //! waits for.
 
+use std::future::Future;
 use std::pin::Pin;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use amqp_connector::amqp_types::{AnyMethod, Method};
 use amqp_connector::protocol::basic;
 use amqp_connector::testing::{Event, Peer, leftovers};
-use amqp_connector::{BasicPublish, ErrorKind, Options, Returned};
+use amqp_connector::{BasicPublish, ErrorKind, Options, QueueDeclare, Returned};
 use futures_core::Stream;
 
 use crate::support::{close_clean, connection_with, open, resolves};
@@ -56,6 +58,77 @@ async fn a_small_message_overtakes_a_large_one_of_another_channel() {
         }
     }
     assert_eq!(order, [small.id(), large.id()]);
+    close_clean(connection, &mut peer).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_body_that_is_not_read_holds_nothing_of_another_channel() {
+    let (connection, mut peer) = connection_with(Options::default(), Peer::with_pipe(4096)).await;
+    let (large, other) = (open(&connection, &mut peer).await, open(&connection, &mut peer).await);
+    let body = vec![7; 5 << 20];
+    drop(large.basic_publish(BasicPublish::new("", "large", body)).await.expect("accepted"));
+    tokio::task::yield_now().await;
+    // The peer reads nothing meanwhile: what waits would wait for ever.
+    for (n, size) in [18, 100 << 10, 18].into_iter().enumerate() {
+        let publish = BasicPublish::new("", n.to_string(), vec![1; size]);
+        drop(resolves("publish", other.basic_publish(publish)).await.expect("accepted"));
+        drop(other.try_basic_publish(BasicPublish::new("", "try", "y")).expect("no wait"));
+    }
+    let mut call = other.queue_declare(QueueDeclare::new("q"));
+    let called = Pin::new(&mut call).poll(&mut Context::from_waker(Waker::noop()));
+    assert!(called.is_pending());
+    let error = large.try_basic_publish(BasicPublish::new("", "k", "behind")).expect_err("full");
+    assert_eq!(error.kind(), ErrorKind::Full);
+    assert!(error.to_string().contains("outbound_budget"), "{error}");
+    // All of it is there before the large body is.
+    let mut published = 0;
+    loop {
+        match peer.next().await.expect("in order") {
+            Event::Content { channel, .. } => {
+                assert_eq!(channel, other.id(), "the large body came first");
+                published += 1;
+            }
+            Event::Method { channel, method } => {
+                assert_eq!((channel, published), (other.id(), 6));
+                assert!(peer.answer(channel, &method).await);
+                break;
+            }
+            _ => {}
+        }
+    }
+    resolves("call", call).await.expect("answered");
+    assert_eq!(peer.expect_content::<basic::Publish>(large.id()).await.2.len(), 5 << 20);
+    close_clean(connection, &mut peer).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publish_behind_a_large_body_that_is_given_up_or_let_in_leaves_nothing() {
+    let mut options = Options::default();
+    options.outbound_budget = 100_000;
+    let (connection, mut peer) = connection_with(options, Peer::with_pipe(4096)).await;
+    let channel = open(&connection, &mut peer).await;
+    let publish = |size: usize| channel.basic_publish(BasicPublish::new("", "k", vec![0; size]));
+    drop(publish(5 << 20).await.expect("accepted"));
+    let mut given_up = publish(10);
+    assert!(tokio::time::timeout(Duration::from_secs(1), &mut given_up).await.is_err());
+    let waiting = async {
+        let mut waits: Vec<_> = (0..20).map(|n| publish(100_000 * (n % 2) + n)).collect();
+        tokio::task::yield_now().await;
+        drop(given_up);
+        for wait in waits.drain(..) {
+            drop(resolves("publish", wait).await.expect("accepted"));
+        }
+    };
+    let reading = async {
+        let mut lengths = Vec::new();
+        for _ in 0..21 {
+            lengths.push(peer.expect_content::<basic::Publish>(channel.id()).await.2.len());
+        }
+        lengths
+    };
+    let ((), lengths) = tokio::join!(waiting, reading);
+    let expected: Vec<_> = (0..20).map(|n| 100_000 * (n % 2) + n).collect();
+    assert_eq!(lengths[1..], expected);
     close_clean(connection, &mut peer).await;
 }
 

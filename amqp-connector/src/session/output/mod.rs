@@ -112,11 +112,11 @@ pub(in crate::session) fn body_room(frame_max: u32) -> usize {
 #[inline]
 fn append(
     outbox: &mut Outbox,
-    large: Option<&mut VecDeque<LargeItem>>,
+    channel: Option<&mut ChannelState>,
     encode: impl FnOnce(&mut Chunk) -> Result<()>,
 ) -> Result<()> {
     // The channel's later frames must not overtake its large body.
-    let Some(large) = large.filter(|large| !large.is_empty()) else {
+    let Some(channel) = channel.filter(|channel| !channel.large.is_empty()) else {
         let chunk = outbox.chunk();
         let before = chunk.len();
         encode(chunk)?;
@@ -124,12 +124,14 @@ fn append(
         outbox.appended(octets);
         return Ok(());
     };
-    if let Some(LargeItem::Frames(chunk)) = large.back_mut()
+    if let Some(LargeItem::Frames(chunk)) = channel.large.back_mut()
         && !chunk.is_full()
     {
         let before = chunk.len();
         encode(chunk)?;
-        outbox.appended_large(chunk.len() - before);
+        let octets = chunk.len() - before;
+        outbox.appended_large(octets);
+        channel.large_octets += octets;
         return Ok(());
     }
     let mut chunk = outbox.fresh();
@@ -138,7 +140,8 @@ fn append(
         return Err(error);
     }
     outbox.appended_large(chunk.len());
-    large.push_back(LargeItem::Frames(chunk));
+    channel.large_octets += chunk.len();
+    channel.large.push_back(LargeItem::Frames(chunk));
     Ok(())
 }
 
@@ -154,7 +157,7 @@ pub(in crate::session) fn put_content<M: Method, P: Properties>(
 ) -> Result<()> {
     let (id, size) = (channel.key.id, body.len());
     if size <= SHARED_MAX {
-        return append(outbox, Some(&mut channel.large), |chunk| {
+        return append(outbox, Some(channel), |chunk| {
             put_start(chunk, id, frame_max, method, properties, body)?;
             if size > COPY_MAX {
                 insert_body(chunk, id, frame_max, body);
@@ -173,6 +176,7 @@ pub(in crate::session) fn put_content<M: Method, P: Properties>(
     let was_empty = channel.large.is_empty();
     channel.large.push_back(LargeItem::Frames(start));
     channel.large.push_back(LargeItem::Body(body.clone()));
+    channel.large_octets += octets;
     outbox.queued_large(id, octets, was_empty);
     Ok(())
 }
@@ -186,7 +190,7 @@ pub(in crate::session) fn put_method(
     encode: impl FnOnce(&mut Writer<'_>) -> Result<(), EncodeError>,
 ) -> Result<()> {
     let id = channel.key.id;
-    append(outbox, Some(&mut channel.large), |chunk| {
+    append(outbox, Some(channel), |chunk| {
         chunk.write(|writer| put_frame(writer, FrameKind::Method, id, frame_max, encode))
     })
 }
@@ -284,13 +288,18 @@ impl Session {
                 size = channel.take_streamed(frame_max, out, &mut self.outbox, &mut self.effects);
             }
             budget = budget.saturating_sub(size);
+            channel.large_octets = channel.large_octets.saturating_sub(size);
             channel.large_round = self.outbox.round();
+            let waiting = channel.is_short().then_some(channel.key);
             if channel.large.is_empty() {
                 // A queue that held large items once should not keep their slots.
                 channel.large.shrink_to(4);
                 self.retire_if_closed(id);
             } else if size > 0 {
                 self.outbox.again(id);
+            }
+            if let Some(key) = waiting {
+                self.wake_behind(key);
             }
         }
         if !self.outbox.has_large()
@@ -319,6 +328,9 @@ impl Session {
             self.wake_flush_waiters();
         }
         self.wake_room();
+        if !self.waiting_behind.is_empty() {
+            self.wake_all_behind();
+        }
     }
 
     pub(crate) fn recycle(&mut self, chunk: Chunk) {

@@ -41,8 +41,11 @@ pub(crate) struct Outbox {
     /// Counts the turns that the driver took, and the last one that it has written.
     round: u64,
     written_round: u64,
-    /// Octets queued and not yet reported as written, large bodies included.
-    outstanding: usize,
+    /// Octets put into the shared queue and not yet reported as written, and those of them that the driver has taken.
+    shared: usize,
+    shared_taken: usize,
+    /// Octets put into channels' own queues and not yet reported as written.
+    large: usize,
     /// Octets ever put into the shared queue, taken from it, and written: written <= taken <= queued.
     queued: u64,
     taken: u64,
@@ -73,26 +76,38 @@ impl Outbox {
     }
 
     pub(crate) fn appended(&mut self, octets: usize) {
-        self.outstanding += octets;
+        self.shared += octets;
         self.queued += octets as u64;
     }
 
     /// Counts octets that wait in a channel's own queue, and gives the channel its turn.
     pub(crate) fn queued_large(&mut self, channel: u16, octets: usize, was_empty: bool) {
-        self.outstanding += octets;
+        self.large += octets;
         if was_empty {
             self.turns.push_back((channel, self.queued));
         }
     }
 
     /// Octets that are not written yet.
+    #[inline]
     pub(crate) fn outstanding(&self) -> usize {
-        self.outstanding
+        self.shared + self.large
+    }
+
+    /// Those of them that were put into the shared queue.
+    #[inline]
+    pub(crate) fn shared(&self) -> usize {
+        self.shared
+    }
+
+    /// Those of them that were put into channels' own queues.
+    pub(crate) fn large(&self) -> usize {
+        self.large
     }
 
     /// Counts frames put behind a large body that is queued already.
     pub(crate) fn appended_large(&mut self, octets: usize) {
-        self.outstanding += octets;
+        self.large += octets;
     }
 
     /// Where the shared queue ends now, to wait for by [`Outbox::written_to`].
@@ -121,9 +136,17 @@ impl Outbox {
         self.written_round
     }
 
-    /// The driver wrote `octets`, or gave them up.
+    /// The driver wrote `octets`. In each turn it has those of the shared queue first.
     pub(crate) fn written(&mut self, octets: usize) {
-        self.outstanding = self.outstanding.saturating_sub(octets);
+        let shared = octets.min(self.shared_taken);
+        self.shared_taken -= shared;
+        self.shared = self.shared.saturating_sub(shared);
+        self.gave_up_large(octets - shared);
+    }
+
+    /// So many octets of channels' own queues are written, or will never be.
+    pub(crate) fn gave_up_large(&mut self, octets: usize) {
+        self.large = self.large.saturating_sub(octets);
     }
 
     /// Takes back a written chunk, which was cleared. One that a burst has made large is given up instead.
@@ -148,17 +171,22 @@ impl Outbox {
         let mut budget = TURN;
         while let Some(chunk) = self.ready.pop_front() {
             budget = budget.saturating_sub(chunk.len());
-            self.taken += chunk.len() as u64;
+            self.take(chunk.len());
             out.push_back(Segment::Chunk(chunk));
             if budget == 0 {
                 return;
             }
         }
         if !self.tail.is_empty() {
-            self.taken += self.tail.len() as u64;
+            self.take(self.tail.len());
             let fresh = self.spare.pop().unwrap_or_default();
             out.push_back(Segment::Chunk(std::mem::replace(&mut self.tail, fresh)));
         }
+    }
+
+    fn take(&mut self, octets: usize) {
+        self.taken += octets as u64;
+        self.shared_taken += octets;
     }
 
     /// Whether a channel has a large content under way.
@@ -187,7 +215,7 @@ impl Outbox {
     pub(crate) fn clear(&mut self) -> VecDeque<Chunk> {
         self.spare.clear();
         self.turns.clear();
-        self.outstanding = 0;
+        (self.shared, self.shared_taken, self.large) = (0, 0, 0);
         self.ready.push_back(std::mem::take(&mut self.tail));
         std::mem::take(&mut self.ready)
     }

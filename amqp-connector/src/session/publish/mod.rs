@@ -1,7 +1,7 @@
 //! Publishing: whether a message may go now, its confirm tag, and its outcome.
 //!
 //! A publish that may not go waits in one line at a time: its channel's (flow, pace, limit of unconfirmed), then
-//! the connection's (outbound budget, blocked broker). What it carries stays with the caller till it goes.
+//! the one for room (outbound budget, blocked broker). What it carries stays with the caller till it goes.
 
 pub(in crate::session) mod admission;
 mod answers;
@@ -11,6 +11,7 @@ mod keep;
 mod origin;
 pub(in crate::session) mod pace;
 mod returns;
+mod room;
 mod slot;
 mod tally;
 
@@ -27,6 +28,7 @@ use crate::error::{Error, Result};
 use crate::session::Caller;
 use crate::session::Session;
 use crate::session::channel::{ChannelKey, ChannelPhase};
+use crate::session::output::outbox::SHARED_MAX;
 use crate::session::output::put_content;
 use crate::session::publish::confirm::Confirms;
 use crate::session::publish::pace::Flow;
@@ -53,7 +55,10 @@ pub(crate) enum Place {
     #[default]
     None,
     Gate(u64),
+    /// For room in the shared queue.
     Room(u64),
+    /// For room in the channel's own queue.
+    Behind(u64),
     /// It is over.
     Gone,
 }
@@ -121,9 +126,15 @@ impl Session {
     /// Whether nothing and nobody stands in the way of a publish that does not wait yet.
     #[inline]
     fn may_pass_at_once(&mut self, key: ChannelKey, size: usize, place: &Place) -> bool {
-        let room = matches!(place, Place::None) && self.has_room(size) && self.room.admits(None);
+        let large = size > SHARED_MAX;
+        let room = matches!(place, Place::None)
+            && match large {
+                true => self.has_own_room(key, size, None),
+                false => self.has_room(size) && self.room.admits(None),
+            };
         room && self.channels.get(key).is_some_and(|channel| {
             matches!(channel.phase, ChannelPhase::Open)
+                && (large || channel.large.is_empty() && channel.behind.is_empty())
                 && channel.gate.admits(None)
                 && channel.flow.is_free()
                 && channel.free_room() > 0
@@ -178,37 +189,18 @@ impl Session {
         place: &mut Place,
         waker: Option<&dyn Caller>,
     ) -> Poll<Result<()>> {
-        if matches!(place, Place::Room(_)) && !self.gate_is_open(key) {
+        let has_passed = |place: &Place| matches!(place, Place::Room(_) | Place::Behind(_));
+        if has_passed(place) && !self.gate_is_open(key) {
             // The gate was shut meanwhile: others must not wait behind this channel's publish.
             self.leave(key, place);
         }
-        if !matches!(place, Place::Room(_)) {
+        if !has_passed(place) {
             match self.pass_gate(key, place, waker) {
                 Poll::Ready(Ok(())) => {}
                 other => return other,
             }
         }
-        let ticket = match *place {
-            Place::Room(ticket) => Some(ticket),
-            _ => None,
-        };
-        // Those who were admitted have their room.
-        if self.room.admits(ticket) && (ticket.is_some() || self.has_room(size)) {
-            return Poll::Ready(Ok(()));
-        }
-        let Some(waker) = waker else {
-            return Poll::Ready(Err(Error::blocked(match self.blocked.is_some() {
-                true => "the broker has blocked publishing on this connection",
-                false => "the outbound budget is used up",
-            })));
-        };
-        let (ticket, old) = self.room.wait(ticket, size, waker);
-        self.effects.discard_waker(old);
-        if let Place::Gate(_) = place {
-            self.leave(key, place);
-        }
-        *place = Place::Room(ticket);
-        Poll::Pending
+        self.pass_room(key, size, place, waker)
     }
 
     fn gate_is_open(&mut self, key: ChannelKey) -> bool {
@@ -255,8 +247,8 @@ impl Session {
                 (_, Some(confirms)) if full && confirms.unconfirmed() == 0 => {
                     Error::limit(confirms.why_full())
                 }
-                (_, Some(confirms)) if full => Error::blocked(confirms.why_full()),
-                _ => Error::blocked("the channel's pace lets no more go now"),
+                (_, Some(confirms)) if full => Error::full(confirms.why_full()),
+                _ => Error::full("the channel's pace lets no more go now"),
             }));
         };
         let (ticket, old) = channel.gate.wait(ticket, 1, waker);
@@ -269,25 +261,14 @@ impl Session {
         Poll::Pending
     }
 
-    /// A message larger than the whole budget is let in alone.
-    #[inline]
-    pub(in crate::session) fn has_room(&self, size: usize) -> bool {
-        let taken = self.outbox.outstanding().saturating_add(self.room.reserved());
-        self.blocked.is_none()
-            && (taken == 0 || taken.saturating_add(size) <= self.options.outbound_budget)
-    }
-
     /// Leaves the line and lets the next ones try.
     #[inline]
     pub(crate) fn leave(&mut self, key: ChannelKey, place: &mut Place) {
         match std::mem::take(place) {
             Place::None | Place::Gone => {}
             Place::Gate(ticket) => self.leave_gate(key, ticket),
-            Place::Room(ticket) => {
-                let mine = self.room.leave(ticket);
-                self.effects.discard_waker(mine);
-                self.wake_room();
-            }
+            Place::Room(ticket) => self.leave_room(key, ticket),
+            Place::Behind(ticket) => self.leave_behind(key, ticket),
         }
     }
 
@@ -297,15 +278,6 @@ impl Session {
             let mine = channel.gate.leave(ticket);
             self.effects.discard_waker(mine);
             self.wake_gate(key);
-        }
-    }
-
-    /// Admits publishers once half of the budget is free again, so that each wake-up is worth it.
-    pub(in crate::session) fn wake_room(&mut self) {
-        let taken = self.outbox.outstanding().saturating_add(self.room.reserved());
-        let budget = self.options.outbound_budget;
-        if self.blocked.is_none() && taken <= budget / 2 {
-            self.room.admit(budget - taken, taken == 0, &mut self.effects);
         }
     }
 

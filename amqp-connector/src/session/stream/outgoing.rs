@@ -23,8 +23,7 @@ use crate::session::output::outbox::{LargeItem, Outbox};
 use crate::session::output::{body_room, put_frame};
 use crate::session::{Effects, Garbage, Message, Place, Session};
 
-/// Octets of a stream that may wait to be written before its source is left alone. Less than the outbound
-/// budget, so that other publishers find room beside it.
+/// Octets of a stream that may wait to be written before its source is left alone.
 const WINDOW: usize = 512 << 10;
 /// What a piece counts besides its octets.
 const PIECE: usize = 64;
@@ -181,6 +180,7 @@ impl ChannelState {
         }
         if taken.made_up {
             outbox.appended_large(taken.size);
+            self.large_octets += taken.size;
         }
         if taken.wanted {
             effects.wake(self.source.take());
@@ -245,19 +245,12 @@ impl Session {
             self.leave(key, place);
             return Poll::Pending;
         }
-        let ticket = match *place {
-            Place::Room(ticket) => Some(ticket),
-            _ => None,
-        };
-        if self.room.admits(ticket) && (ticket.is_some() || self.has_room(size)) {
-            self.leave(key, place);
-            return Poll::Ready(Ok(()));
+        let passed = self.pass_behind(key, size, place, Some(waker));
+        match passed.is_pending() {
+            true => self.keep_source(key, waker),
+            false => self.leave(key, place),
         }
-        self.keep_source(key, waker);
-        let (ticket, old) = self.room.wait(ticket, size, waker);
-        self.effects.discard_waker(old);
-        *place = Place::Room(ticket);
-        Poll::Pending
+        passed
     }
 
     /// While the source has nothing: waits until the stream cannot go on, because its channel has ended, or the
@@ -306,6 +299,7 @@ impl Session {
             stream.queued += size + PIECE;
             stream.pieces.push_back(std::mem::take(piece));
             let (parked, complete) = (std::mem::take(&mut stream.parked), stream.missing == 0);
+            channel.large_octets += framed(size, frame_max);
             if complete {
                 channel.set_streaming(|streaming| streaming.publishing = false);
                 let source = channel.source.take();
@@ -335,6 +329,7 @@ impl Session {
             return put.map(|()| None);
         };
         let (octets, was_empty) = (start.len(), channel.large.is_empty());
+        channel.large_octets += octets;
         channel.large.push_back(LargeItem::Frames(start));
         if length > 0 {
             channel.large.push_back(LargeItem::Stream(Box::new(OutgoingStream {
@@ -427,7 +422,9 @@ impl Session {
             };
             if let Some(at) = channel.large.iter().position(unfinished) {
                 let gone = channel.large.split_off(at);
-                self.outbox.written(gone.iter().map(|item| octets_of(item, frame_max)).sum());
+                let octets = gone.iter().map(|item| octets_of(item, frame_max)).sum();
+                channel.large_octets = channel.large_octets.saturating_sub(octets);
+                self.outbox.gave_up_large(octets);
                 self.effects.discard(Garbage::Large(gone));
             }
         }

@@ -19,6 +19,7 @@ mod events;
 mod hostile;
 mod output;
 mod publish;
+mod room;
 mod shutdown;
 mod stalls;
 
@@ -65,6 +66,10 @@ fn counter() -> (Arc<Count>, Waker) {
 impl Count {
     fn get(&self) -> usize {
         self.0.load(Ordering::Relaxed)
+    }
+
+    fn reset(&self) -> usize {
+        self.0.swap(0, Ordering::Relaxed)
     }
 }
 

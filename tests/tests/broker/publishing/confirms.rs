@@ -84,7 +84,7 @@ fn limits_of_a_channel_hold_publishers_back_and_lose_nothing() {
             for _ in 0..500 {
                 let message = BasicPublish::new("", &queue, vec![1; 1900]);
                 if let Err(error) = channel.try_basic_publish(message.clone()).map(drop) {
-                    assert_eq!(error.kind(), ErrorKind::Blocked);
+                    assert_eq!(error.kind(), ErrorKind::Full);
                     refused += 1;
                     send(&channel, message).await;
                 }

@@ -1,6 +1,7 @@
 //! Publishing: what becomes of a message, under specifications with confirms and without.
 
 mod builder;
+mod large;
 mod pacing;
 mod sizes;
 mod transactions;

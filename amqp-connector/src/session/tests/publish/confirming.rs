@@ -97,7 +97,7 @@ fn one_publish_goes_however_low_the_limit_of_octets_is() {
         session.poll_publish(key, &mut second, Location::caller(), &mut place, None)
     });
     let Poll::Ready(Err(error)) = refused else { panic!("{refused:?}") };
-    assert_eq!(error.kind(), ErrorKind::Blocked);
+    assert_eq!(error.kind(), ErrorKind::Full);
     ack(&mut bench, key, 1, false);
     bench.accepted(key, "x");
 }

@@ -33,7 +33,7 @@ fn go(bench: &mut Bench, key: ChannelKey) -> usize {
         match tried {
             Poll::Ready(Ok(_)) => count += 1,
             Poll::Ready(Err(error)) => {
-                assert_eq!(error.kind(), ErrorKind::Blocked);
+                assert_eq!(error.kind(), ErrorKind::Full);
                 assert!(error.to_string().contains("pace"), "{error}");
                 if std::mem::replace(&mut looked, true) {
                     break;
