@@ -348,11 +348,21 @@ fn handle_end(session: &mut Session, read: &mut Read, state: &mut DriverState) {
                 DriverState::WriteFailed(error) => error.take(),
                 _ => None,
             };
-            match end {
-                Some(CodecError::Frame(error)) => session.handle_frame_error(&error),
-                Some(CodecError::Io(error)) => session.handle_io_end(Some(error)),
-                None => session.handle_io_end(failed),
-            }
+            let failed = match end {
+                Some(CodecError::Frame(error)) => {
+                    session.handle_frame_error(&error);
+                    failed
+                }
+                Some(CodecError::Io(error)) => {
+                    session.handle_io_end(Some(error));
+                    failed
+                }
+                None => {
+                    session.handle_io_end(failed);
+                    None
+                }
+            };
+            session.discard_io_error(failed);
         }
         quiet @ (Read::Pending | Read::Paused) => {
             if let DriverState::WriteFailed(error) = state {

@@ -349,6 +349,13 @@ impl Session {
         self.terminate(reason);
     }
 
+    /// An error of the transport that is nobody's reason.
+    pub(crate) fn discard_io_error(&mut self, error: Option<io::Error>) {
+        if let Some(error) = error {
+            self.effects.discard(Garbage::Io(error));
+        }
+    }
+
     /// The peer sent octets that are no frame.
     pub(crate) fn handle_frame_error(&mut self, error: &amqp_types::FrameError) {
         self.violation(ReplyCode::FRAME_ERROR, error.to_string(), None);
@@ -383,8 +390,11 @@ impl Session {
     pub(super) fn terminate(&mut self, reason: CloseReason) {
         let reason = match &self.phase {
             Phase::Open => Arc::new(reason),
-            Phase::Draining(first) | Phase::Closing(first) => first.clone(),
-            Phase::Closed(_) => return,
+            Phase::Draining(first) | Phase::Closing(first) => {
+                self.effects.discard(Garbage::Reason(Box::new(reason)));
+                first.clone()
+            }
+            Phase::Closed(_) => return self.effects.discard(Garbage::Reason(Box::new(reason))),
         };
         self.phase = Phase::Closed(reason.clone());
         self.close_behind = None;

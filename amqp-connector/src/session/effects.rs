@@ -12,6 +12,7 @@ use amqp_types::Body;
 use amqp_types::protocol;
 use bytes::Bytes;
 
+use crate::error::CloseReason;
 use crate::outcome::Event;
 use crate::session::Caller;
 use crate::session::consume::backlog::Queued;
@@ -40,6 +41,9 @@ pub(crate) enum Garbage {
     Waker(Waker),
     Events(VecDeque<Event>),
     Pieces(VecDeque<Bytes>),
+    /// A reason that is not the first. The error of a transport may hold anything.
+    Reason(Box<CloseReason>),
+    Io(std::io::Error),
     Note(Note),
 }
 

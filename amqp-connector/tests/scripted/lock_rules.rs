@@ -4,18 +4,22 @@
 
 use std::cell::RefCell;
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker};
 use std::time::Duration;
 
-use amqp_connector::protocol::{basic, channel, queue};
+use amqp_connector::protocol::{basic, channel, connection as wire, queue};
+use amqp_connector::testing::Peer;
 use amqp_connector::{
-    BasicConsume, BasicPublish, Bytes, Connection, ErrorKind, Prefetch, QueueDeclare,
+    BasicConsume, BasicPublish, Bytes, Channel, Connection, Connector, ErrorKind, Prefetch,
+    QueueDeclare,
 };
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
-use crate::support::{channel, resolves};
+use crate::support::{channel, open, resolves};
 
 /// Runs a test in a thread of its own and fails if it does not end: a lock taken twice never does.
 fn without_deadlock(test: impl FnOnce() + Send + 'static) {
@@ -326,6 +330,146 @@ amqp_connector::amqp_types::if_spec! { confirm.select => {
         });
     }
 } else {} }
+
+/// A transport that fails as it is told to, by errors of the user's own making.
+struct Failing {
+    io: DuplexStream,
+    errors: Errors,
+}
+
+#[derive(Clone, Default)]
+struct Errors {
+    read: Arc<Mutex<Option<io::Error>>>,
+    write: Arc<Mutex<Option<io::Error>>>,
+}
+
+fn fails(error: &Mutex<Option<io::Error>>) -> Option<io::Error> {
+    error.lock().expect("no panic").take()
+}
+
+impl AsyncRead for Failing {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.errors.write.lock().expect("no panic").is_some() {
+            // First that, and only then what the peer sends: till then there are heartbeats.
+            buf.put_slice(&[8, 0, 0, 0, 0, 0, 0, 0xce]);
+            return Poll::Ready(Ok(()));
+        }
+        match fails(&self.errors.read) {
+            Some(error) => Poll::Ready(Err(error)),
+            None => Pin::new(&mut self.io).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Failing {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match fails(&self.errors.write) {
+            Some(error) => Poll::Ready(Err(error)),
+            None => Pin::new(&mut self.io).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+/// An error that looks at the connection when it is dropped, and how often it did.
+fn nosy_error(connection: &Connection) -> (Option<io::Error>, Arc<AtomicUsize>) {
+    struct Failed(#[expect(dead_code, reason = "looks when it is dropped")] Nosy);
+    impl std::fmt::Debug for Failed {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("failed")
+        }
+    }
+    impl std::fmt::Display for Failed {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("failed")
+        }
+    }
+    impl std::error::Error for Failed {}
+    let (nosy, calls) = nosy(connection);
+    (Some(io::Error::other(Failed(nosy))), calls)
+}
+
+async fn failing() -> (Connection, Channel, Peer, Errors) {
+    let (io, mut peer) = Peer::new();
+    let errors = Errors::default();
+    let io = Failing { io, errors: errors.clone() };
+    let connect = async {
+        let greeted = Connector::new().connect_with(io).await.expect("greeted");
+        greeted.authenticate("guest", "guest").await.expect("connected")
+    };
+    let (connection, _) = tokio::join!(connect, peer.handshake());
+    let channel = open(&connection, &mut peer).await;
+    (connection, channel, peer, errors)
+}
+
+#[test]
+fn rule_1_a_transports_error_that_is_not_the_reason_is_dropped_without_the_lock() {
+    for case in 0..5 {
+        without_deadlock(move || {
+            paused(async move {
+                let (connection, channel, mut peer, errors) = failing().await;
+                let (read, read_dropped) = nosy_error(&connection);
+                let (write, write_dropped) = nosy_error(&connection);
+                let set = |slot: &Mutex<_>, error| *slot.lock().expect("no panic") = error;
+                let mut close = Box::pin(connection.close());
+                match case {
+                    // While it drains, which a call that is not answered keeps it from ending.
+                    0 | 1 => {
+                        let mut call = Box::pin(channel.queue_declare(QueueDeclare::new("a")));
+                        assert!(poll_nosily(&connection, &mut call).is_pending());
+                        peer.expect::<queue::Declare>().await;
+                        assert!(poll_nosily(&connection, &mut close).is_pending());
+                        if case == 1 {
+                            // And beyond that, when close was sent.
+                            drop(call);
+                            peer.send(channel.id(), queue::DeclareOk::default()).await;
+                            peer.expect::<wire::Close>().await;
+                        }
+                        set(&errors.read, read);
+                        peer.send_heartbeat().await;
+                    }
+                    // What is read after the write has failed fails, too, or is no frame, or closes.
+                    _ => {
+                        set(&errors.write, write);
+                        match case {
+                            2 => set(&errors.read, read),
+                            3 => peer.send_raw(&[0xff; 64]).await,
+                            _ => peer.send(0, wire::Close::default()).await,
+                        }
+                        let publish = BasicPublish::new("", "q", "lost");
+                        drop(channel.basic_publish(publish).await);
+                    }
+                }
+                resolves("closed", connection.closed()).await;
+                let dropped = match case {
+                    0 | 1 => read_dropped,
+                    _ => write_dropped,
+                };
+                resolves("the error is dropped", async {
+                    while dropped.load(Ordering::Relaxed) == 0 {
+                        tokio::task::yield_now().await;
+                    }
+                })
+                .await;
+            });
+        });
+    }
+}
 
 /// A body too large to be copied, whose owner looks at the connection when it goes.
 fn large_nosy(connection: &Connection) -> Bytes {
