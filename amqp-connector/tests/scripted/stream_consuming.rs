@@ -17,6 +17,7 @@ use bytes::BytesMut;
 use tokio::io::AsyncReadExt as _;
 
 use crate::cancellation::survives;
+use crate::streaming::{by_hand, to_queue};
 use crate::support::{channel, close_clean, connection_with, open, poll_and_drop, resolves};
 
 async fn consume(channel: &Channel, peer: &mut Peer) -> StreamConsumer {
@@ -250,6 +251,30 @@ async fn a_channel_that_ends_keeps_no_bodies_that_nobody_can_ask_for() {
     assert_eq!(leftovers(&connection).bodies, 0);
     drop(consumer);
     close_clean(connection, &mut peer).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_nobody_reads_on_a_channel_with_a_stream_under_way_ends_the_connection() {
+    let mut options = Options::default();
+    options.consumer_budget = 1 << 20;
+    options.reader_patience = Duration::from_millis(100);
+    let (connection, mut peer) = connection_with(options, Peer::new()).await;
+    let channel = open(&connection, &mut peer).await;
+    let mut consumer = consume(&channel, &mut peer).await;
+    let (hand, pieces) = by_hand();
+    hand.send(Ok("ab".into())).expect("kept");
+    let publishing = tokio::spawn(channel.basic_publish_stream(to_queue(10), pieces));
+    begin(&mut peer, channel.id(), 1, 1 << 40).await;
+    let _unread = next(&mut consumer).await;
+    for _ in 0..30 {
+        piece(&mut peer, channel.id(), &[7; 100_000]).await;
+    }
+    let reason = resolves("the end", connection.closed()).await;
+    assert_eq!(reason.cause(), CloseCause::StreamBroken);
+    assert!(reason.text().contains("not read"), "{reason}");
+    let error = resolves("the publish", publishing).await.expect("no panic").map(drop);
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::ConnectionClosed);
+    drop(hand);
 }
 
 fn from_work() -> BasicConsume {

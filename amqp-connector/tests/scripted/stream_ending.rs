@@ -9,11 +9,11 @@ use std::time::Duration;
 use amqp_connector::amqp_types::if_spec;
 use amqp_connector::protocol::{basic, channel, tx};
 use amqp_connector::testing::leftovers;
-use amqp_connector::{Bytes, ErrorKind, StreamFault};
+use amqp_connector::{BasicPublishStream, Bytes, ErrorKind, FieldValue, StreamFault};
 use futures_core::Stream;
 
 use crate::streaming::{begin, by_hand, to_queue};
-use crate::support::{close_clean, connection, resolves};
+use crate::support::{channel, close_clean, connection, resolves};
 
 /// Gives pieces without an octet for ever.
 struct Nothing;
@@ -152,12 +152,23 @@ async fn a_stream_that_waits_for_its_source_learns_of_an_end_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_name_that_cannot_be_sent_is_told_before_anything_is() {
-    let (connection, mut peer) = connection().await;
-    let (_hand, pieces) = by_hand();
-    let publish = amqp_connector::BasicPublishStream::new("", "k".repeat(256), 2);
-    let error = resolves("it", connection.publish_stream(publish, pieces)).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Invalid);
+async fn a_head_that_cannot_be_sent_is_told_before_anything_is_and_no_source_is_asked() {
+    let (connection, channel, mut peer) = channel().await;
+    let large = FieldValue::LongString(vec![b'x'; 200_000].into());
+    for publish in [
+        BasicPublishStream::new("", "k".repeat(256), 2),
+        to_queue(2).message_id("m".repeat(256)),
+        to_queue(2).header("larger than a frame", large),
+    ] {
+        let (_hand, pieces) = by_hand();
+        let own = connection.publish_stream(publish.clone(), pieces);
+        let error = resolves("it", own).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+        let (_hand, pieces) = by_hand();
+        let shared = channel.basic_publish_stream(publish, pieces);
+        let error = resolves("it", shared).await.map(drop).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    }
     peer.expect_nothing(Duration::from_secs(1)).await;
     close_clean(connection, &mut peer).await;
 }

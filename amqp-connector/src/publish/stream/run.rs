@@ -21,6 +21,7 @@ use crate::handle::{ChannelHandle, ConnectionHandle};
 use crate::outcome::Outcome;
 use crate::publish::Confirmation;
 use crate::session::{Place, StreamHead, after};
+use crate::shared::Shared;
 use crate::turn::{poll_turn, spend, unit};
 
 /// Empty pieces in a row after which other tasks have their turn, even where the runtime has no budget for that.
@@ -36,14 +37,15 @@ pub(crate) async fn publish(
     place: &'static Location<'static>,
 ) -> Result<Confirmation> {
     let options = &channel.shared().options;
-    let BasicPublishStream { message, length, source_timeout, padding_max, invalid } = publish;
-    if let Some(invalid) = invalid {
-        unit().await;
-        return Err(invalid.into());
-    }
-    let names = (message.publish.exchange.clone(), message.publish.routing_key.clone());
-    let padding_max = padding_max.unwrap_or(options.padding_max);
-    let mut head = StreamHead::new(message, length, padding_max, place);
+    let mut head = match publish.head(channel.shared(), place) {
+        Ok(head) => head,
+        Err(error) => {
+            unit().await;
+            return Err(error);
+        }
+    };
+    let BasicPublishStream { message, length, source_timeout, .. } = publish;
+    let names = (message.publish.exchange, message.publish.routing_key);
     let patience = Patience::new(source_timeout.unwrap_or(options.source_timeout));
     let mut run = Run {
         channel: &channel,
@@ -86,7 +88,7 @@ amqp_types::if_spec! { tx.select => {
     pub(crate) async fn publish_in_tx(
         connection: Arc<ConnectionHandle>,
         opening: ChannelOpen,
-        mut stream: BasicPublishStream,
+        stream: BasicPublishStream,
         source: impl Source,
         place: &'static Location<'static>,
     ) -> Result<Outcome> {
@@ -95,15 +97,14 @@ amqp_types::if_spec! { tx.select => {
         use crate::call::Completion;
 
         // What can be told now is told before anything is sent.
-        let refused = match stream.invalid.take() {
-            Some(invalid) => Some(invalid.into()),
-            None => connection.shared().with(|session| session.refuses_publishes()),
-        };
-        drop(connection);
-        if let Some(error) = refused {
+        let shared = connection.shared();
+        let refused = stream.head(shared, place).err();
+        let blocked = || shared.with(|session| session.refuses_publishes());
+        if let Some(error) = refused.or_else(blocked) {
             unit().await;
             return Err(error);
         }
+        drop(connection);
         let channel = opening.await?;
         let handle = channel.handle();
         Completion::new(handle.clone(), Ok(tx::Select::default())).at(place).await?;
@@ -132,6 +133,19 @@ amqp_types::if_spec! { tx.select => {
         Err(Error::unsupported("tx.select"))
     }
 } }
+
+impl BasicPublishStream {
+    /// What is sent before the body, if it can be sent.
+    fn head(&self, shared: &Shared, place: &'static Location<'static>) -> Result<StreamHead> {
+        if let Some(invalid) = &self.invalid {
+            return Err(invalid.clone().into());
+        }
+        let padding_max = self.padding_max.unwrap_or(shared.options.padding_max);
+        let head = StreamHead::new(self.message.clone(), self.length, padding_max, place);
+        shared.with(|session| session.check_head(&head))?;
+        Ok(head)
+    }
+}
 
 /// What the source was asked for.
 enum Next {

@@ -2,10 +2,11 @@
 //!
 //! A content cannot be given up midway: whatever stands between its frames makes brokers close the connection.
 //! So a channel belongs to its outgoing stream while that runs ([`Streaming::publishing`]), and a stream that
-//! breaks is completed with zeros where nobody can ever see it, or ends the connection (`outgoing`). What comes for
+//! breaks is completed with zeros where nobody can ever see it, or ends the connection (`breaking`). What comes for
 //! a consumer of streamed bodies waits in its channel's `bodies`, and `incoming` brings it there and from there.
 
 pub(in crate::session) mod bodies;
+mod breaking;
 mod incoming;
 pub(in crate::session) mod outgoing;
 

@@ -1,9 +1,7 @@
-//! A content whose body comes piece by piece: its place in the channel's queue, the room for its pieces, and
-//! its bad endings.
+//! A content whose body comes piece by piece: its place in the channel's queue, and the room for its pieces.
 //!
-//! Called by the futures of `crate::publish::stream`, and by whatever ends a channel. The driver takes the pieces
-//! by turns with other channels' output, and makes the zeros of a stream that broke by itself: neither a task nor
-//! the publisher's future is needed for that.
+//! Called by the futures of `crate::publish::stream`. The driver takes the pieces by turns with other channels'
+//! output, and makes the zeros of a stream that broke by itself. How one breaks is told in `breaking`.
 
 use std::collections::VecDeque;
 use std::panic::Location;
@@ -11,17 +9,17 @@ use std::task::{Poll, ready};
 
 use amqp_types::content::ContentHeader;
 use amqp_types::frame::{FrameKind, OVERHEAD};
-use amqp_types::protocol::{self, Method, ReplyCode, basic};
+use amqp_types::protocol::{self, Method, basic};
 use amqp_types::{AnyMethod as _, Method as _, Properties as _};
 use bytes::Bytes;
 
-use crate::error::{BrokenStream, CloseCause, CloseReason, Error, Result, Scope};
+use crate::error::{Error, Result};
 use crate::session::Caller;
 use crate::session::channel::{ChannelKey, ChannelState};
-use crate::session::output::chunk::Segment;
+use crate::session::output::chunk::{Chunk, Segment};
 use crate::session::output::outbox::{LargeItem, Outbox};
 use crate::session::output::{body_room, put_frame};
-use crate::session::{Effects, Garbage, Message, Place, Session};
+use crate::session::{Effects, Message, Place, Session};
 
 /// Octets of a stream that may wait to be written before its source is left alone.
 const WINDOW: usize = 512 << 10;
@@ -68,19 +66,19 @@ impl StreamHead {
 
 /// A body under way, in its place among what its channel sends.
 pub(crate) struct OutgoingStream {
-    length: u64,
+    pub(super) length: u64,
     /// Octets that were neither given nor made up yet.
-    missing: u64,
-    padding_max: u64,
+    pub(super) missing: u64,
+    pub(super) padding_max: u64,
     /// It broke: what is missing is made up.
-    padding: bool,
+    pub(super) padding: bool,
     /// Its source is left alone till less waits.
     full: bool,
     pieces: VecDeque<Bytes>,
     /// What they count.
     queued: usize,
     /// Its channel has no turn: there was nothing to take.
-    parked: bool,
+    pub(super) parked: bool,
 }
 
 /// What a turn took of a stream.
@@ -132,7 +130,7 @@ impl OutgoingStream {
 }
 
 /// What the item counts in the outbox.
-fn octets_of(item: &LargeItem, frame_max: u32) -> usize {
+pub(super) fn octets_of(item: &LargeItem, frame_max: u32) -> usize {
     match item {
         LargeItem::Frames(chunk) => chunk.len(),
         LargeItem::Body(body) => framed(body.len(), frame_max),
@@ -149,18 +147,11 @@ fn framed(size: usize, frame_max: u32) -> usize {
 
 impl ChannelState {
     /// The body under way that is not all given yet.
-    fn outgoing(&mut self) -> Option<&mut OutgoingStream> {
+    pub(super) fn outgoing(&mut self) -> Option<&mut OutgoingStream> {
         self.large.iter_mut().rev().find_map(|item| match item {
             LargeItem::Stream(stream) if stream.missing > 0 => Some(&mut **stream),
             _ => None,
         })
-    }
-
-    /// Whether a streamed publish may be given up at no cost to others: nothing of it was sent, or it can be
-    /// completed with zeros that nobody will see, on a channel of its `own`.
-    fn can_take_back(&mut self, own: bool) -> bool {
-        let unseen = own && self.tx;
-        self.outgoing().is_none_or(|stream| unseen && stream.missing <= stream.padding_max)
     }
 
     /// Takes a frame of the stream in front of the channel's own queue; gives its size in octets. With none the
@@ -314,20 +305,38 @@ impl Session {
         Ok(tag)
     }
 
-    /// Sends what stands before the body.
-    fn begin_stream(&mut self, key: ChannelKey, head: &mut StreamHead) -> Result<Option<u64>> {
-        let (frame_max, length) = (self.tuning.frame_max, head.header.body_size);
-        self.live_channel(key)?;
-        self.stamp(key, &mut head.method);
+    /// Whether what stands before the body can be sent.
+    pub(crate) fn check_head(&mut self, head: &StreamHead) -> Result<()> {
+        let mut start = self.encode_head(0, head)?;
+        // There is no body in it.
+        start.clear();
+        self.outbox.recycle(start);
+        Ok(())
+    }
+
+    fn encode_head(&mut self, id: u16, head: &StreamHead) -> Result<Chunk> {
+        let frame_max = self.tuning.frame_max;
         let mut start = self.outbox.fresh();
         let put = start.write(|writer| {
-            put_frame(writer, FrameKind::Method, key.id, frame_max, |w| head.method.encode(w))?;
-            put_frame(writer, FrameKind::Header, key.id, frame_max, |w| head.header.encode_any(w))
+            put_frame(writer, FrameKind::Method, id, frame_max, |w| head.method.encode(w))?;
+            put_frame(writer, FrameKind::Header, id, frame_max, |w| head.header.encode_any(w))
         });
-        let Some(channel) = self.channels.get(key).filter(|_| put.is_ok()) else {
-            self.outbox.recycle(start);
-            return put.map(|()| None);
-        };
+        match put {
+            Ok(()) => Ok(start),
+            Err(error) => {
+                self.outbox.recycle(start);
+                Err(error)
+            }
+        }
+    }
+
+    /// Sends what stands before the body.
+    fn begin_stream(&mut self, key: ChannelKey, head: &mut StreamHead) -> Result<Option<u64>> {
+        let length = head.header.body_size;
+        self.live_channel(key)?;
+        self.stamp(key, &mut head.method);
+        let start = self.encode_head(key.id, head)?;
+        let Some(channel) = self.channels.get(key) else { return Ok(None) };
         let (octets, was_empty) = (start.len(), channel.large.is_empty());
         channel.large_octets += octets;
         channel.large.push_back(LargeItem::Frames(start));
@@ -351,82 +360,5 @@ impl Session {
             .map(|confirms| confirms.publish_streamed(&mut head.address, length, head.place));
         self.outbox.queued_large(key.id, octets, was_empty);
         Ok(tag)
-    }
-
-    /// The stream breaks: its message must never be seen. One that has not sent anything just gives its channel
-    /// back.
-    pub(crate) fn break_stream(&mut self, key: ChannelKey, broken: &BrokenStream) {
-        let Ok(channel) = self.live_channel(key) else { return };
-        if channel.outgoing().is_none() {
-            channel.set_streaming(|streaming| streaming.publishing = false);
-            return;
-        }
-        let reason =
-            CloseReason::new(Scope::Channel(key.id), CloseCause::StreamBroken, broken.to_string())
-                .with_method(Some(basic::Publish::NAME))
-                .with_place(Some(broken.place()));
-        self.close_channel_because(key, reason);
-    }
-
-    /// The channel is to be closed. If a stream is under way on it, that is completed with zeros where these are
-    /// never seen: in a transaction that is not committed, or where the peer has closed the channel and ignores
-    /// what comes. False if that is not so, or too much is missing.
-    pub(in crate::session) fn complete_stream(&mut self, key: ChannelKey, ignored: bool) -> bool {
-        let Some(channel) = self.channels.get(key) else { return true };
-        let unseen = channel.tx || ignored;
-        let Some(stream) = channel.outgoing() else { return true };
-        if stream.padding {
-            return true;
-        }
-        if !unseen || stream.missing > stream.padding_max {
-            return false;
-        }
-        stream.padding = true;
-        if std::mem::take(&mut stream.parked) {
-            self.outbox.again(key.id);
-        }
-        self.notify_driver();
-        true
-    }
-
-    /// Closes the connection because a channel with a stream under way cannot be closed without showing what
-    /// came of it.
-    pub(in crate::session) fn close_for_stream(&mut self, key: ChannelKey, why: &CloseReason) {
-        let Some(channel) = self.channels.get(key) else { return };
-        let unseen = channel.tx;
-        let Some(stream) = channel.outgoing() else { return };
-        let (given, length) = (stream.length - stream.missing, stream.length);
-        let rest = match unseen {
-            true => "more is missing than may be made up",
-            false => "what was sent cannot be taken back on a channel without tx",
-        };
-        let text = format!(
-            "channel {} had sent {given} of {length} octets of a streamed body, and {rest}: {}",
-            key.id,
-            why.text()
-        );
-        let reason = CloseReason::new(Scope::Connection, CloseCause::StreamBroken, text)
-            .with_method(why.method())
-            .with_place(why.place());
-        self.begin_close(reason, ReplyCode::INTERNAL_ERROR, None);
-    }
-
-    /// The connection ends: what was not given of any stream will never be sent, nor what stands behind it.
-    /// With `at_once` nor will any other large body.
-    pub(in crate::session) fn drop_streams(&mut self, at_once: bool) {
-        let frame_max = self.tuning.frame_max;
-        for channel in self.channels.iter_mut() {
-            let unfinished = |item: &LargeItem| match item {
-                LargeItem::Stream(stream) => at_once || stream.missing > 0,
-                _ => at_once,
-            };
-            if let Some(at) = channel.large.iter().position(unfinished) {
-                let gone = channel.large.split_off(at);
-                let octets = gone.iter().map(|item| octets_of(item, frame_max)).sum();
-                channel.large_octets = channel.large_octets.saturating_sub(octets);
-                self.outbox.gave_up_large(octets);
-                self.effects.discard(Garbage::Large(gone));
-            }
-        }
     }
 }
