@@ -119,14 +119,14 @@ impl Consume {
         channel: Arc<ChannelHandle>,
         request: Result<(basic::Consume, u16)>,
         unsettled: Option<Unsettled>,
-        buffer_max: Option<usize>,
+        budget: Option<usize>,
     ) -> Self {
         let prefetch_count = request.as_ref().map_or(0, |(_, prefetch)| *prefetch);
         let no_ack = request.as_ref().is_ok_and(|(consume, _)| consume.no_ack);
         let qos = basic::Qos { prefetch_count, ..Default::default() };
         let consume = request.map(|(consume, _)| consume);
         let call = RawCall::new(channel.clone(), consume);
-        let inner = call.starting(qos, buffer_max);
+        let inner = call.starting(qos, budget);
         Self { inner, channel, no_ack, unsettled }
     }
 

@@ -57,7 +57,7 @@ struct Start {
     /// Sent just before it, so that nothing comes between the two.
     qos: basic::Qos,
     /// Octets that may wait for the consumer.
-    buffer_max: Option<usize>,
+    budget: Option<usize>,
     /// It gets the bodies of its deliveries as streams.
     streamed: bool,
 }
@@ -75,7 +75,7 @@ impl Start {
         session.send_qos(key, self.qos, options.place)?;
         let call = session.call(key, request, options)?;
         session.await_handle(call);
-        if let Some(octets) = self.buffer_max {
+        if let Some(octets) = self.budget {
             session.limit_consumer(call, octets);
         }
         if self.streamed {
@@ -154,8 +154,8 @@ impl RawCall {
 
     /// The request starts a consumer: this `basic.qos` is sent just before it, and no more than so many octets may
     /// wait for it.
-    pub(crate) fn starting(mut self, qos: basic::Qos, buffer_max: Option<usize>) -> Self {
-        self.start = Some(Box::new(Start { qos, buffer_max, streamed: false }));
+    pub(crate) fn starting(mut self, qos: basic::Qos, budget: Option<usize>) -> Self {
+        self.start = Some(Box::new(Start { qos, budget, streamed: false }));
         self
     }
 

@@ -42,7 +42,7 @@ pub struct BasicConsume {
     method: basic::Consume,
     prefetch: Prefetch,
     unsettled: Option<Unsettled>,
-    buffer_max: Option<usize>,
+    budget: Option<usize>,
     arguments: Entries,
 }
 
@@ -55,7 +55,7 @@ impl BasicConsume {
     {
         let mut arguments = Entries::default();
         let method = basic::Consume { queue: arguments.name(queue), ..Default::default() };
-        Self { method, prefetch, unsettled: None, buffer_max: None, arguments }
+        Self { method, prefetch, unsettled: None, budget: None, arguments }
     }
 
     /// The consumer's tag, unique on its channel: `Invalid` before anything is sent while another consumer has it,
@@ -82,8 +82,8 @@ impl BasicConsume {
     /// [`Options::consumer_budget`](crate::Options::consumer_budget) tells. Past it the consumer is ended with
     /// [`ConsumerEnd::Overflow`](crate::ConsumerEnd::Overflow); one delivery alone may be larger. What a delivery
     /// takes besides its body counts, too: some hundred octets, and its headers.
-    pub fn buffer_max(mut self, octets: usize) -> Self {
-        self.buffer_max = Some(octets);
+    pub fn budget(mut self, octets: usize) -> Self {
+        self.budget = Some(octets);
         self
     }
 
@@ -316,8 +316,8 @@ impl Channel {
     /// received goes back to its queue.
     #[track_caller]
     pub fn basic_consume(&self, consume: BasicConsume) -> Consume {
-        let (unsettled, buffer_max) = (consume.unsettled, consume.buffer_max);
-        Consume::new(self.handle.clone(), consume.into_parts(), unsettled, buffer_max)
+        let (unsettled, budget) = (consume.unsettled, consume.budget);
+        Consume::new(self.handle.clone(), consume.into_parts(), unsettled, budget)
     }
 
     /// Starts a consumer whose deliveries are given out when their headers have come, with bodies to be read piece

@@ -54,7 +54,7 @@ async fn a_subscriber_may_use_the_connection_that_it_hears_of() {
     let (connection, mut peer) = connection_with(Options::default(), Peer::new()).await;
     let channel = open(&connection, &mut peer).await;
     assert!(curious.connection.set(connection.clone()).is_ok());
-    let consume = BasicConsume::new("q", Prefetch::Unlimited).tag("c").buffer_max(1000);
+    let consume = BasicConsume::new("q", Prefetch::Unlimited).tag("c").budget(1000);
     let started = tokio::spawn(channel.basic_consume(consume));
     let (id, _) = peer.expect::<basic::Qos>().await;
     peer.send(id, basic::QosOk::default()).await;

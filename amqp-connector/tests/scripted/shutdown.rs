@@ -311,7 +311,7 @@ async fn a_consumer_that_is_over_does_not_cancel_the_next_one_of_its_tag() {
 async fn a_cancel_waits_for_the_one_that_is_on_its_way() {
     let (_connection, channel, mut peer) = channel().await;
     let id = channel.id();
-    let consume = BasicConsume::new("q", Prefetch::Count(9)).tag(TAG).buffer_max(1);
+    let consume = BasicConsume::new("q", Prefetch::Count(9)).tag(TAG).budget(1);
     let script = async {
         peer.expect_on::<basic::Qos>(id).await;
         peer.send(id, basic::QosOk::default()).await;

@@ -70,7 +70,7 @@ fn consumer_of_a_channel_that_is_closed_here_ends_with_that_reason() {
 fn consumer_over_its_limit_ends_with_that_reason_and_gives_everything_back() {
     broker_test(async |t| {
         let (connection, channel, queue) = filled(t, 100).await;
-        let consume = BasicConsume::new(&queue, Prefetch::Unlimited).buffer_max(1000);
+        let consume = BasicConsume::new(&queue, Prefetch::Unlimited).budget(1000);
         let mut consumer = channel.basic_consume(consume).await.unwrap();
         await_counts(&channel, &queue, (100, 0)).await;
         assert!(timeout(SOON, consumer.recv()).await.unwrap().is_none());

@@ -82,7 +82,7 @@ fn a_flood_ends_its_consumer_at_its_limit_while_the_others_go_on() {
             let channel = connection.channel_open().await.unwrap();
             let consume = BasicConsume::new(&queue, Prefetch::Unlimited)
                 .no_ack(no_ack)
-                .buffer_max(2000 * KIB);
+                .budget(2000 * KIB);
             let mut consumer = channel.basic_consume(consume).await.unwrap();
             // Nobody reads; the broker sees it end.
             let over = async {
@@ -121,7 +121,7 @@ fn a_consumer_within_its_prefetch_is_never_ended_however_slow() {
         let queue = flooded(t, &connection, "queue", 300, 10 * KIB).await;
         let channel = connection.channel_open().await.unwrap();
         // A hundred of them fit, with what they take besides; all three hundred would not.
-        let consume = BasicConsume::new(&queue, Prefetch::Count(100)).buffer_max(1100 * KIB);
+        let consume = BasicConsume::new(&queue, Prefetch::Count(100)).budget(1100 * KIB);
         let mut consumer = channel.basic_consume(consume).await.unwrap();
         for _ in 0..50 {
             neighbour.round().await;
@@ -184,7 +184,7 @@ if_spec! { confirm.select => {
                 neighbour.round().await;
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            let consume = BasicConsume::new(&flood, Prefetch::Unlimited).buffer_max(2000 * KIB);
+            let consume = BasicConsume::new(&flood, Prefetch::Unlimited).budget(2000 * KIB);
             let mut flooded = channel.basic_consume(consume).await.unwrap();
             await_counts(&neighbour.channel, &flood, (500, 0)).await;
             assert!(within("its end", flooded.recv()).await.is_none());
