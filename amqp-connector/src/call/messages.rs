@@ -83,7 +83,7 @@ fn delivery(origin: Arc<Origin>, reply: CallReply, no_ack: bool) -> Option<Deliv
         properties,
         body,
     };
-    Some(Delivery::new(origin, queued, no_ack))
+    Some(Delivery::new(origin, queued, no_ack, false))
 }
 
 impl fmt::Debug for Get {

@@ -168,7 +168,8 @@ impl RawCall {
     }
 
     pub(crate) fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Result<Box<CallReply>>> {
-        self.poll_reply_then(cx, |_, _| ())
+        let key = self.target.key();
+        self.poll_reply_then(cx, |session, reply| session.note_raw_reply(key, reply))
     }
 
     /// As [`poll_reply`](Self::poll_reply); what follows from the reply is done under the same lock.

@@ -61,6 +61,8 @@ pub struct Acker {
     delivery_tag: u64,
     /// The broker considers it settled since it was sent.
     settled: bool,
+    /// It carries a stream's offset, and so do the others of its consumer.
+    kept: bool,
 }
 
 /// What the deliveries of one consumer have in common: the channel that they came on, which they do not keep
@@ -94,10 +96,12 @@ impl Origin {
         Arc::new(Self { shared, channel, source, unsettled, in_flight: InFlight::default() })
     }
 
-    fn keeps(&self) -> Keeps {
+    /// What is known of the queue of a delivery, of which this is known.
+    fn keeps(&self, kept: bool) -> Keeps {
         match &self.source {
-            Source::Consumer(_, unread) => unread.keeps(),
-            Source::Get(_) => Keeps::No,
+            Source::Consumer(_, unread) if unread.keeps() == Keeps::Yes => Keeps::Yes,
+            Source::Consumer(..) if kept => Keeps::Perhaps,
+            Source::Consumer(..) | Source::Get(_) => Keeps::No,
         }
     }
 
@@ -108,9 +112,9 @@ impl Origin {
 
 impl Delivery {
     #[inline]
-    pub(crate) fn new(origin: Arc<Origin>, queued: Queued, no_ack: bool) -> Self {
+    pub(crate) fn new(origin: Arc<Origin>, queued: Queued, no_ack: bool, kept: bool) -> Self {
         let Queued { delivery_tag, redelivered, exchange, routing_key, properties, body } = queued;
-        let acker = Acker { origin, delivery_tag, settled: no_ack };
+        let acker = Acker { origin, delivery_tag, settled: no_ack, kept };
         Self { exchange, routing_key, redelivered, properties, body, acker }
     }
 
@@ -160,12 +164,13 @@ impl Delivery {
     /// specification has no nack): it goes back to its queue, or is dropped or dead-lettered.
     ///
     /// A stream takes nothing back, and RabbitMQ closes the connection (540) on who tries. A consumer that was started
-    /// with an `x-stream-offset` is known to read one.
+    /// with an `x-stream-offset` is known to read one; without, its deliveries tell by their header of that name.
     ///
     /// # Errors
     ///
-    /// As [`ack`](Self::ack), and `Invalid` for a delivery of such a consumer: nothing is sent, and it is dropped
-    /// unsettled, which acknowledges it unless [`Unsettled::Leave`] was asked for.
+    /// As [`ack`](Self::ack), and `Invalid` for a delivery of a stream: nothing is sent, and it is dropped
+    /// unsettled. That acknowledges it if its consumer has said an offset and does not [leave](Unsettled::Leave) what is
+    /// dropped; otherwise it stays with its channel.
     pub fn nack(self, requeue: bool) -> Result<()> {
         self.acker.settle(Settle::Nack { multiple: false, requeue })
     }
@@ -174,8 +179,8 @@ impl Delivery {
     ///
     /// # Errors
     ///
-    /// As [`ack`](Self::ack), and `Unsupported` where the specification has no `basic.nack`: then it is
-    /// dropped unsettled.
+    /// As [`ack`](Self::ack), and `Unsupported` where the specification has no `basic.nack`, and `Invalid` on a
+    /// channel that a stream was read on, of which it could mean a delivery: then it is dropped unsettled.
     pub fn nack_multiple(self, requeue: bool) -> Result<()> {
         self.acker.settle(Settle::Nack { multiple: true, requeue })
     }
@@ -184,7 +189,7 @@ impl Delivery {
     ///
     /// # Errors
     ///
-    /// As [`ack`](Self::ack).
+    /// As [`nack`](Self::nack).
     pub fn reject(self, requeue: bool) -> Result<()> {
         self.acker.settle(Settle::Reject { requeue })
     }
@@ -259,9 +264,12 @@ impl Acker {
             return Err(Error::invalid("a delivery of a no-ack consumer is settled already"));
         }
         settle.check()?;
-        settle.check_for(|| self.origin.keeps())?;
-        self.settled = true;
+        settle.check_for(|| self.origin.keeps(self.kept))?;
         let Origin { shared, channel, in_flight, .. } = &*self.origin;
+        if settle.is_nack_multiple() {
+            shared.with(|session| session.check_nack_multiple(*channel))?;
+        }
+        self.settled = true;
         shared.with(|session| session.settle(*channel, self.delivery_tag, settle, in_flight))
     }
 
@@ -269,7 +277,7 @@ impl Acker {
     fn drop_unsettled(&self) {
         let Origin { shared, channel, unsettled, in_flight, .. } = &*self.origin;
         let (key, tag) = (*channel, self.delivery_tag);
-        let keeps = self.origin.keeps();
+        let keeps = self.origin.keeps(self.kept);
         let left =
             shared.with(|session| session.drop_unsettled(key, tag, *unsettled, in_flight, keeps));
         if left {

@@ -76,9 +76,14 @@ impl Consumer {
         let (channel, key, id) = (self.channel.clone(), self.channel.key(), self.id);
         let shared = channel.shared();
         let (begun, before) = (self.in_flight(), self.origin.in_flight().unsettled());
-        let mut unread = self.batch.len();
-        unread += shared.with(|session| session.begin_consumer_shutdown(key, id));
-        self.give_back();
+        let mut unread = if self.no_ack { self.batch.len() } else { 0 };
+        let Self { origin, batch, no_ack, .. } = &mut self;
+        unread += shared.with(|session| {
+            if !*no_ack {
+                session.put_back(key, id, batch, origin.in_flight());
+            }
+            session.begin_consumer_shutdown(key, id)
+        });
 
         let mut ticket = Ticket::new(shared, Line::Settled(key));
         let waiting = poll_fn(|cx| {

@@ -83,6 +83,12 @@ pub(crate) struct ChannelState {
     pub(crate) acks_lost: bool,
     /// Deliveries up to this tag are settled by a multiple ack or nack.
     pub(crate) settled_to: u64,
+    /// The first and the last of the deliveries that stay unsettled and that nothing else here knows of.
+    pub(crate) left: Option<(u64, u64)>,
+    /// What nobody has read of consumers that are being cancelled, to be given back when they are.
+    pub(crate) giving: Vec<u64>,
+    /// A queue that keeps its messages was, or is, read here.
+    pub(crate) keeps: bool,
     /// Deliveries up to this tag were given back by `basic.recover`.
     pub(crate) recovered_to: u64,
     /// Those of our `basic.recover` that the peer has not answered.
@@ -152,6 +158,9 @@ impl ChannelState {
             coalescer: None,
             acks_lost: false,
             settled_to: 0,
+            left: None,
+            giving: Vec::new(),
+            keeps: false,
             recovered_to: 0,
             recovering: 0,
             recovers: 0,

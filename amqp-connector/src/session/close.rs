@@ -169,6 +169,7 @@ impl Session {
             false => ChannelPhase::Closing(reason.clone()),
         };
         let calls = std::mem::take(&mut channel.calls);
+        channel.giving = Vec::new();
         for consumer in channel.consumers.iter_mut() {
             consumer.end.get_or_insert(ConsumerEnd::Closed(reason.clone()));
             self.effects.wake(consumer.waker.take());

@@ -7,7 +7,7 @@ use amqp_connector::arguments::{
     ExchangeType, LeaderLocator, Overflow, QueueMode, QueueType, StreamOffset,
 };
 use amqp_connector::{
-    BasicConsume, BasicGet, BasicPublish, Channel, Connection, Consumer, ErrorKind,
+    BasicConsume, BasicGet, BasicPublish, Channel, Connection, Consumer, ConsumerEnd, ErrorKind,
     ExchangeDeclare, ExchangeDelete, FieldTable, Prefetch, QueueBind, QueueDeclare, QueueDelete,
     Unsettled, basic,
 };
@@ -419,6 +419,110 @@ fn a_delivery_of_a_stream_can_be_acked_only() {
                 channel.queue_declare(QueueDeclare::new(&stream).passive(true)).await.unwrap();
             }
         }
+        channel.queue_delete(QueueDelete::new(&stream)).await.unwrap();
+        connection.close().await;
+    });
+}
+
+/// A consumer that has said nothing of an offset, and ten messages on their way to it.
+async fn without_offset(channel: &Channel, stream: &str, unsettled: Unsettled) -> Consumer {
+    let consume = BasicConsume::new(stream, Prefetch::Count(100)).unsettled(unsettled);
+    let consumer = channel.basic_consume(consume).await.unwrap();
+    for _ in 0..10 {
+        publish(channel, stream, "more").await;
+    }
+    consumer
+}
+
+#[test]
+fn a_delivery_of_a_stream_tells_by_itself_that_it_can_be_acked_only() {
+    broker_test(async |t| {
+        let (connection, channel) = channel(t).await;
+        let stream = stream_of_ten(t, &channel).await;
+        for unsettled in [Unsettled::Leave, Unsettled::Requeue, Unsettled::Reject] {
+            let mut consumer = without_offset(&channel, &stream, unsettled).await;
+            let refused = consumer.recv().await.unwrap().nack(true).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::Invalid);
+            let refused = consumer.recv().await.unwrap().reject(false).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::Invalid);
+            let refused = consumer.recv().await.unwrap().nack_multiple(true).unwrap_err();
+            let expected =
+                if_spec! { basic.nack => { ErrorKind::Invalid } else { ErrorKind::Unsupported } };
+            assert_eq!(refused.kind(), expected);
+            let (_, _, acker) = consumer.recv().await.unwrap().into_parts();
+            assert_eq!(acker.nack(false).unwrap_err().kind(), ErrorKind::Invalid);
+            drop(consumer.recv().await);
+            consumer.recv().await.unwrap().ack().unwrap();
+            consumer.shutdown(Duration::from_secs(5)).await;
+            channel.queue_declare(QueueDeclare::new(&stream).passive(true)).await.unwrap();
+        }
+        channel.queue_delete(QueueDelete::new(&stream)).await.unwrap();
+        connection.close().await;
+    });
+}
+
+#[test]
+fn a_streamed_delivery_of_a_stream_can_be_acked_only() {
+    broker_test(async |t| {
+        let (connection, channel) = channel(t).await;
+        let stream = stream_of_ten(t, &channel).await;
+        for unsettled in [Unsettled::Leave, Unsettled::Requeue, Unsettled::Reject] {
+            let consume = BasicConsume::new(&stream, Prefetch::Count(100)).unsettled(unsettled);
+            let mut consumer = channel.basic_consume_streamed(consume).await.unwrap();
+            for _ in 0..10 {
+                publish(&channel, &stream, "more").await;
+            }
+            let refused = consumer.recv().await.unwrap().nack(true).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::Invalid);
+            let refused = consumer.recv().await.unwrap().reject(false).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::Invalid);
+            drop(consumer.recv().await);
+            consumer.recv().await.unwrap().ack().unwrap();
+            drop(consumer);
+            channel.queue_declare(QueueDeclare::new(&stream).passive(true)).await.unwrap();
+        }
+        channel.queue_delete(QueueDelete::new(&stream)).await.unwrap();
+        connection.close().await;
+    });
+}
+
+#[test]
+fn a_consumer_of_a_stream_that_goes_over_its_budget_gives_nothing_back() {
+    broker_test(async |t| {
+        let (connection, channel) = channel(t).await;
+        let stream = stream_of_ten(t, &channel).await;
+        let consume = BasicConsume::new(&stream, Prefetch::Count(100)).budget(1000);
+        let mut consumer = channel.basic_consume(consume).await.unwrap();
+        for _ in 0..50 {
+            publish(&channel, &stream, "more").await;
+        }
+        while consumer.recv().await.is_some() {}
+        assert_eq!(consumer.end(), Some(&ConsumerEnd::Overflow));
+        channel.queue_declare(QueueDeclare::new(&stream).passive(true)).await.unwrap();
+        channel.queue_delete(QueueDelete::new(&stream)).await.unwrap();
+        connection.close().await;
+    });
+}
+
+#[test]
+fn a_nack_of_several_is_refused_where_a_stream_was_read_on_the_channel() {
+    broker_test(async |t| {
+        let (connection, channel) = channel(t).await;
+        let stream = stream_of_ten(t, &channel).await;
+        let queue = t.name("q");
+        channel.queue_declare(QueueDeclare::new(&queue).exclusive(true)).await.unwrap();
+        let mut consumer = without_offset(&channel, &stream, Unsettled::Leave).await;
+        let held = consumer.recv().await.unwrap();
+        publish(&channel, &queue, "classic").await;
+        let got = channel.basic_get(BasicGet::new(&queue)).await.unwrap().unwrap();
+        // It would give back what is held, too, and cost the connection.
+        let refused = got.nack_multiple(true).unwrap_err();
+        let expected =
+            if_spec! { basic.nack => { ErrorKind::Invalid } else { ErrorKind::Unsupported } };
+        assert_eq!(refused.kind(), expected);
+        held.ack().unwrap();
+        channel.queue_declare(QueueDeclare::new(&stream).passive(true)).await.unwrap();
+        drop(consumer);
         channel.queue_delete(QueueDelete::new(&stream)).await.unwrap();
         connection.close().await;
     });

@@ -84,6 +84,15 @@ impl Session {
         }
     }
 
+    /// A reply is with the user as it is: of a message that came by it nothing is known from now on.
+    pub(crate) fn note_raw_reply(&mut self, key: ChannelKey, reply: &CallReply) {
+        if let Method::Basic(basic::Method::GetOk(got)) = &reply.method
+            && let Some(channel) = self.channels.get(key)
+        {
+            channel.note_left(got.delivery_tag);
+        }
+    }
+
     /// Undoes what a reply that nobody waits for has brought about.
     pub(in crate::session) fn undo(&mut self, key: ChannelKey, undo: Undo, reply: CallReply) {
         let CallReply { method, content, consumer } = reply;

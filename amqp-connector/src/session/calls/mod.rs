@@ -274,6 +274,7 @@ impl Session {
                 consumer.backlog.paced = consume.no_ack || unlimited;
                 if reads_stream(consume) {
                     consumer.unread.note_keeps();
+                    channel.keeps = true;
                 }
                 channel.consumers.push(consumer);
                 channel.consumed = true;

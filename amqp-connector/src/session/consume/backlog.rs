@@ -228,6 +228,26 @@ impl Backlog {
         (self.octets <= PRESSURE / 2 && std::mem::take(&mut self.pausing)) || thinned
     }
 
+    /// What was taken last is here again.
+    pub(crate) fn put_back(&mut self, deliveries: VecDeque<Queued>, crowd: &mut Crowd) {
+        let octets: usize = deliveries.iter().map(Queued::cost).sum();
+        self.octets += octets;
+        if self.paced {
+            crowd.octets += octets;
+        }
+        self.full.push_front(Batch { deliveries, octets });
+    }
+
+    /// The tags of all that it holds.
+    pub(crate) fn tags(&self) -> impl Iterator<Item = u64> {
+        self.iter().map(|queued| queued.delivery_tag)
+    }
+
+    /// All that it holds.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Queued> {
+        self.full.iter().chain([&self.tail]).flat_map(|batch| &batch.deliveries)
+    }
+
     /// A pause has run out.
     pub(crate) fn end_pause(&mut self) {
         self.pausing = false;

@@ -12,7 +12,7 @@ use amqp_types::ShortStr;
 
 use crate::outcome::ConsumerEnd;
 use crate::session::consume::backlog::Backlog;
-use crate::session::consume::unread::Unread;
+use crate::session::consume::unread::{Keeps, Unread};
 
 /// So many consumers are looked through faster than a map is asked.
 const FEW: usize = 8;
@@ -48,6 +48,8 @@ pub(crate) struct ConsumerState {
     /// The bodies of its deliveries are streams.
     pub(crate) streamed: bool,
     pub(crate) backlog: Backlog,
+    /// What is to be given back of it is gathered until the peer has confirmed its cancel.
+    pub(crate) gathers: bool,
     /// Deliveries that came when it was over already.
     pub(crate) late: usize,
     /// What its handle has taken.
@@ -70,11 +72,19 @@ impl ConsumerState {
             awaited: false,
             streamed: false,
             backlog: Backlog::new(),
+            gathers: false,
             late: 0,
             unread: Arc::default(),
             waker: None,
             end: None,
         }
+    }
+
+    /// Whether its queue looks like one that keeps its messages.
+    pub(crate) fn looks_kept(&self) -> bool {
+        let mut waiting = self.backlog.iter();
+        self.unread.looks_kept()
+            || waiting.any(|queued| Keeps::No.or_by(&queued.properties) != Keeps::No)
     }
 }
 

@@ -6,6 +6,7 @@
 pub(in crate::session) mod backlog;
 pub(in crate::session) mod coalesce;
 pub(in crate::session) mod consumer;
+mod give_back;
 pub(in crate::session) mod in_flight;
 mod recover;
 pub(in crate::session) mod settle;
@@ -46,10 +47,10 @@ impl Session {
             Delivered::Kept => {}
             Delivered::Pause(pause) => self.begin_pause(now + pause),
             Delivered::Overflow(id) => self.overflow(key, id),
-            Delivered::Unwanted(tag, keeps) => {
+            Delivered::Unwanted(tag, id, keeps) => {
                 // The close of one that drains gives back whatever still comes.
                 if !self.channels.get(key).is_some_and(|channel| channel.is_draining()) {
-                    self.let_go(key, tag, keeps);
+                    self.give_back_late(key, id, tag, keeps);
                 }
             }
         }
@@ -79,6 +80,9 @@ impl Session {
         if !consumer.backlog.is_empty() {
             let no_ack = consumer.no_ack;
             let thinned = consumer.backlog.take(batch, &mut self.crowd);
+            if let Some(first) = batch.front() {
+                consumer.unread.look(&first.properties);
+            }
             if !no_ack {
                 consumer.unread.renew();
                 consumer.unread.set(batch.len());
@@ -137,14 +141,12 @@ impl Session {
         }
         let (tag, no_ack) = (consumer.tag.clone(), consumer.no_ack);
         let keeps = consumer.unread.keeps();
+        channel.keeps |= consumer.unread.looks_kept();
         if cancel {
             self.send_cancel(key, tag);
         }
         if open && !no_ack {
-            for delivery in unseen.iter().flatten() {
-                let keeps = keeps.or_by(&delivery.properties);
-                self.let_go(key, delivery.delivery_tag, keeps);
-            }
+            self.give_back_unseen(key, id, &unseen, keeps);
         }
         self.drop_unseen_bodies(key, id, &unseen);
         self.effects.discard(Garbage::Deliveries(unseen));
@@ -162,6 +164,7 @@ impl Session {
         let Some(channel) = self.channels.get(key) else { return };
         let Some(consumer) = channel.consumers.by_id(id) else { return };
         consumer.phase = Phase::Cancelled;
+        consumer.gathers = false;
         let end = match &channel.phase {
             ChannelPhase::Draining(reason) => ConsumerEnd::Closed(reason.clone()),
             _ => ConsumerEnd::Cancelled,
@@ -169,14 +172,23 @@ impl Session {
         consumer.end.get_or_insert(end);
         self.effects.wake(consumer.waker.take());
         // One that nobody has or gets a handle of is of no use to anybody any more.
-        let crowd = &mut self.crowd;
+        let (crowd, mut left, mut keeps) = (&mut self.crowd, Vec::new(), channel.keeps);
         channel.consumers.retain_mut(|it| {
             let kept = it.phase != Phase::Cancelled || (it.owned && (it.claimed || it.awaited));
             if !kept {
                 it.backlog.unpace(crowd);
+                if !it.no_ack {
+                    left.extend(it.backlog.tags());
+                    keeps |= it.looks_kept();
+                }
             }
             kept
         });
+        channel.keeps = keeps;
+        for tag in left {
+            channel.note_left(tag);
+        }
+        self.give_back_gathered(key);
     }
 
     /// The peer cancelled the consumer itself, for instance because its queue was deleted.
@@ -246,14 +258,14 @@ pub(in crate::session) fn deliver(
         effects.log(move || {
             tracing::debug!(delivery_tag, "a delivery for a consumer that is gone is requeued");
         });
-        return Delivered::Unwanted(delivery_tag, forget(content, Keeps::No));
+        return Delivered::Unwanted(delivery_tag, 0, forget(content, Keeps::No));
     };
     if consumer.end.is_some() {
         consumer.late += 1;
         let keeps = forget(content, consumer.unread.keeps());
         return match consumer.no_ack {
             true => Delivered::Kept,
-            false => Delivered::Unwanted(delivery_tag, keeps),
+            false => Delivered::Unwanted(delivery_tag, consumer.id, keeps),
         };
     }
     // It is of the method's class.
@@ -294,6 +306,6 @@ pub(in crate::session) enum Delivered {
     Pause(Duration),
     /// This consumer has let more pile up than its budget.
     Overflow(u64),
-    /// It is for nobody and goes back, unless its queue keeps it.
-    Unwanted(u64, Keeps),
+    /// It is for nobody, or for this consumer, which is over; it goes back, unless its queue keeps it.
+    Unwanted(u64, u64, Keeps),
 }

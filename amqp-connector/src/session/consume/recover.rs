@@ -45,7 +45,9 @@ impl Session {
         if channel.recovering == 0 {
             channel.settled_to = channel.last_tag;
             channel.recovered_to = channel.last_tag;
+            channel.left = None;
         }
+        channel.giving.clear();
         for consumer in channel.consumers.iter_mut().filter(|consumer| !consumer.no_ack) {
             let gone = consumer.backlog.clear(&mut self.crowd);
             self.effects.discard(Garbage::Deliveries(gone));

@@ -13,6 +13,7 @@ use crate::options::Unsettled;
 use crate::session::Session;
 use crate::session::channel::{ChannelKey, ChannelPhase};
 use crate::session::consume::backlog::Queued;
+use crate::session::consume::consumer::ConsumerState;
 use crate::session::consume::in_flight::InFlight;
 use crate::session::consume::unread::Keeps;
 use crate::session::output::put_method;
@@ -44,10 +45,14 @@ impl Settle {
     /// Whether a queue that keeps its messages takes it.
     #[inline]
     pub(crate) fn check_for(self, keeps: impl FnOnce() -> Keeps) -> Result<()> {
-        if !matches!(self, Self::Ack { .. }) && keeps() == Keeps::Yes {
+        if !matches!(self, Self::Ack { .. }) && keeps() != Keeps::No {
             return Err(Error::invalid("a stream takes nothing back: it can only be acked"));
         }
         Ok(())
+    }
+
+    pub(crate) fn is_nack_multiple(self) -> bool {
+        matches!(self, Self::Nack { multiple: true, .. })
     }
 
     fn is_multiple(self) -> bool {
@@ -157,6 +162,9 @@ impl Session {
         self.land(key, std::iter::once(tag), in_flight);
         match (unsettled, keeps) {
             (Unsettled::Leave, _) | (_, Keeps::Perhaps) => {
+                if let Ok(channel) = self.live_channel(key) {
+                    channel.note_left(tag);
+                }
                 return self.open_channel(key).is_ok_and(|channel| tag > channel.settled_to);
             }
             (_, Keeps::Yes) => self.let_go(key, tag, keeps),
@@ -181,6 +189,16 @@ impl Session {
         }
     }
 
+    /// Whether a nack of several on the channel could mean a delivery whose queue takes nothing back.
+    pub(crate) fn check_nack_multiple(&mut self, key: ChannelKey) -> Result<()> {
+        let Some(channel) = self.channels.get(key) else { return Ok(()) };
+        if channel.keeps || channel.consumers.iter().any(ConsumerState::looks_kept) {
+            let text = "a stream was read on the channel, and takes nothing back: nack one by one";
+            return Err(Error::invalid(text));
+        }
+        Ok(())
+    }
+
     /// Gives a message back to its queue, unless that `keeps` its messages anyhow.
     pub(in crate::session) fn let_go(&mut self, key: ChannelKey, delivery_tag: u64, keeps: Keeps) {
         if keeps == Keeps::No {
@@ -191,6 +209,9 @@ impl Session {
             self.note_told(key, |coalescer| coalescer.settle(delivery_tag));
             // Numbers always fit a frame.
             let _ = self.send_one(key.id, &basic::Ack { delivery_tag, multiple: false });
+        } else if let Some(channel) = self.channels.get(key) {
+            channel.keeps = true;
+            channel.note_left(delivery_tag);
         }
     }
 

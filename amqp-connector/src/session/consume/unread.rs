@@ -59,13 +59,24 @@ impl Unread {
         self.keeps.store(true, Ordering::Relaxed);
     }
 
-    /// What becomes of deliveries that are not wanted.
+    /// What is known of the queue; [`Keeps::or_by`] adds what a delivery tells of it.
     pub(crate) fn keeps(&self) -> Keeps {
-        match (self.keeps.load(Ordering::Relaxed), self.may_keep.load(Ordering::Relaxed)) {
-            (true, _) => Keeps::Yes,
-            (false, true) => Keeps::Perhaps,
-            (false, false) => Keeps::No,
+        match self.keeps.load(Ordering::Relaxed) {
+            true => Keeps::Yes,
+            false => Keeps::No,
         }
+    }
+
+    /// Whether the queue is, or looks like, one that keeps its messages.
+    #[inline]
+    pub(crate) fn looks_kept(&self) -> bool {
+        self.may_keep.load(Ordering::Relaxed) || self.keeps.load(Ordering::Relaxed)
+    }
+
+    /// Whether a delivery is of a queue that keeps its messages, as far as one can tell.
+    #[inline]
+    pub(crate) fn is_kept(&self, properties: &basic::Properties) -> bool {
+        self.may_keep.load(Ordering::Relaxed) && Keeps::No.or_by(properties) != Keeps::No
     }
 
     /// Learns from the first delivery what the queue is.

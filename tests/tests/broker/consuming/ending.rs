@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use amqp_connector::amqp_types::if_spec;
 use amqp_connector::{
-    BasicConsume, BasicGet, BasicPublish, ConsumerEnd, Initiator, Options, Prefetch, QueueDeclare,
+    BasicConsume, BasicGet, BasicPublish, Channel, Connection, Consumer, ConsumerEnd, Initiator,
+    Options, Prefetch, QueueDeclare,
 };
-use amqp_tests::broker_test;
+use amqp_tests::{Fixture, broker_test};
 use tokio::time::timeout;
 
 use super::{SOON, await_counts, filled, text};
@@ -181,6 +183,60 @@ fn a_receive_that_is_given_up_again_and_again_loses_nothing() {
         last.ack().unwrap();
         drop(consumer);
         await_counts(&channel, &queue, (0, 0)).await;
+        connection.close().await;
+    });
+}
+
+/// A consumer that has so many messages, none of which was read. Its channel outlives it.
+async fn stuffed(t: &Fixture, messages: usize) -> (Connection, Channel, String, Consumer) {
+    let (connection, channel, queue) = filled(t, messages).await;
+    let consume = BasicConsume::new(&queue, Prefetch::Unlimited).budget(1 << 30);
+    let consumer = channel.basic_consume(consume).await.unwrap();
+    await_counts(&channel, &queue, (0, 1)).await;
+    (connection, channel, queue, consumer)
+}
+
+/// RabbitMQ puts back some hundred a second one by one, and all of these at once.
+const MANY: usize = if_spec! { basic.nack => { 50_000 } else { 500 } };
+const MANY_READY: u32 = if_spec! { basic.nack => { 50_000 } else { 500 } };
+
+#[test]
+fn a_consumer_that_is_dropped_gives_back_a_huge_backlog_within_seconds() {
+    broker_test(async |t| {
+        let (connection, channel, queue, mut consumer) = stuffed(t, MANY).await;
+        // The handle has some of them in hand.
+        timeout(SOON, consumer.recv()).await.unwrap().unwrap().ack().unwrap();
+        drop(consumer);
+        await_counts(&channel, &queue, (MANY_READY - 1, 0)).await;
+        let first = channel.basic_get(BasicGet::new(&queue)).await.unwrap().unwrap();
+        assert_eq!((text(&first.body).as_str(), first.redelivered), ("1", true), "in order");
+        first.ack().unwrap();
+        connection.close().await;
+    });
+}
+
+#[test]
+fn a_consumer_that_is_shut_down_gives_back_a_huge_backlog_within_seconds() {
+    broker_test(async |t| {
+        let (connection, channel, queue, consumer) = stuffed(t, MANY).await;
+        let report = consumer.shutdown(SOON).await;
+        assert!(report.is_complete() && report.given_back > 0, "{report:?}");
+        await_counts(&channel, &queue, (MANY_READY, 0)).await;
+        connection.close().await;
+    });
+}
+
+#[test]
+fn what_the_user_holds_stays_with_him_while_the_rest_goes_back() {
+    broker_test(async |t| {
+        let (connection, channel, queue, mut consumer) = stuffed(t, 200).await;
+        let mine = timeout(SOON, consumer.recv()).await.unwrap().unwrap();
+        drop(consumer);
+        await_counts(&channel, &queue, (199, 0)).await;
+        mine.ack().unwrap();
+        channel.queue_declare(QueueDeclare::new(&queue).passive(true)).await.unwrap();
+        assert!(channel.close_reason().is_none());
+        await_counts(&channel, &queue, (199, 0)).await;
         connection.close().await;
     });
 }

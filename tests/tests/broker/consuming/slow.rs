@@ -80,9 +80,8 @@ fn a_flood_ends_its_consumer_at_its_limit_while_the_others_go_on() {
             let name = if no_ack { "no-ack" } else { "unlimited" };
             let queue = flooded(t, &connection, name, MESSAGES, 10 * KIB).await;
             let channel = connection.channel_open().await.unwrap();
-            let consume = BasicConsume::new(&queue, Prefetch::Unlimited)
-                .no_ack(no_ack)
-                .budget(2000 * KIB);
+            let consume =
+                BasicConsume::new(&queue, Prefetch::Unlimited).no_ack(no_ack).budget(2000 * KIB);
             let mut consumer = channel.basic_consume(consume).await.unwrap();
             // Nobody reads; the broker sees it end.
             let over = async {

@@ -1,6 +1,7 @@
 //! Deliveries reach their consumer, or go back where they came from.
 
 mod coalescing;
+mod giving_back;
 mod limits;
 mod random;
 mod settling;

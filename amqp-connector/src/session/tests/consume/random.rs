@@ -8,37 +8,37 @@ use super::*;
 use crate::Unsettled;
 
 /// Numbers that are the same in each run.
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
+    pub(super) fn roll(&mut self, sides: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         usize::try_from(self.0 % sides as u64).expect("small")
     }
 
-    fn take<T>(&mut self, from: &mut Vec<T>) -> Option<T> {
+    pub(super) fn take<T>(&mut self, from: &mut Vec<T>) -> Option<T> {
         (!from.is_empty()).then(|| from.swap_remove(self.roll(from.len())))
     }
 }
 
 /// The peer's side of the matter, and what the user did.
 #[derive(Default)]
-struct Books {
-    last: u64,
+pub(super) struct Books {
+    pub(super) last: u64,
     /// Sent, and not settled for the peer.
-    waiting: BTreeSet<u64>,
-    acked: BTreeSet<u64>,
-    rejected: BTreeSet<u64>,
-    user_acked: BTreeSet<u64>,
-    user_rejected: BTreeSet<u64>,
+    pub(super) waiting: BTreeSet<u64>,
+    pub(super) acked: BTreeSet<u64>,
+    pub(super) rejected: BTreeSet<u64>,
+    pub(super) user_acked: BTreeSet<u64>,
+    pub(super) user_rejected: BTreeSet<u64>,
     /// Acks that were sent.
-    sent: usize,
+    pub(super) sent: usize,
 }
 
 impl Books {
-    fn next(&mut self, no_ack: bool) -> u64 {
+    pub(super) fn next(&mut self, no_ack: bool) -> u64 {
         self.last += 1;
         if !no_ack {
             self.waiting.insert(self.last);
@@ -66,7 +66,7 @@ impl Books {
     }
 
     /// Takes in what was sent, and compares.
-    fn look(&mut self, bench: &mut Bench) {
+    pub(super) fn look(&mut self, bench: &mut Bench) {
         for (_, incoming) in bench.sent() {
             let Incoming::Method(Method::Basic(method)) = incoming else { continue };
             match method {
