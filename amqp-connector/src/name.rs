@@ -2,16 +2,44 @@
 
 use amqp_types::{InvalidShortStr, ShortStr};
 
-/// The name, or an empty one and the first thing wrong in `invalid`.
-pub(crate) fn short_str<T, E>(name: T, invalid: &mut Option<E>) -> ShortStr
+/// The name, or an empty one and the first thing wrong in `invalid`, which tells what the name was to be.
+#[inline]
+pub(crate) fn short_str<T, E>(what: &'static str, name: T, invalid: &mut Option<E>) -> ShortStr
 where
     T: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
-    E: From<InvalidShortStr>,
+    E: From<InvalidName>,
 {
-    name.try_into().unwrap_or_else(|error| {
-        invalid.get_or_insert_with(|| error.into().into());
-        ShortStr::EMPTY
-    })
+    name.try_into().unwrap_or_else(|error| too_long(what, error.into(), invalid))
+}
+
+#[cold]
+fn too_long<E: From<InvalidName>>(
+    what: &'static str,
+    error: InvalidShortStr,
+    invalid: &mut Option<E>,
+) -> ShortStr {
+    invalid.get_or_insert_with(|| InvalidName { what, error }.into());
+    ShortStr::EMPTY
+}
+
+/// A name that is too long, and what it was to be.
+#[derive(Clone, Debug)]
+pub(crate) struct InvalidName {
+    what: &'static str,
+    error: InvalidShortStr,
+}
+
+impl From<InvalidName> for crate::Error {
+    fn from(InvalidName { what, error }: InvalidName) -> Self {
+        Self::name(what, error)
+    }
+}
+
+/// While connecting there is one kind of name.
+impl From<InvalidName> for InvalidShortStr {
+    fn from(name: InvalidName) -> Self {
+        name.error
+    }
 }
 
 /// The method, unless something that it was made of cannot be sent.
@@ -23,8 +51,8 @@ pub(crate) fn valid<M, E: Into<crate::Error>>(method: M, invalid: Option<E>) -> 
 #[derive(Clone, Debug)]
 pub(crate) struct Refusal(Box<crate::Error>);
 
-impl From<InvalidShortStr> for Refusal {
-    fn from(error: InvalidShortStr) -> Self {
+impl From<InvalidName> for Refusal {
+    fn from(error: InvalidName) -> Self {
         Self(Box::new(error.into()))
     }
 }

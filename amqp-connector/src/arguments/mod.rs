@@ -69,12 +69,12 @@ impl Entries {
     }
 
     /// The name, or an empty one and a refusal.
-    pub(crate) fn name<N>(&mut self, name: N) -> ShortStr
+    pub(crate) fn name<N>(&mut self, what: &'static str, name: N) -> ShortStr
     where
         N: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
     {
         name.try_into().unwrap_or_else(|error| {
-            self.refuse(Error::from(error.into()));
+            self.refuse(Error::name(what, error.into()));
             ShortStr::EMPTY
         })
     }

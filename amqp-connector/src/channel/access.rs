@@ -4,14 +4,14 @@ use amqp_types::{InvalidShortStr, ShortStr};
 
 use super::Channel;
 use crate::call::Access;
-use crate::name::short_str;
+use crate::name::{InvalidName, short_str};
 
 /// A request for access to a realm; see [`Channel::access_request`].
 #[derive(Clone, Debug, Default)]
 #[must_use = "access is requested by `Channel::access_request`"]
 pub struct AccessRequest {
     pub(crate) method: Rights,
-    pub(crate) invalid: Option<InvalidShortStr>,
+    pub(crate) invalid: Option<InvalidName>,
 }
 
 /// What is asked for, in a form that every specification can hold.
@@ -33,7 +33,7 @@ impl AccessRequest {
         N: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
     {
         let mut this = Self::default();
-        this.method.realm = short_str(realm, &mut this.invalid);
+        this.method.realm = short_str("realm", realm, &mut this.invalid);
         this
     }
 

@@ -11,7 +11,7 @@ use crate::call::{Call, Consume, Get, Recover};
 use crate::consumer::ConsumeStreamed;
 use crate::consumer::Consumer;
 use crate::error::{Error, Result};
-use crate::name::{bits, short_str};
+use crate::name::{InvalidName, bits, short_str};
 use crate::options::Unsettled;
 use crate::publish::{BasicPublish, Confirmation, Publish};
 
@@ -54,7 +54,8 @@ impl BasicConsume {
         Q: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
     {
         let mut arguments = Entries::default();
-        let method = basic::Consume { queue: arguments.name(queue), ..Default::default() };
+        let method =
+            basic::Consume { queue: arguments.name("queue's name", queue), ..Default::default() };
         Self { method, prefetch, unsettled: None, budget: None, arguments }
     }
 
@@ -64,7 +65,7 @@ impl BasicConsume {
     where
         T: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
     {
-        self.method.consumer_tag = self.arguments.name(tag);
+        self.method.consumer_tag = self.arguments.name("consumer tag", tag);
         self
     }
 
@@ -150,7 +151,7 @@ fn fresh_tag() -> ShortStr {
 pub struct BasicGet {
     method: basic::Get,
     unsettled: Option<Unsettled>,
-    invalid: Option<InvalidShortStr>,
+    invalid: Option<InvalidName>,
 }
 
 impl BasicGet {
@@ -160,7 +161,10 @@ impl BasicGet {
         Q: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
     {
         let mut invalid = None;
-        let method = basic::Get { queue: short_str(queue, &mut invalid), ..Default::default() };
+        let method = basic::Get {
+            queue: short_str("queue's name", queue, &mut invalid),
+            ..Default::default()
+        };
         Self { method, unsettled: None, invalid }
     }
 

@@ -7,7 +7,7 @@ use amqp_types::{FieldTable, InvalidShortStr, ShortStr};
 
 use super::Channel;
 use crate::call::{Call, Completion};
-use crate::name::{short_str, valid};
+use crate::name::{InvalidName, short_str, valid};
 
 /// A binding in the making. The names of both ends are given by the one who makes it.
 macro_rules! bindings {
@@ -19,7 +19,7 @@ macro_rules! bindings {
             $from: ShortStr,
             routing_key: ShortStr,
             arguments: FieldTable,
-            invalid: Option<InvalidShortStr>,
+            invalid: Option<InvalidName>,
         }
 
         impl $name {
@@ -32,9 +32,9 @@ macro_rules! bindings {
             {
                 let mut invalid = None;
                 Self {
-                    $to: short_str($to, &mut invalid),
-                    $from: short_str($from, &mut invalid),
-                    routing_key: short_str(routing_key, &mut invalid),
+                    $to: short_str(concat!("name of the ", stringify!($to)), $to, &mut invalid),
+                    $from: short_str(concat!("name of the ", stringify!($from)), $from, &mut invalid),
+                    routing_key: short_str("routing key", routing_key, &mut invalid),
                     arguments: FieldTable::default(),
                     invalid,
                 }

@@ -7,7 +7,7 @@ use super::Channel;
 use crate::arguments::{Entries, exchange_arguments, name};
 use crate::call::Call;
 use crate::error::Result;
-use crate::name::{bits, short_str, valid};
+use crate::name::{InvalidName, bits, short_str, valid};
 
 /// An exchange to declare; see [`Channel::exchange_declare`].
 #[derive(Clone, Debug, Default)]
@@ -26,8 +26,8 @@ impl ExchangeDeclare {
         T: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
     {
         let mut this = Self::default();
-        this.method.exchange = this.arguments.name(name);
-        this.method.r#type = this.arguments.name(exchange_type);
+        this.method.exchange = this.arguments.name("exchange's name", name);
+        this.method.r#type = this.arguments.name("exchange's type", exchange_type);
         this
     }
 
@@ -88,7 +88,7 @@ exchange_arguments!(ExchangeDeclare);
 #[must_use = "an exchange is deleted by `Channel::exchange_delete`"]
 pub struct ExchangeDelete {
     method: exchange::Delete,
-    invalid: Option<InvalidShortStr>,
+    invalid: Option<InvalidName>,
 }
 
 impl ExchangeDelete {
@@ -98,7 +98,7 @@ impl ExchangeDelete {
         N: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
     {
         let mut this = Self::default();
-        this.method.exchange = short_str(name, &mut this.invalid);
+        this.method.exchange = short_str("exchange's name", name, &mut this.invalid);
         this
     }
 

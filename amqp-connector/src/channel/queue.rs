@@ -12,7 +12,7 @@ use crate::arguments::{
 };
 use crate::call::Call;
 use crate::error::{Error, Result};
-use crate::name::{bits, short_str, valid};
+use crate::name::{InvalidName, bits, short_str, valid};
 
 /// A queue to declare; see [`Channel::queue_declare`].
 ///
@@ -43,7 +43,7 @@ impl QueueDeclare {
         N: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
     {
         let mut this = Self::default();
-        this.method.queue = this.arguments.name(name);
+        this.method.queue = this.arguments.name("queue's name", name);
         this
     }
 
@@ -92,7 +92,7 @@ queue_arguments!(QueueDeclare);
 #[must_use = "a queue is deleted by `Channel::queue_delete`"]
 pub struct QueueDelete {
     method: queue::Delete,
-    invalid: Option<InvalidShortStr>,
+    invalid: Option<InvalidName>,
 }
 
 impl QueueDelete {
@@ -102,7 +102,7 @@ impl QueueDelete {
         N: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
     {
         let mut this = Self::default();
-        this.method.queue = short_str(name, &mut this.invalid);
+        this.method.queue = short_str("queue's name", name, &mut this.invalid);
         this
     }
 
@@ -147,8 +147,11 @@ impl Channel {
     where
         N: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
     {
-        let mut invalid: Option<InvalidShortStr> = None;
-        let purge = queue::Purge { queue: short_str(name, &mut invalid), ..Default::default() };
+        let mut invalid: Option<InvalidName> = None;
+        let purge = queue::Purge {
+            queue: short_str("queue's name", name, &mut invalid),
+            ..Default::default()
+        };
         Call::new(self.handle.clone(), valid(purge, invalid))
     }
 

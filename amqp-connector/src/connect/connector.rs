@@ -133,7 +133,7 @@ impl Connector {
     /// One of the properties that the broker is told about this client. A name over 255 octets is refused
     /// when connecting.
     pub fn client_property(mut self, name: &str, value: FieldValue) -> Self {
-        let name = crate::name::short_str(name, &mut self.invalid);
+        let name = crate::name::short_str("property's name", name, &mut self.invalid);
         self.client_properties.set(name, value);
         self
     }

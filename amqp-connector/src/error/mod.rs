@@ -32,10 +32,14 @@ pub struct Error {
 enum Detail {
     Closed(Arc<CloseReason>),
     Stale(Option<Arc<CloseReason>>),
+    /// A name that is too long, and what it was to be.
+    Name(&'static str, InvalidShortStr),
     ShortStr(InvalidShortStr),
     Encode(EncodeError),
     Text(&'static str),
-    Unsupported { what: &'static str },
+    Unsupported {
+        what: &'static str,
+    },
     Broken(Arc<BrokenStream>),
     ChannelMax(u16),
 }
@@ -97,6 +101,10 @@ impl Error {
 
     pub(crate) fn limit(text: &'static str) -> Self {
         Self { kind: ErrorKind::Limit, detail: Detail::Text(text) }
+    }
+
+    pub(crate) fn name(what: &'static str, error: InvalidShortStr) -> Self {
+        Self { kind: ErrorKind::Invalid, detail: Detail::Name(what, error) }
     }
 
     /// Every channel number up to the negotiated channel-max is in use.
@@ -209,6 +217,7 @@ impl fmt::Display for Error {
                 f.write_str("the channel incarnation that this belongs to is over")?;
                 reason.as_ref().map_or(Ok(()), |reason| write!(f, ": {reason}"))
             }
+            (Detail::Name(what, error), _) => write!(f, "the {what} is too long: {error}"),
             (Detail::ShortStr(error), _) => error.fmt(f),
             (Detail::Encode(error), _) => error.fmt(f),
             (Detail::Broken(stream), _) => stream.fmt(f),
@@ -240,7 +249,7 @@ impl std::error::Error for Error {
             Detail::Closed(reason) => {
                 reason.io_error().map(|io| io as &(dyn std::error::Error + 'static))
             }
-            Detail::ShortStr(error) => Some(error),
+            Detail::Name(_, error) | Detail::ShortStr(error) => Some(error),
             Detail::Encode(error) => Some(error),
             Detail::Broken(stream) => stream.source(),
             _ => None,

@@ -44,8 +44,8 @@ impl BasicPublish {
     {
         let mut invalid = None;
         let publish = basic::Publish {
-            exchange: short_str(exchange, &mut invalid),
-            routing_key: short_str(routing_key, &mut invalid),
+            exchange: short_str("exchange's name", exchange, &mut invalid),
+            routing_key: short_str("routing key", routing_key, &mut invalid),
             ..Default::default()
         };
         let (properties, body) = (basic::Properties::default(), body.into());

@@ -11,8 +11,11 @@ macro_rules! property_setters {
             where
                 T: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
             {
-                self.message.properties.content_type =
-                    Some($crate::name::short_str(content_type, &mut self.invalid));
+                self.message.properties.content_type = Some($crate::name::short_str(
+                    "property content-type",
+                    content_type,
+                    &mut self.invalid,
+                ));
                 self
             }
 
@@ -21,8 +24,11 @@ macro_rules! property_setters {
             where
                 T: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
             {
-                self.message.properties.content_encoding =
-                    Some($crate::name::short_str(content_encoding, &mut self.invalid));
+                self.message.properties.content_encoding = Some($crate::name::short_str(
+                    "property content-encoding",
+                    content_encoding,
+                    &mut self.invalid,
+                ));
                 self
             }
 
@@ -37,7 +43,7 @@ macro_rules! property_setters {
             where
                 T: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
             {
-                let name = $crate::name::short_str(name, &mut self.invalid);
+                let name = $crate::name::short_str("name of a header", name, &mut self.invalid);
                 self.message.properties.headers.get_or_insert_default().insert(name, value);
                 self
             }
@@ -64,8 +70,11 @@ macro_rules! property_setters {
             where
                 T: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
             {
-                self.message.properties.correlation_id =
-                    Some($crate::name::short_str(correlation_id, &mut self.invalid));
+                self.message.properties.correlation_id = Some($crate::name::short_str(
+                    "property correlation-id",
+                    correlation_id,
+                    &mut self.invalid,
+                ));
                 self
             }
 
@@ -75,7 +84,7 @@ macro_rules! property_setters {
                 T: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
             {
                 self.message.properties.reply_to =
-                    Some($crate::name::short_str(reply_to, &mut self.invalid));
+                    Some($crate::name::short_str("property reply-to", reply_to, &mut self.invalid));
                 self
             }
 
@@ -96,8 +105,11 @@ macro_rules! property_setters {
             where
                 T: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
             {
-                self.message.properties.message_id =
-                    Some($crate::name::short_str(message_id, &mut self.invalid));
+                self.message.properties.message_id = Some($crate::name::short_str(
+                    "property message-id",
+                    message_id,
+                    &mut self.invalid,
+                ));
                 self
             }
 
@@ -113,7 +125,7 @@ macro_rules! property_setters {
                 T: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
             {
                 self.message.properties.r#type =
-                    Some($crate::name::short_str(message_type, &mut self.invalid));
+                    Some($crate::name::short_str("property type", message_type, &mut self.invalid));
                 self
             }
 
@@ -123,7 +135,7 @@ macro_rules! property_setters {
                 T: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
             {
                 self.message.properties.user_id =
-                    Some($crate::name::short_str(user_id, &mut self.invalid));
+                    Some($crate::name::short_str("property user-id", user_id, &mut self.invalid));
                 self
             }
 
@@ -133,7 +145,7 @@ macro_rules! property_setters {
                 T: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
             {
                 self.message.properties.app_id =
-                    Some($crate::name::short_str(app_id, &mut self.invalid));
+                    Some($crate::name::short_str("property app-id", app_id, &mut self.invalid));
                 self
             }
         }

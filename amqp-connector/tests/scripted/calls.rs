@@ -1,10 +1,13 @@
-//! Deadlines of single calls.
+//! Deadlines of single calls, and what is told of arguments that cannot be sent.
 
 use std::time::Duration;
 
 use amqp_connector::protocol::{basic, channel as channel_class, queue};
 use amqp_connector::testing::{Leftovers, leftovers};
-use amqp_connector::{BasicConsume, BasicGet, ErrorKind, Prefetch, QueueDeclare};
+use amqp_connector::{
+    BasicConsume, BasicGet, BasicPublish, ErrorKind, ExchangeDeclare, Prefetch, QueueBind,
+    QueueDeclare,
+};
 use tokio::time::Instant;
 
 use crate::support::{channel, close_clean, connection, resolves};
@@ -95,4 +98,56 @@ async fn a_long_deadline_outlasts_the_usual_one() {
     }
     peer.send(id, queue::DeclareOk::default()).await;
     call.await.expect("no panic").expect("the reply");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_is_too_long_is_refused_by_what_it_was_to_be() {
+    let (connection, channel, mut peer) = channel().await;
+    let long = || "n".repeat(256);
+    let publish = || BasicPublish::new("e", "k", "x");
+    let publishes = [
+        ("the exchange's name", BasicPublish::new(long(), "k", "x")),
+        ("the routing key", BasicPublish::new("e", long(), "x")),
+        ("the name of a header", publish().header(long(), 1_i32)),
+        ("the property content-type", publish().content_type(long())),
+        ("the property content-encoding", publish().content_encoding(long())),
+        ("the property correlation-id", publish().correlation_id(long())),
+        ("the property reply-to", publish().reply_to(long())),
+        ("the property message-id", publish().message_id(long())),
+        ("the property type", publish().message_type(long())),
+        ("the property user-id", publish().user_id(long())),
+        ("the property app-id", publish().app_id(long())),
+    ];
+    let mut refused = Vec::new();
+    for (what, publish) in publishes {
+        refused.push((what, channel.basic_publish(publish).await.map(drop)));
+    }
+    let declare = ExchangeDeclare::new(long(), "direct");
+    refused.push(("the exchange's name", channel.exchange_declare(declare).await.map(drop)));
+    let declare = ExchangeDeclare::new("e", long());
+    refused.push(("the exchange's type", channel.exchange_declare(declare).await.map(drop)));
+    let declare = QueueDeclare::new(long());
+    refused.push(("the queue's name", channel.queue_declare(declare).await.map(drop)));
+    for (what, [queue, exchange, key]) in [
+        ("the name of the queue", [long(), String::new(), String::new()]),
+        ("the name of the exchange", [String::new(), long(), String::new()]),
+        ("the routing key", [String::new(), String::new(), long()]),
+    ] {
+        let bind = QueueBind::new(queue, exchange, key);
+        refused.push((what, channel.queue_bind(bind).await.map(drop)));
+    }
+    let consume = |queue: String| BasicConsume::new(queue, Prefetch::Unlimited);
+    refused.push(("the queue's name", channel.basic_consume(consume(long())).await.map(drop)));
+    let tagged = consume(String::new()).tag(long());
+    refused.push(("the consumer tag", channel.basic_consume(tagged).await.map(drop)));
+    refused.push(("the queue's name", channel.basic_get(BasicGet::new(long())).await.map(drop)));
+    refused.push(("the queue's name", channel.queue_purge(long()).await.map(drop)));
+    for (what, result) in refused {
+        let error = result.expect_err(what);
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        let told = format!("{what} is too long: a short string has at most 255 octets, not 256");
+        assert_eq!(error.to_string(), told);
+    }
+    peer.expect_nothing(Duration::from_secs(1)).await;
+    close_clean(connection, &mut peer).await;
 }

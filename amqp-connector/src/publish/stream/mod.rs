@@ -54,8 +54,8 @@ impl BasicPublishStream {
     {
         let mut invalid = None;
         let publish = basic::Publish {
-            exchange: short_str(exchange, &mut invalid),
-            routing_key: short_str(routing_key, &mut invalid),
+            exchange: short_str("exchange's name", exchange, &mut invalid),
+            routing_key: short_str("routing key", routing_key, &mut invalid),
             ..Default::default()
         };
         let properties = basic::Properties::default();
