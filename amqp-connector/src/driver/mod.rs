@@ -181,13 +181,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
     /// One lock: in goes what was read and the time, out comes what is to be written.
     fn exchange(&mut self, cx: &mut Context<'_>, read: &mut Read, now: Instant) -> View {
         let received = std::mem::take(&mut self.received);
-        let overdue = self.timeout.is_some_and(|at| at < now);
+        let (overdue, quiet) =
+            (self.timeout.is_some_and(|at| at <= now), matches!(read, Read::Pending));
         let mut frames = self.frames.take();
         let Self { shared, queue, written, flushed, report, spent, spare, state, turn, .. } = self;
         let driver = Ready::holding(cx.waker(), spare.take());
         let view = shared.with(|session| {
             if overdue {
-                session.handle_look(now);
+                session.handle_look(now, quiet);
             }
             if received > 0 {
                 session.handle_received(received, now);

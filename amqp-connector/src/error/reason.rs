@@ -41,17 +41,19 @@ pub enum CloseCause {
     TransportEnded,
     /// The transport failed; [`CloseReason::io_error`] tells how.
     TransportFailed,
-    /// No octet came from the peer for two heartbeat intervals, while this process was listening.
+    /// No octet came from the peer for two heartbeat intervals. If this process did not look at the connection for
+    /// some of that time, it has listened for up to one more interval since, and [`CloseReason::text`] tells so.
     #[non_exhaustive]
     PeerSilent {
         /// How long nothing had come.
         silence: Duration,
     },
-    /// This process did not get to look at the connection for so long that the peer gave it up, or that the
-    /// peer's silence proves nothing: the runtime was blocked, starved or suspended.
+    /// The peer has left, and this process did not get to look at the connection before that: the peer had heard
+    /// nothing from it for two heartbeat intervals, since the runtime was blocked, starved or suspended.
     #[non_exhaustive]
     RuntimeStalled {
-        /// How late the connection's driver was polled.
+        /// How late the connection's driver was polled: the longest time, or several between which nothing could be
+        /// written.
         stall: Duration,
     },
     /// The peer broke a rule of the protocol.

@@ -24,6 +24,10 @@ pub struct Options {
     pub frame_max: u32,
     /// Heartbeat interval: `None` takes the server's, `Some(Duration::ZERO)` turns heartbeats off,
     /// anything else is sent as whole seconds, at least one, and at most the server's. Default `None`.
+    ///
+    /// A peer is given up after two intervals without an octet. If this process did not look at the connection
+    /// meanwhile, the peer has, once, up to one more: see [`CloseCause::PeerSilent`](crate::CloseCause::PeerSilent)
+    /// and [`RuntimeStalled`](crate::CloseCause::RuntimeStalled).
     pub heartbeat: Option<Duration>,
     /// Deadline of each handshake step: reaching the server and its greeting, then authentication and
     /// opening the virtual host. Default 30 seconds.

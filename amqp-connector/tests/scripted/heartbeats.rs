@@ -129,7 +129,20 @@ async fn a_peer_that_is_gone_without_a_word_when_we_wake_costs_one_more_interval
     advance(Duration::from_secs(300)).await;
     let woken = Instant::now();
     let reason = resolves("closed", connection.closed()).await;
-    assert!(matches!(reason.cause(), CloseCause::RuntimeStalled { .. }), "{reason}");
+    assert!(matches!(reason.cause(), CloseCause::PeerSilent { .. }), "{reason}");
+    assert!(reason.text().contains("did not look"), "{reason}");
     assert!(woken.elapsed() <= Duration::from_secs(11), "{:?}", woken.elapsed());
+    drop(peer);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_peer_is_given_up_though_we_stall_again_and_again() {
+    let (connection, peer) = beating(10).await;
+    for _ in 0..4 {
+        advance(Duration::from_secs(11)).await;
+        sleep(Duration::from_millis(50)).await;
+    }
+    let reason = connection.close_reason().expect("given up");
+    assert!(matches!(reason.cause(), CloseCause::PeerSilent { .. }), "{reason}");
     drop(peer);
 }

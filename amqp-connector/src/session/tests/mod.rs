@@ -117,10 +117,11 @@ impl Bench {
         }
     }
 
-    /// Lets time pass in which the driver is not polled.
+    /// Lets time pass in which the driver is not polled; it then finds nothing to read.
     fn pass(&mut self, time: Duration) {
         self.now += time;
         let now = self.now;
+        self.run(|session| session.handle_look(now, true));
         self.run(|session| session.handle_timeout(now));
     }
 

@@ -1,5 +1,5 @@
-//! A driver that is not polled in time: what it takes for the peer's silence is looked at twice, and what
-//! follows is blamed on the stall.
+//! A driver that is not polled in time: what it takes for the peer's silence is looked at twice, and a peer
+//! that has left is not blamed for it.
 
 use std::io;
 
@@ -24,7 +24,7 @@ impl Bench {
     /// As the driver does first when it is polled late.
     fn looks(&mut self) {
         let now = self.now;
-        self.run(|session| session.handle_look(now));
+        self.run(|session| session.handle_look(now, false));
     }
 
     fn cause(&self) -> Option<CloseCause> {
@@ -50,14 +50,14 @@ fn a_peer_whose_octets_waited_while_we_stalled_is_not_given_up() {
 }
 
 #[test]
-fn a_peer_that_says_nothing_after_a_stall_is_given_up_an_interval_later_and_the_stall_is_blamed() {
+fn a_peer_that_says_nothing_after_a_stall_is_given_up_an_interval_later_and_the_stall_is_told() {
     let mut bench = alive();
     bench.pass(100 * SECOND);
     bench.pass_awake(9 * SECOND);
     assert_eq!(bench.cause(), None);
     bench.pass_awake(SECOND);
+    assert_eq!(bench.cause(), Some(CloseCause::PeerSilent { silence: 110 * SECOND }));
     // It was due after 5 seconds.
-    assert_eq!(bench.cause(), Some(CloseCause::RuntimeStalled { stall: 95 * SECOND }));
     let reason = bench.session.close_reason().expect("closed").to_string();
     assert!(reason.contains("95.0 s") && reason.contains("10 s"), "{reason}");
 }
@@ -115,12 +115,72 @@ fn a_stall_is_forgotten_once_the_peer_has_shown_that_it_lives() {
 }
 
 #[test]
-fn the_longest_of_stalls_in_a_row_is_told() {
+fn a_silent_peer_is_given_up_in_a_runtime_that_stalls_again_and_again() {
+    let mut bench = alive();
+    for round in 1..=3 {
+        assert_eq!(bench.cause(), None, "in round {round}");
+        bench.pass(11 * SECOND);
+        bench.write();
+        bench.pass(SECOND / 100);
+    }
+    // Overdue in the second round; by the third an interval has passed.
+    let Some(CloseCause::PeerSilent { silence }) = bench.cause() else {
+        panic!("{:?}", bench.cause())
+    };
+    assert!(silence >= 33 * SECOND && silence < 34 * SECOND, "{silence:?}");
+}
+
+#[test]
+fn a_peer_that_speaks_lives_in_a_runtime_that_stalls_again_and_again() {
+    let mut bench = alive();
+    for _ in 0..10 {
+        for _ in 0..2 {
+            bench.pass(11 * SECOND);
+        }
+        bench.hears();
+    }
+    assert_eq!(bench.cause(), None);
+}
+
+#[test]
+fn a_short_stall_does_not_take_the_blame_for_a_silent_peer() {
+    let mut bench = alive();
+    bench.pass_awake(14 * SECOND);
+    bench.pass(9 * SECOND);
+    bench.pass_awake(10 * SECOND - SECOND / 10);
+    assert_eq!(bench.cause(), None);
+    bench.pass_awake(SECOND / 10);
+    assert_eq!(bench.cause(), Some(CloseCause::PeerSilent { silence: 33 * SECOND }));
+}
+
+#[test]
+fn a_peer_is_not_given_up_after_a_stall_before_the_socket_was_looked_at() {
     let mut bench = alive();
     bench.pass(100 * SECOND);
-    bench.pass(12 * SECOND);
-    bench.pass_awake(10 * SECOND);
-    assert_eq!(bench.cause(), Some(CloseCause::RuntimeStalled { stall: 95 * SECOND }));
+    for _ in 0..3 {
+        bench.now += 10 * SECOND;
+        let now = bench.now;
+        bench.run(|session| session.handle_timeout(now));
+        assert_eq!(bench.cause(), None);
+    }
+    bench.pass(10 * SECOND);
+    assert_eq!(bench.cause(), Some(CloseCause::PeerSilent { silence: 140 * SECOND }));
+}
+
+#[test]
+fn stalls_in_a_row_between_which_nothing_was_written_count_together() {
+    let mut bench = alive();
+    bench.pass(13 * SECOND);
+    bench.pass(13 * SECOND);
+    bench.run(|session| session.handle_io_end(None));
+    assert_eq!(bench.cause(), Some(CloseCause::RuntimeStalled { stall: 16 * SECOND }));
+
+    let mut bench = alive();
+    bench.pass(13 * SECOND);
+    bench.write();
+    bench.pass(13 * SECOND);
+    bench.run(|session| session.handle_io_end(None));
+    assert_eq!(bench.cause(), Some(CloseCause::TransportEnded), "the peer has heard from us");
 }
 
 #[test]

@@ -2,8 +2,8 @@
 //!
 //! A peer is dead when nothing came from it for two intervals. But if the driver was not polled meanwhile, octets of a
 //! living peer may wait in the socket, and a peer that heard nothing from us has the right to leave. So a
-//! stall of the driver is noted: it postpones the verdict until the socket was looked at, and it takes the
-//! blame for what follows. Plain data, asked and told by [`Session`](crate::session::Session).
+//! stall of the driver is noted: it postpones the verdict once, until the socket was looked at, and it takes the
+//! blame if the peer has left. Plain data, asked and told by [`Session`](crate::session::Session).
 
 use std::io;
 use std::time::Duration;
@@ -23,18 +23,33 @@ pub(in crate::session) struct Heartbeat {
     /// When these are due, which every round of the driver asks for.
     send_at: Instant,
     check_at: Instant,
-    /// The last stall, until it can have no consequences any more.
+    /// The last stalls, until they can have no consequences any more.
     stall: Option<Stall>,
+    /// What the present silence was granted for a stall: once, however many there are. One that was given before the
+    /// last octet came is none.
+    grace: Option<Grace>,
+    /// When the driver last read until there was nothing more, of the times that it was late.
+    looked: Option<Instant>,
 }
 
-/// The driver was polled so late that the peer's silence, or its leaving, is not its own fault.
+/// The driver was polled so late that the peer's silence, or its leaving, may not be its own fault.
 #[derive(Clone, Copy)]
 struct Stall {
-    /// By how much it was late.
+    /// By how much it was late: the longest, or the sum of those between which nothing could be written.
     late: Duration,
-    /// For how long the peer had heard nothing from us.
+    /// The longest time for which the peer had heard nothing from us because of that.
     mute: Duration,
+    /// The sum of those since this, which is when we wrote last.
+    sum: Duration,
+    sent: Instant,
     noticed: Instant,
+}
+
+#[derive(Clone, Copy)]
+struct Grace {
+    given: Instant,
+    /// When the stall that it is for was noticed: the socket has to be looked at after that.
+    stalled: Instant,
 }
 
 impl Heartbeat {
@@ -50,20 +65,25 @@ impl Heartbeat {
             send_at: now + half,
             check_at: now + double,
             stall: None,
+            grace: None,
+            looked: None,
         }
     }
 
+    /// Octets were written.
     pub(in crate::session) fn sent(&mut self, now: Instant) {
         self.last_sent = now;
+        self.send_at = now + self.half;
+    }
+
+    /// The next is due half an interval from now, whether or not this one gets out.
+    pub(super) fn postpone(&mut self, now: Instant) {
         self.send_at = now + self.half;
     }
 
     pub(super) fn received(&mut self, now: Instant) {
         self.last_received = now;
         self.check_at = now + self.double;
-        if let Some(stall) = self.stall {
-            self.check_at = self.check_at.max(stall.noticed + self.interval);
-        }
     }
 
     fn is_on(&self) -> bool {
@@ -79,7 +99,7 @@ impl Heartbeat {
         self.is_on() && self.send_at <= now
     }
 
-    /// Whether the peer is given up. After a stall it has one more interval, in which a living one is heard.
+    /// Whether the peer has been silent for two intervals, or a grace has ended.
     pub(super) fn is_check_due(&self, now: Instant) -> bool {
         self.is_on() && self.check_at <= now
     }
@@ -99,28 +119,70 @@ impl Heartbeat {
         (self.is_on() && late >= self.half).then(|| self.note_stall(late, now))
     }
 
+    /// The driver has just read until there was nothing more.
+    pub(super) fn looked(&mut self, now: Instant) {
+        self.looked = Some(now);
+    }
+
     fn note_stall(&mut self, late: Duration, now: Instant) -> Duration {
-        let mute = now.saturating_duration_since(self.last_sent);
-        let earlier = self.stall.map(|stall| (stall.late, stall.mute)).unwrap_or_default();
-        let (late, mute) = (late.max(earlier.0), mute.max(earlier.1));
-        self.stall = Some(Stall { late, mute, noticed: now });
-        self.check_at = self.check_at.max(now + self.interval);
+        let mut stall = self.stall.unwrap_or(Stall {
+            late: Duration::ZERO,
+            mute: Duration::ZERO,
+            sum: Duration::ZERO,
+            sent: self.last_sent,
+            noticed: now,
+        });
+        if stall.sent != self.last_sent {
+            (stall.sent, stall.sum) = (self.last_sent, Duration::ZERO);
+        }
+        stall.sum += late;
+        stall.late = stall.late.max(stall.sum);
+        // Before each there may have been half an interval in which nothing was due.
+        stall.mute = stall.mute.max(stall.sum + self.half);
+        stall.noticed = now;
+        self.stall = Some(stall);
+        // The same delay is not to be counted again by the next who looks.
+        self.send_at = now;
         late
     }
 
-    /// Why the peer is given up now.
-    pub(super) fn verdict(&self, now: Instant) -> CloseReason {
-        let interval = self.interval.as_secs();
-        if let Some(stall) = self.stall
-            && self.last_received < stall.noticed
-        {
-            return stall.reason(interval, "and nothing has come from the peer since");
+    /// A check is due: gives why the peer is given up, or `None` if it is granted more time since we have stalled.
+    ///
+    /// An interval after the stall octets of a living peer have come up from the socket, if it was looked at.
+    #[cold]
+    pub(super) fn check(&mut self, now: Instant) -> Option<CloseReason> {
+        let Some(stall) = self.stall.filter(|stall| stall.noticed > self.last_received) else {
+            return Some(self.verdict(now, None));
+        };
+        let grace = match self.grace.filter(|grace| grace.given > self.last_received) {
+            Some(grace) => grace,
+            None => *self.grace.insert(Grace { given: now, stalled: stall.noticed }),
+        };
+        let until = grace.stalled + self.interval;
+        if now < until {
+            self.check_at = until;
+            return None;
         }
+        if !self.looked.is_some_and(|looked| looked > grace.stalled) {
+            self.check_at = now + self.half;
+            return None;
+        }
+        Some(self.verdict(now, Some(stall)))
+    }
+
+    fn verdict(&self, now: Instant, stall: Option<Stall>) -> CloseReason {
+        let interval = self.interval.as_secs();
         let silence = now.saturating_duration_since(self.last_received);
-        let text = format!(
-            "no octet from the peer for {:.1} s, two heartbeat intervals of {interval} s",
+        let mut text = format!(
+            "no octet from the peer for {:.1} s, with a heartbeat interval of {interval} s",
             silence.as_secs_f64(),
         );
+        if let Some(stall) = stall {
+            text += &format!(
+                "; this process did not look for {:.1} s of them, but has looked since",
+                stall.late.as_secs_f64(),
+            );
+        }
         CloseReason::new(Scope::Connection, CloseCause::PeerSilent { silence }, text)
     }
 

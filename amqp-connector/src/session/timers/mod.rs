@@ -34,9 +34,13 @@ pub(super) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<In
 
 impl Session {
     /// The driver looks at the connection at `now`, possibly much later than it had asked for. To be told
-    /// before anything else of the same look, since what is found then may be due to that.
-    pub(crate) fn handle_look(&mut self, now: Instant) {
+    /// before anything else of the same look, since what is found then may be due to that. `quiet` says that there
+    /// was nothing (more) to be read.
+    pub(crate) fn handle_look(&mut self, now: Instant, quiet: bool) {
         self.look_at_clock(now);
+        if quiet {
+            self.heartbeat.looked(now);
+        }
     }
 
     /// So many octets came from the peer; any count as a sign of life.
@@ -115,8 +119,9 @@ impl Session {
         if send {
             self.look_at_clock(now);
         }
-        if self.heartbeat.is_check_due(now) {
-            let reason = self.heartbeat.verdict(now);
+        if self.heartbeat.is_check_due(now)
+            && let Some(reason) = self.heartbeat.check(now)
+        {
             return self.terminate(reason);
         }
         if send {
@@ -124,8 +129,7 @@ impl Session {
             if self.outbox.outstanding() == 0 {
                 self.send_heartbeat();
             }
-            // Written or not, the next one is due half an interval from now.
-            self.heartbeat.sent(now);
+            self.heartbeat.postpone(now);
         }
         if self.pause.is_some_and(|at| at <= now) {
             self.end_pause(now);
