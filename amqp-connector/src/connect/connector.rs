@@ -88,7 +88,8 @@ impl Connector {
         self
     }
 
-    /// All limits and deadlines at once.
+    /// All limits and deadlines at once. Replaces what [`heartbeat`](Self::heartbeat) and the other setters of single
+    /// options have set before.
     pub fn options(mut self, options: Options) -> Self {
         self.options = options;
         self
@@ -181,13 +182,15 @@ impl Connector {
     ///
     /// # Errors
     ///
-    /// If the server cannot be reached, speaks another version or no AMQP at all, or does not answer
+    /// If something that was set cannot be sent, such as a virtual host over 255 octets or client properties that do not
+    /// fit into a first frame: then nothing is begun. If the server cannot be reached, speaks another version or no AMQP at all, or does not answer
     /// within [`Options::connect_timeout`].
     ///
     /// # Cancel safety
     ///
     /// Dropped before it resolves, it closes the socket.
     pub async fn connect(&self) -> Result<Greeted<TcpStream>, ConnectError> {
+        self.check()?;
         let deadline = after(Instant::now(), self.options.connect_timeout);
         let address = format!("{}:{}", self.host, self.port);
         let dial = TcpStream::connect((self.host.as_str(), self.port));
@@ -213,6 +216,7 @@ impl Connector {
     where
         T: AsyncRead + AsyncWrite + Unpin,
     {
+        self.check()?;
         let deadline = after(Instant::now(), self.options.connect_timeout);
         self.greet(io, "the given transport".to_owned(), deadline).await
     }

@@ -86,7 +86,8 @@ pub enum ConnectError {
         /// The method that came.
         method: &'static str,
     },
-    /// The server refused user and password: by saying so, or by ending the transport, as brokers do.
+    /// The server refused user and password: by saying so, or by ending the transport without a word, which is what
+    /// brokers do, though not for this reason alone.
     CredentialsRefused {
         /// The server's words, where it had any.
         reason: Option<CloseReason>,
@@ -128,6 +129,17 @@ pub enum ConnectError {
         to: Address,
         /// The hosts that it knows of, which may be as good.
         known_hosts: Vec<Address>,
+    },
+    /// A method of the handshake would be larger than the server has to take. Nothing of it was sent.
+    TooLarge {
+        /// The method.
+        method: &'static str,
+        /// What takes most of it.
+        part: String,
+        /// The size of its frame, in octets.
+        len: usize,
+        /// The largest frame that every server has to take at this point.
+        max: usize,
     },
     /// Something that we were told to send cannot be sent.
     Invalid(EncodeError),
@@ -206,7 +218,9 @@ impl fmt::Display for ConnectError {
                 write!(f, "the server refused user or password: {}", reason.text())
             }
             Self::CredentialsRefused { reason: None } => f.write_str(
-                "the server ended the transport after the credentials: it refuses user or password",
+                "the server ended the transport without a word after the credentials: most likely it refuses user \
+                 or password (RabbitMQ takes guest from its own host only); it may also be shutting down, or something \
+                 between us have cut the link",
             ),
             Self::Mechanism { offered, wanted } => {
                 write!(
@@ -227,6 +241,11 @@ impl fmt::Display for ConnectError {
                 protocol::FRAMING.min_size
             ),
             Self::Redirected { to, .. } => write!(f, "the server redirects to {to}"),
+            Self::TooLarge { method, part, len, max } => write!(
+                f,
+                "{method} would have {len} octets, and a server need not take more than {max} at this point; \
+                 most of it is {part}"
+            ),
             Self::Invalid(error) => error.fmt(f),
             Self::InvalidName(error) => error.fmt(f),
         }

@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use amqp_types::FieldTable;
 use amqp_types::protocol::connection;
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use crate::connect::connector::{Connector, within};
 use crate::connect::error::{ConnectError, Step};
-use crate::connect::handshake::{Handshake, Login};
+use crate::connect::handshake::Handshake;
 use crate::connect::sasl::Mechanism;
 use crate::connection::Connection;
 use crate::driver::Driver;
@@ -55,8 +56,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Greeted<T> {
     ///
     /// # Errors
     ///
-    /// If the server refuses the credentials or the virtual host, if there is no mechanism in common, or
-    /// if the server does not answer within [`Options::connect_timeout`](crate::Options::connect_timeout).
+    /// If the credentials are too large for the one frame they have to fit into (then nothing is sent), if the server
+    /// refuses them or the virtual host, if there is no mechanism in common, or if the server does not answer within [`Options::connect_timeout`](crate::Options::connect_timeout).
     ///
     /// # Cancel safety
     ///
@@ -86,8 +87,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Greeted<T> {
     ) -> Result<(Connection, Driver<T>), ConnectError> {
         let options = self.connector.options.clone();
         let deadline = after(Instant::now(), options.connect_timeout);
-        let login = self.login(user, password)?;
-        let offer = within(deadline, Step::Authentication, self.handshake.log_in(login)).await?;
+        let start_ok = self.start_ok(user, password)?;
+        let log_in = self.handshake.log_in(&start_ok);
+        let offer = within(deadline, Step::Authentication, log_in).await?;
         let open = self.handshake.open(&options, &offer, &self.connector.virtual_host);
         let tuning = within(deadline, Step::OpenVirtualHost, open).await?;
         tracing::debug!(?tuning, "connection open");
@@ -98,7 +100,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Greeted<T> {
         Ok((Connection::new(shared), driver))
     }
 
-    fn login(&self, user: &str, password: &str) -> Result<Login, ConnectError> {
+    fn start_ok(&self, user: &str, password: &str) -> Result<BytesMut, ConnectError> {
         let wanted = &self.connector.mechanisms;
         let chosen = wanted.iter().copied().find(|mechanism| {
             self.mechanisms().any(|offered| Mechanism::by_name(offered) == Some(*mechanism))
@@ -110,15 +112,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Greeted<T> {
                 wanted: names.join(" "),
             });
         };
-        if let Some(invalid) = self.connector.invalid {
-            return Err(invalid.into());
-        }
-        Ok(Login {
-            client_properties: self.connector.client_properties.clone(),
-            mechanism: mechanism.name(),
-            response: mechanism.response(user, password)?,
-            locale: self.connector.locale.as_str().try_into()?,
-        })
+        self.connector.start_ok(mechanism, user, password)
     }
 }
 

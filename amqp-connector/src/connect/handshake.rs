@@ -9,15 +9,14 @@ use std::pin::Pin;
 
 use amqp_types::frame::{FrameKind, Frames};
 use amqp_types::protocol::{self, FRAMING, Method, PROTOCOL_HEADER, ReplyCode, connection};
-use amqp_types::wire::Writer;
-use amqp_types::{AnyMethod, FieldTable, FrameError, Method as _, ShortStr};
-use bytes::{Bytes, BytesMut};
+use amqp_types::{AnyMethod, FrameError, Method as _};
 use futures_core::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_util::codec::Framed;
 
 use crate::codec::{CodecError, FrameCodec, READ_MIN};
 use crate::connect::error::{ConnectError, Step};
+use crate::connect::login::encode;
 use crate::error::{CloseCause, CloseReason, Scope};
 use crate::options::{Options, Tuning};
 
@@ -30,14 +29,6 @@ pub(crate) struct Handshake<T> {
     /// What was read and not looked at yet.
     pub(crate) frames: Option<Frames>,
     address: String,
-}
-
-/// What `connection.start-ok` carries.
-pub(crate) struct Login {
-    pub(crate) client_properties: FieldTable,
-    pub(crate) mechanism: &'static str,
-    pub(crate) response: Bytes,
-    pub(crate) locale: ShortStr,
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Handshake<T> {
@@ -66,16 +57,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Handshake<T> {
         Ok((this, start))
     }
 
-    /// `start-ok`, then the server's `tune`.
-    pub(crate) async fn log_in(&mut self, login: Login) -> Result<connection::Tune, ConnectError> {
+    /// The frame of `start-ok`, then the server's `tune`.
+    pub(crate) async fn log_in(
+        &mut self,
+        start_ok: &[u8],
+    ) -> Result<connection::Tune, ConnectError> {
         let step = Step::Authentication;
-        let start_ok = connection::StartOk {
-            client_properties: login.client_properties,
-            mechanism: login.mechanism.try_into()?,
-            response: login.response,
-            locale: login.locale,
-        };
-        self.send(step, &start_ok.into_any()).await?;
+        self.write(step, start_ok).await?;
         match self.receive(step).await {
             Ok(Method::Connection(connection::Method::Tune(tune))) => Ok(tune),
             Ok(other) => Err(unexpected(step, &other)),
@@ -106,11 +94,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Handshake<T> {
             return Err(ConnectError::FrameMax { offered: offer.frame_max });
         }
         let (tuning, tune_ok) = Tuning::negotiate(options, offer);
-        self.framed.codec_mut().set_frame_max(tuning.frame_max);
-        self.send(step, &tune_ok.into_any()).await?;
         let open =
             connection::Open { virtual_host: virtual_host.try_into()?, ..Default::default() };
-        self.send(step, &open.into_any()).await?;
+        let open = encode(&open.into_any(), tuning.frame_max)?;
+        self.framed.codec_mut().set_frame_max(tuning.frame_max);
+        self.send(step, &tune_ok.into_any()).await?;
+        self.write(step, &open).await?;
         match self.receive(step).await {
             Ok(method) => opened(method).map(|()| tuning),
             // A server that is shutting down has nothing against the virtual host.
@@ -124,10 +113,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Handshake<T> {
     }
 
     async fn send(&mut self, step: Step, method: &Method) -> Result<(), ConnectError> {
-        let mut encoded = BytesMut::new();
-        let start = FRAMING.begin(&mut encoded, FrameKind::Method, 0);
-        method.encode(&mut Writer::new(&mut encoded))?;
-        FRAMING.end(&mut encoded, start)?;
+        let encoded = encode(method, FRAMING.min_size)?;
         self.write(step, &encoded).await
     }
 

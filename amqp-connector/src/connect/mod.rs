@@ -6,6 +6,7 @@ mod connector;
 mod error;
 mod greeted;
 mod handshake;
+mod login;
 mod redirect;
 mod sasl;
 mod uri;

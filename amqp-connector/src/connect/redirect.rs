@@ -72,6 +72,7 @@ impl Connector {
     ///
     /// Dropped before it resolves, it closes the socket.
     pub async fn open(&self, user: &str, password: &str) -> Result<Connection, ConnectError> {
+        self.check_with(user, password)?;
         let (mut connector, mut left) = (self.clone(), self.redirects);
         loop {
             let opened = match connector.connect().await {

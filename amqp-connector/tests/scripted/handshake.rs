@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use amqp_connector::amqp_types::protocol::{self, connection};
+use amqp_connector::amqp_types::{
+    self,
+    protocol::{self, connection},
+};
 use amqp_connector::testing::Peer;
 use amqp_connector::{ConnectError, Connection, Connector, Mechanism, Options, Step};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -322,17 +325,59 @@ async fn tune_is_answered_within_the_offer_and_used() {
     assert_eq!((tuning.channel_max, tuning.frame_max, tuning.heartbeat), (7, 5000, 5));
 }
 
+/// Why a connection is refused before a single octet goes out.
+async fn refused_unsent(connector: Connector) -> ConnectError {
+    let (mut io, ours) = tokio::io::duplex(1 << 16);
+    let error = connector.connect_with(ours).await.map(|_| ()).expect_err("refused");
+    let mut sent = Vec::new();
+    io.read_to_end(&mut sent).await.expect("readable");
+    assert!(sent.is_empty(), "{sent:?}");
+    error
+}
+
 #[tokio::test(start_paused = true)]
-async fn names_that_cannot_be_sent_are_refused() {
+async fn names_that_cannot_be_sent_are_refused_before_any_octet() {
+    let long = "v".repeat(300);
+    for connector in [
+        connector().virtual_host(&long),
+        connector().locale(&long),
+        connector().client_property(&long, amqp_types::FieldValue::Bool(true)),
+    ] {
+        let error = refused_unsent(connector).await;
+        assert!(matches!(error, ConnectError::InvalidName(_)), "{error:?}");
+    }
+    let error = refused_unsent(connector().connection_name(&"n".repeat(5000))).await;
+    let ConnectError::TooLarge { method: "connection.start-ok", len, max: 4096, .. } = error else {
+        panic!("{error:?}");
+    };
+    assert!(len > 5000);
+    assert!(error.to_string().contains("connection_name") && !error.is_transient(), "{error}");
+    // One that fits is sent.
+    let (io, mut peer) = Peer::new();
+    let named = connector().connection_name(&"n".repeat(3000));
+    connect(named, io, async { peer.handshake().await }).await.expect("connected");
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_that_do_not_fit_a_first_frame_are_refused_before_they_are_sent() {
+    let password = "secret".repeat(1000);
     let (io, mut peer) = Peer::new();
     let script = async {
-        peer.greet().await;
-        peer.send(0, connection::Tune { channel_max: 9, frame_max: 8192, heartbeat: 0 }).await;
-        peer.expect_on::<connection::TuneOk>(0).await;
+        peer.expect_header().await;
+        peer.send(0, peer.start()).await;
         peer.expect_end().await;
     };
-    let error = connect(connector().virtual_host("v".repeat(300)), io, script).await;
-    assert!(matches!(error, Err(ConnectError::InvalidName(_))), "{error:?}");
+    let work = async {
+        let greeted = connector().connect_with(io).await.expect("greeted");
+        greeted.authenticate("guest", &password).await.expect_err("refused")
+    };
+    let (error, ()) = tokio::join!(work, script);
+    assert!(matches!(error, ConnectError::TooLarge { .. }), "{error:?}");
+    assert!(error.to_string().contains("user and password"), "{error}");
+    assert!(!format!("{error} {error:?}").contains("secret"));
+    // Where they are known from the start, nobody is dialled: the port would be refused.
+    let error = connector().port(1).open("guest", &password).await.expect_err("refused");
+    assert!(matches!(error, ConnectError::TooLarge { .. }), "{error:?}");
 }
 
 #[tokio::test]

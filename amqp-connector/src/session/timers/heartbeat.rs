@@ -163,7 +163,7 @@ impl Heartbeat {
             self.check_at = until;
             return None;
         }
-        if !self.looked.is_some_and(|looked| looked > grace.stalled) {
+        if self.looked.is_none_or(|looked| looked <= grace.stalled) {
             self.check_at = now + self.half;
             return None;
         }
