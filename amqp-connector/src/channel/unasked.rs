@@ -10,8 +10,10 @@ use crate::shared::Ticket;
 use crate::watch::Incoming;
 
 impl Channel {
-    /// Takes the methods that the peer sends on this channel without being asked. As long as nobody has called
-    /// this, such a method is a violation of the protocol, and ends the connection.
+    /// Takes the methods that the peer sends on this channel without being asked. Those that may follow a request of
+    /// the old classes (`file.consume`, `stream.consume`, `message.consume`, `message.get` and the like) are kept from when
+    /// it was sent, within the bounds that [`Incoming`] tells, for whoever calls this later. Where there was no such
+    /// request, and nobody has called this, such a method is a violation of the protocol, and ends the connection.
     ///
     /// ```no_run
     /// # async fn run(channel: amqp_connector::Channel) -> amqp_connector::Result<()> {

@@ -1,8 +1,9 @@
 //! What the peer sends on a channel of its own accord: methods that answer no call and that the session does
 //! not handle itself.
 //!
-//! Kept for the one handle that has asked for them ([`Incoming`](crate::Incoming)), within bounds; as long as
-//! nobody has, they are violations of the protocol. `channel.alert` is kept apart, as it may come unasked-for.
+//! Kept, within bounds, for the one handle that has asked for them ([`Incoming`](crate::Incoming)), or will: a
+//! request that may bring them about ([`brings_unasked`]) is followed by them before anybody can ask. As long as there
+//! was neither, they are violations of the protocol. `channel.alert` is kept apart, as it may come unasked-for.
 
 use std::collections::VecDeque;
 use std::task::{Poll, Waker};
@@ -34,6 +35,8 @@ pub(crate) struct Inbox {
     waker: Option<Waker>,
     /// There is a handle that takes them.
     claimed: bool,
+    /// There never was one, and what comes waits for the first.
+    awaited: bool,
 }
 
 /// The alerts of one channel that wait for the user.
@@ -69,7 +72,20 @@ impl Session {
             ));
         }
         inbox.claimed = true;
+        inbox.awaited = false;
         Ok(())
+    }
+
+    /// A method was sent. The peer's may follow before anybody has asked for them.
+    #[inline]
+    pub(in crate::session) fn note_inviting(&mut self, key: ChannelKey, method: &MethodInfo) {
+        if brings_unasked(method)
+            && let Some(channel) = self.channels.get(key)
+        {
+            channel
+                .inbox
+                .get_or_insert_with(|| Box::new(Inbox { awaited: true, ..Inbox::default() }));
+        }
     }
 
     /// Nobody takes them any more. What comes still is no violation, but of no use to anybody.
@@ -114,7 +130,7 @@ impl Session {
             Some(inbox) if is_unasked(method.info()) => inbox,
             _ => return Err(method),
         };
-        if !inbox.claimed {
+        if !inbox.claimed && !inbox.awaited {
             let method = method.info().full_name;
             self.effects.log(move || tracing::debug!(method, "nobody takes incoming methods"));
             return Ok(());
@@ -125,7 +141,12 @@ impl Session {
         self.effects.wake(inbox.waker.take());
         let full = inbox.queue.len() > METHODS_MAX || inbox.octets > budget;
         if full && inbox.queue.len() > 1 {
-            let text = "more incoming methods than are taken";
+            let text = match inbox.claimed {
+                true => "more incoming methods than are taken",
+                false => {
+                    "more incoming methods than may wait, and nobody has called `Channel::incoming`"
+                }
+            };
             let reason = CloseReason::new(Scope::Channel(key.id), CloseCause::LimitExceeded, text)
                 .with_code(ReplyCode::RESOURCE_ERROR);
             self.close_channel_because(key, reason);
@@ -180,6 +201,15 @@ impl Session {
             self.effects.wake_all(alerts.waiters.take_all());
         }
     }
+}
+
+/// Whether such a method of ours may be followed by methods that answer nothing: those of a consumer, a message that is
+/// got, or one that comes back.
+fn brings_unasked(info: &MethodInfo) -> bool {
+    let class = protocol::INFO.class(info.class);
+    info.class != "basic"
+        && matches!(info.name, "consume" | "get" | "publish")
+        && class.is_some_and(|class| class.methods.iter().any(|method| is_unasked(method)))
 }
 
 /// Whether a peer may send such a method of its own accord: it is a server's, and answers nothing that a call

@@ -83,6 +83,7 @@ impl Session {
             self.send_method(key.id, request)?;
         }
         let id = self.fresh_id();
+        self.note_inviting(key, request.info());
         let consumer = self.note_request(key, request);
         // While the broker blocks us, no time passes for calls, unless that is wanted.
         let deadline = after(self.call_clock(options.now), options.timeout);
@@ -175,6 +176,7 @@ impl Session {
         self.before_method(key, method);
         self.send_method(key.id, method)?;
         self.note_unanswered(key, method, Some(place));
+        self.note_inviting(key, method.info());
         let noted = self.note_request(key, method);
         match (method, noted) {
             (Method::Basic(basic::Method::Consume(_)), Some(id)) => {

@@ -175,8 +175,9 @@ impl Session {
         ready!(self.wait_to_pass(key, body.len(), place, Some(waker)))?;
         let result = self.send_content(key.id, method, properties, body);
         self.leave(key, place);
-        if result.is_err() {
-            self.unspend(key);
+        match result {
+            Ok(()) => self.note_inviting(key, M::INFO),
+            Err(_) => self.unspend(key),
         }
         Poll::Ready(result)
     }

@@ -64,6 +64,37 @@ if_spec! { stream.deliver => {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn what_follows_a_request_at_once_waits_for_the_handle_that_is_asked_for_later() {
+        let mut wire = Wire::open().await;
+        let consume = stream::Consume { consumer_tag: short("c"), ..Default::default() };
+        wire.call(consume, stream::ConsumeOk { consumer_tag: short("c") }).await;
+        wire.send_content(deliver(1), stream::Properties::default(), "early").await;
+        wire.call(channel::Flow { active: true }, channel::FlowOk { active: true }).await;
+        let mut incoming = wire.channel.incoming().expect("mine");
+        let early = incoming.recv().await.expect("kept").into_content::<stream::Deliver>();
+        assert_eq!(early.expect("a delivery").2.to_bytes(), "early");
+        wire.content_unasked(&mut incoming, deliver(2), Default::default(), "later").await;
+        drop(incoming);
+        wire.close().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn more_than_may_wait_for_nobody_ends_the_channel_and_names_the_handle() {
+        let mut wire = Wire::open().await;
+        let consume = stream::Consume { consumer_tag: short("c"), ..Default::default() };
+        wire.call(consume, stream::ConsumeOk { consumer_tag: short("c") }).await;
+        for delivery_tag in 0..1025 {
+            wire.send_content(deliver(delivery_tag), stream::Properties::default(), "").await;
+        }
+        assert_eq!(wire.expect::<channel::Close>().await.reply_code, 506);
+        wire.send(channel::CloseOk::default()).await;
+        let reason = wire.channel.closed().await;
+        assert_eq!(reason.cause(), CloseCause::LimitExceeded);
+        assert!(reason.text().contains("Channel::incoming"), "{reason}");
+        wire.close().await;
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn what_comes_after_the_handle_is_dropped_is_ignored() {
         let mut wire = Wire::open().await;
         drop(wire.channel.incoming().expect("mine"));
