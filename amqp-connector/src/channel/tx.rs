@@ -49,7 +49,8 @@ impl Channel {
     }
 
     /// Gives up what was published and acknowledged since the last commit or rollback (`tx.rollback`). Deliveries whose
-    /// acknowledgement is given up stay with this channel, unsettled; the broker does not send them again.
+    /// acknowledgement is given up stay with this channel, unsettled; the broker does not send them again. Those that a
+    /// multiple had settled and that you still hold can be settled again.
     /// The next transaction begins at once.
     ///
     /// # Errors

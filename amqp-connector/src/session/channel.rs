@@ -83,6 +83,8 @@ pub(crate) struct ChannelState {
     pub(crate) acks_lost: bool,
     /// Deliveries up to this tag are settled by a multiple ack or nack.
     pub(crate) settled_to: u64,
+    /// The same when the transaction under way began.
+    pub(crate) tx_settled_to: u64,
     /// The first and the last of the deliveries that stay unsettled and that nothing else here knows of.
     pub(crate) left: Option<(u64, u64)>,
     /// What nobody has read of consumers that are being cancelled, to be given back when they are.
@@ -158,6 +160,7 @@ impl ChannelState {
             coalescer: None,
             acks_lost: false,
             settled_to: 0,
+            tx_settled_to: 0,
             left: None,
             giving: Vec::new(),
             keeps: false,

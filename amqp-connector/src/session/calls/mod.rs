@@ -289,6 +289,7 @@ impl Session {
             }
             method => {
                 self.note_select(key, method);
+                self.note_transaction(key, method);
                 self.note_recover(key, method);
                 None
             }

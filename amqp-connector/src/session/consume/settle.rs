@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use amqp_types::Method as _;
-use amqp_types::protocol::basic;
+use amqp_types::protocol::{Method, basic};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Unsettled;
@@ -234,6 +234,28 @@ impl Session {
         if let Some(channel) = self.channels.get(key) {
             channel.settled_to = channel.settled_to.max(tag);
         }
+    }
+
+    /// A transaction begins or ends with this request: what was settled in one that is given up is unsettled again. The
+    /// peer does it where the request stands among what is sent, and so it is noted then and not when the answer comes.
+    #[allow(unused_variables, reason = "not every specification has transactions")]
+    pub(in crate::session) fn note_transaction(&mut self, key: ChannelKey, request: &Method) {
+        amqp_types::if_spec! { tx.rollback => {
+            use amqp_types::protocol::tx;
+            let (Method::Tx(method), Some(channel)) = (request, self.channels.get(key)) else { return };
+            if channel.recovering > 0 {
+                return;
+            }
+            match method {
+                tx::Method::Select(_) | tx::Method::Commit(_) => {
+                    channel.tx_settled_to = channel.settled_to;
+                }
+                tx::Method::Rollback(_) => {
+                    channel.settled_to = channel.tx_settled_to.max(channel.recovered_to);
+                }
+                _ => {}
+            }
+        } else {} }
     }
 
     /// `basic.nack` where the specification has it; a single one is the same as a reject.

@@ -78,6 +78,36 @@ fn acknowledgements_count_once_they_are_committed() {
 }
 
 #[test]
+fn what_a_multiple_settled_can_be_settled_again_after_a_rollback() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        let plain = connection.channel_open().await.unwrap();
+        let queue = t.name("queue");
+        plain.queue_declare(QueueDeclare::new(&queue).exclusive(true)).await.unwrap();
+        for n in 0..3 {
+            drop(plain.basic_publish(BasicPublish::new("", &queue, n.to_string())).await.unwrap());
+        }
+        let channel = connection.channel_open().await.unwrap();
+        channel.tx_select().await.unwrap();
+        let mut got = Vec::new();
+        for _ in 0..3 {
+            got.push(channel.basic_get(BasicGet::new(&queue)).await.unwrap().unwrap());
+        }
+        let [first, second, third]: [_; 3] = got.try_into().ok().unwrap();
+        third.ack_multiple().unwrap();
+        channel.tx_rollback().await.unwrap();
+        first.ack().unwrap();
+        channel.tx_commit().await.unwrap();
+        second.ack_multiple().unwrap();
+        channel.tx_commit().await.unwrap();
+        channel.close().await.unwrap();
+        // The third was acked in the transaction that was given up.
+        assert_eq!(depth(&plain, &queue).await, 1);
+        connection.close().await;
+    });
+}
+
+#[test]
 fn unroutable_messages_come_back_at_the_commit() {
     broker_test(async |t| {
         let connection = t.connect().await;
