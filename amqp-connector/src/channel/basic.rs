@@ -81,7 +81,8 @@ impl BasicConsume {
 
     /// Octets of deliveries that may wait unread; otherwise
     /// [`Options::consumer_budget`](crate::Options::consumer_budget) tells. Past it the consumer is ended with
-    /// [`ConsumerEnd::Overflow`](crate::ConsumerEnd::Overflow); one delivery alone may be larger. What a delivery
+    /// [`ConsumerEnd::Overflow`](crate::ConsumerEnd::Overflow); one delivery alone may be larger. What waits goes back to
+    /// the queue; with `no_ack` it can still be read, and what comes until the broker has cancelled the consumer is lost. What a delivery
     /// takes besides its body counts, too: some hundred octets, and its headers.
     pub fn budget(mut self, octets: usize) -> Self {
         self.budget = Some(octets);
@@ -108,10 +109,11 @@ impl BasicConsume {
         self
     }
 
-    fn into_parts(self) -> Result<(basic::Consume, u16)> {
+    /// With a tag that is not `taken`, where it has none.
+    fn into_parts(self, taken: impl FnMut(&ShortStr) -> bool) -> Result<(basic::Consume, u16)> {
         let Self { mut method, prefetch, arguments, .. } = self;
         if method.consumer_tag.is_empty() {
-            method.consumer_tag = fresh_tag();
+            method.consumer_tag = fresh_tag(taken);
         }
         put_arguments(&mut method, arguments.into_table()?)?;
         Ok((method, prefetch.count()?))
@@ -137,12 +139,17 @@ fn put_arguments(method: &mut basic::Consume, arguments: FieldTable) -> Result<(
     } } } }
 }
 
-/// A tag that no other consumer of this process has. One that the server chooses would be known only by
+/// A tag that no other consumer of the channel has: the program may have `taken` one like it. One that the server chooses would be known only by
 /// the reply, and the replies to several consumers may come in any order.
-fn fresh_tag() -> ShortStr {
+fn fresh_tag(mut taken: impl FnMut(&ShortStr) -> bool) -> ShortStr {
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    let tag = format!("consumer-{}", NEXT.fetch_add(1, Ordering::Relaxed));
-    ShortStr::try_from(tag).unwrap_or_default()
+    loop {
+        let tag = format!("consumer-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let tag = ShortStr::try_from(tag).unwrap_or_default();
+        if !taken(&tag) {
+            return tag;
+        }
+    }
 }
 
 /// A message to fetch; see [`Channel::basic_get`].
@@ -321,7 +328,9 @@ impl Channel {
     #[track_caller]
     pub fn basic_consume(&self, consume: BasicConsume) -> Consume {
         let (unsettled, budget) = (consume.unsettled, consume.budget);
-        Consume::new(self.handle.clone(), consume.into_parts(), unsettled, budget)
+        let (shared, key) = (self.handle.shared(), self.handle.key());
+        let taken = |tag: &ShortStr| shared.with(|session| session.has_tag(key, tag));
+        Consume::new(self.handle.clone(), consume.into_parts(taken), unsettled, budget)
     }
 
     /// Starts a consumer whose deliveries are given out when their headers have come, with bodies to be read piece
@@ -349,5 +358,21 @@ impl Channel {
         let (id, no_ack, unread) =
             self.handle.shared().with(|session| session.claim_consumer(key, &tag))?;
         Some(Consumer::new(self.handle.clone(), id, tag, no_ack, None, unread))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generated_tag_passes_over_those_that_are_in_use() {
+        let mut taken = Vec::new();
+        let tag = fresh_tag(|tag| {
+            taken.push(tag.clone());
+            taken.len() <= 3
+        });
+        assert_eq!((taken.len(), taken.last()), (4, Some(&tag)));
+        assert!(!taken[..3].contains(&tag));
     }
 }

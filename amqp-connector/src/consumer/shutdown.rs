@@ -17,7 +17,8 @@ use crate::shared::Ticket;
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ShutdownReport {
-    /// Deliveries that nobody had read and that went back to their queue.
+    /// Deliveries that nobody had read and that went back to their queue: by this, or with the channel if that was over.
+    /// Not those that a `basic.recover` had taken back.
     pub given_back: usize,
     /// Deliveries that nobody had read and that are lost: those of a no-ack consumer, which the broker counts as
     /// settled. To read them, [`cancel`](Consumer::cancel) and then [`recv`](Consumer::recv) until `None`.
@@ -29,7 +30,8 @@ pub struct ShutdownReport {
     pub unsettled: usize,
     /// Deliveries that were not. They may be settled still, as long as another handle keeps the channel open.
     pub held: usize,
-    /// Whether the broker knows no such consumer any more: it has confirmed the cancel, or cancelled it itself.
+    /// Whether the broker is known to have ended the consumer: it has confirmed the cancel, or cancelled it itself. Where
+    /// the channel ended before that, this is false, and [`closed`](Self::closed) tells why: the consumer ended with it.
     pub cancelled: bool,
     /// Whether all that was settled is written to the transport.
     pub flushed: bool,

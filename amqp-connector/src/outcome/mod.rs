@@ -139,7 +139,8 @@ pub enum ConsumerEnd {
     /// Its channel or connection ended.
     Closed(Arc<CloseReason>),
     /// More deliveries piled up than its budget. It was cancelled; those that were to be acknowledged
-    /// went back to their queue.
+    /// went back to their queue. Those of a no-ack consumer can still be read, but what came after is lost, until
+    /// the broker had cancelled it.
     Overflow,
     /// Its handle was dropped.
     Dropped,

@@ -27,11 +27,14 @@ pub(crate) struct ShutdownState {
 impl Session {
     /// Cancels a consumer and gives back what it has not read; gives how much that was.
     pub(crate) fn begin_consumer_shutdown(&mut self, key: ChannelKey, id: u64) -> usize {
-        let Some(consumer) = self.channels.get(key).and_then(|channel| channel.consumers.by_id(id))
-        else {
-            return 0;
+        let Some(channel) = self.channels.get(key) else { return 0 };
+        let recovered_to = channel.recovered_to;
+        let Some(consumer) = channel.consumers.by_id(id) else { return 0 };
+        // What a recover has taken back is not given back by us.
+        let unread = match consumer.no_ack {
+            true => consumer.backlog.len(),
+            false => consumer.backlog.tags().filter(|tag| *tag > recovered_to).count(),
         };
-        let unread = consumer.backlog.len();
         self.finish_consumer(key, id, ConsumerEnd::Dropped, true);
         // Its handle gives nothing out any more.
         self.drop_bodies(key, id);

@@ -2,6 +2,7 @@
 //!
 //! Called before a `basic.consume` is sent. Nothing here sends anything.
 
+use amqp_types::ShortStr;
 use amqp_types::protocol::{Method, basic};
 
 use crate::error::{Error, Result};
@@ -11,6 +12,12 @@ use crate::session::channel::{ChannelKey, ChannelState};
 use crate::session::consume::consumer::Phase;
 
 impl Session {
+    /// Whether a consumer of the channel has this tag, or is about to.
+    pub(crate) fn has_tag(&mut self, key: ChannelKey, tag: &ShortStr) -> bool {
+        let channel = self.channels.get(key);
+        channel.is_some_and(|it| it.consumers.iter().any(|consumer| consumer.tag == *tag))
+    }
+
     /// A broker closes the connection (530) on a second consumer of one tag. So one that is there, or may be, must
     /// be over or its cancel on the way before the tag is used again.
     pub(crate) fn check_tag(&mut self, key: ChannelKey, request: &Method) -> Result<()> {

@@ -181,5 +181,36 @@ amqp_types::if_spec! { basic.recover_ok => {
         assert_eq!((in_flight.count(), bench.run(|session| session.in_flight(key))), (1, 1));
         bench.run(|session| session.settle(key, 3, ack, &in_flight)).expect("anew");
         assert_eq!((in_flight.count(), bench.run(|session| session.in_flight(key))), (0, 0));
+        // Never settled: those, and one that is left.
+        assert_eq!(in_flight.unsettled(), 2);
+        bench.deliver(key, "c", 4, b"anew");
+        batch.clear();
+        take(&mut bench, &mut batch);
+        bench.run(|session| session.drop_unsettled(key, 4, crate::Unsettled::Leave, &in_flight, crate::session::Keeps::No));
+        assert_eq!((in_flight.count(), in_flight.unsettled()), (0, 3));
+    }
+
+    #[test]
+    fn what_a_recover_has_taken_back_is_not_told_as_given_back() {
+        let mut bench = Bench::new();
+        let key = bench.open();
+        let id = bench.consume(key, "c", false);
+        let (mut batch, in_flight) = (VecDeque::new(), InFlight::default());
+        bench.deliver(key, "c", 1, b"void");
+        let taken = bench
+            .run(|session| session.poll_deliveries(key, id, &mut batch, &in_flight, Waker::noop()));
+        assert!(taken.is_ready());
+        let recover = bench.call(key, basic::Recover { requeue: true });
+        bench.receive(key.id, basic::RecoverOk::default());
+        bench.reply(recover);
+        bench.deliver(key, "c", 2, b"anew");
+        bench.frames();
+        let given_back = bench.run(|session| {
+            session.put_back(key, id, &mut batch, &in_flight);
+            session.begin_consumer_shutdown(key, id)
+        });
+        assert_eq!(given_back, 1);
+        let names: Vec<_> = bench.names().into_iter().map(|(_, name)| name).collect();
+        assert_eq!(names, ["basic.cancel", "basic.reject"]);
     }
 } else {} }
