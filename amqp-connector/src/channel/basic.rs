@@ -195,7 +195,8 @@ impl Channel {
     ///
     /// RabbitMQ takes it away for a moment, too, when a consumer of another prefetch than the one before is started,
     /// and may then send more than it allows to those that are consuming. Start consumers before the channel's
-    /// limit is set, or give them equal prefetches.
+    /// limit is set, or give them equal prefetches. It has no such limit for quorum queues: a consumer of one is refused
+    /// (540) on a channel that has one.
     ///
     /// # Errors
     ///
@@ -216,7 +217,7 @@ impl Channel {
 
     /// Has the broker deliver every unsettled message of this channel again (`basic.recover`): to anybody with
     /// `requeue`, otherwise to those who have them. RabbitMQ answers the latter by closing the connection with
-    /// 540.
+    /// 540, and either with 541 where the channel has unsettled deliveries of a stream.
     ///
     /// Deliveries that came before are over, whether they were read or not. They come again under other numbers,
     /// marked as [`redelivered`](crate::Delivery::redelivered); settling an old one is the local error `Stale`. Where

@@ -557,3 +557,35 @@ fn the_consumer_of_the_higher_priority_gets_what_it_can_take() {
         connection.close().await;
     });
 }
+
+#[test]
+fn a_recover_of_a_streams_deliveries_and_a_channels_limit_on_a_quorum_queue_are_refused_by_the_broker()
+ {
+    broker_test(async |t| {
+        let (keeper, plain) = channel(t).await;
+        let stream = stream_of_ten(t, &plain).await;
+        let quorum = t.name("quorum");
+        let declare = QueueDeclare::new(&quorum).durable(true).queue_type(QueueType::Quorum);
+        plain.queue_declare(declare).await.unwrap();
+
+        let (connection, other) = channel(t).await;
+        let mut consumer = without_offset(&other, &stream, Unsettled::Leave).await;
+        let held = consumer.recv().await.unwrap();
+        let _ = other.basic_recover(true).await;
+        let reason = connection.closed().await;
+        assert_eq!(reason.code().map(|code| code.0), Some(541), "{reason}");
+        drop(held);
+
+        let (connection, other) = channel(t).await;
+        other.basic_qos(Prefetch::Count(5), true).await.unwrap();
+        let refused = other.basic_consume(BasicConsume::new(&quorum, Prefetch::Count(5))).await;
+        let error = refused.unwrap_err();
+        let code = error.close_reason().and_then(|reason| reason.code()).map(|code| code.0);
+        assert_eq!(code, Some(540), "{error}");
+        drop(connection);
+
+        plain.queue_delete(QueueDelete::new(&stream)).await.unwrap();
+        plain.queue_delete(QueueDelete::new(&quorum)).await.unwrap();
+        keeper.close().await;
+    });
+}
