@@ -14,21 +14,62 @@ pub(crate) struct Publishes {
     pub(crate) unconfirmed: Vec<RangeInclusive<u64>>,
 }
 
-/// The publish that made the peer close a channel, as far as that is known; see
+/// The publish that made the peer close a channel or the connection, as far as that is known; see
 /// [`CloseReason::publish`](super::CloseReason::publish).
 ///
-/// The peer names no publish, only the method and in its text mostly the exchange. In confirm mode it is the oldest
-/// unconfirmed publish to that exchange. Where the text names none, and without confirms, only that is
-/// told which all publishes that may be meant have in common.
+/// The peer names no publish, only the method and in its text mostly the exchange. In confirm mode it can be each
+/// unconfirmed publish to that exchange, or to any where the text names none. [`count`](Self::count) tells how many those
+/// are; where it is not 1, only that is told which all of them have in common. Without confirms nothing is known of
+/// what was sent, but for a streamed publish that was alone on its channel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BlamedPublish {
     pub(crate) exchange: Option<ShortStr>,
     pub(crate) routing_key: Option<ShortStr>,
     pub(crate) delivery_tag: Option<u64>,
     pub(crate) place: Option<&'static Location<'static>>,
+    pub(crate) count: usize,
+    pub(crate) channels: usize,
+    pub(crate) channel: Option<u16>,
+    pub(crate) candidates: Vec<RangeInclusive<u64>>,
 }
 
 impl BlamedPublish {
+    pub(crate) fn one() -> Self {
+        Self { count: 1, channels: 1, ..Self::default() }
+    }
+
+    /// Keeps of this only what is the same in the other.
+    pub(crate) fn keep_common(&mut self, other: &Self) {
+        self.exchange.take_if(|it| other.exchange.as_ref() != Some(it));
+        self.routing_key.take_if(|it| other.routing_key.as_ref() != Some(it));
+        self.place.take_if(|it| other.place != Some(*it));
+    }
+
+    /// How many publishes it can be; 0 where that is not known.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// On how many channels those are; 0 where that is not known.
+    #[must_use]
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// The number of their channel, if they are on one, in confirm mode.
+    #[must_use]
+    pub fn channel(&self) -> Option<u16> {
+        self.channel
+    }
+
+    /// The tags of the publishes that it can be, in ascending order; empty without confirms, and where they are on
+    /// several channels.
+    #[must_use]
+    pub fn candidates(&self) -> &[RangeInclusive<u64>] {
+        &self.candidates
+    }
+
     /// The exchange that it was published to.
     #[must_use]
     pub fn exchange(&self) -> Option<&ShortStr> {
@@ -41,7 +82,7 @@ impl BlamedPublish {
         self.routing_key.as_ref()
     }
 
-    /// Its number on its channel; see [`Confirmation::delivery_tag`](crate::Confirmation::delivery_tag).
+    /// Its number on its channel, where it is the only one that it can be; see [`Confirmation::delivery_tag`](crate::Confirmation::delivery_tag).
     #[must_use]
     pub fn delivery_tag(&self) -> Option<u64> {
         self.delivery_tag

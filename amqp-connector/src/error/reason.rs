@@ -209,7 +209,7 @@ impl CloseReason {
         self.place
     }
 
-    /// The publish that the peer blames, when it closed a channel because of one.
+    /// The publish that the peer blames, when it closed a channel or the connection because of one.
     #[must_use]
     pub fn publish(&self) -> Option<&BlamedPublish> {
         self.publishes.as_ref()?.blamed.as_ref()
@@ -254,6 +254,12 @@ impl fmt::Display for CloseReason {
             }
             if let Some(place) = self.place {
                 write!(f, " at {place}")?;
+            }
+            if let Some(publish) = self.publish().filter(|publish| publish.count() > 1) {
+                write!(f, ", one of {} publishes", publish.count())?;
+                if publish.channels() > 1 {
+                    write!(f, " on {} channels", publish.channels())?;
+                }
             }
             f.write_str(")")?;
         }

@@ -20,7 +20,7 @@ use std::task::Waker;
 use amqp_types::content::Assembler;
 use amqp_types::protocol::Spec;
 
-use crate::error::CloseReason;
+use crate::error::{BlamedPublish, CloseReason};
 use crate::options::ConfirmOptions;
 use crate::outcome::Returned;
 use crate::session::calls::blame::Unanswered;
@@ -108,6 +108,8 @@ pub(crate) struct ChannelState {
     pub(crate) confirm_options: ConfirmOptions,
     /// Who waits until all publishes are answered.
     pub(crate) answer_waiters: WaitList,
+    /// What was published without confirms.
+    pub(in crate::session) sent: Sent,
     /// In a transaction: what is published is not seen before a commit.
     pub(crate) tx: bool,
     /// Waits for the source of a streamed body, or for room for it.
@@ -139,6 +141,16 @@ pub(crate) struct ChannelState {
     pub(crate) returns_octets: usize,
     pub(crate) return_waiters: WaitList,
     pub(crate) close_waiters: WaitList,
+}
+
+/// What a channel without confirms has published, as far as it is known when the peer closes for it.
+#[derive(Default)]
+pub(in crate::session) enum Sent {
+    #[default]
+    Nothing,
+    /// A streamed message, and nothing else.
+    One(Box<BlamedPublish>),
+    Many,
 }
 
 impl ChannelState {
@@ -173,6 +185,7 @@ impl ChannelState {
             confirms: None,
             confirm_options: ConfirmOptions::default(),
             answer_waiters: WaitList::default(),
+            sent: Sent::Nothing,
             tx: false,
             source: None,
             bodies: None,

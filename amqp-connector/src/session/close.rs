@@ -120,7 +120,7 @@ impl Session {
     pub(super) fn handle_channel_close(&mut self, key: ChannelKey, close: &channel::Close) {
         let blamed = blamed(close.class_id, close.method_id);
         let place = blamed.and_then(|name| self.blamed_place(Some(key), name));
-        let publishes = self.publishes_at_close(key, blamed, &close.reply_text);
+        let publishes = self.publishes_at_close(Some(key), blamed, &close.reply_text);
         let reason = CloseReason::new(
             Scope::Channel(key.id),
             CloseCause::PeerClosed,
@@ -325,11 +325,13 @@ impl Session {
     pub(super) fn handle_close(&mut self, close: &connection::Close) {
         let blamed = blamed(close.class_id, close.method_id);
         let place = blamed.and_then(|name| self.blamed_place(None, name));
+        let publishes = self.publishes_at_close(None, blamed, &close.reply_text);
         let text = close.reply_text.to_string_lossy();
         let reason = CloseReason::new(Scope::Connection, CloseCause::PeerClosed, text)
             .with_code(ReplyCode(close.reply_code))
             .with_method(blamed)
-            .with_place(place);
+            .with_place(place)
+            .with_publishes(publishes);
         // Nothing may follow the close-ok, and nobody would read what is before it.
         self.drop_output();
         let _ = self.send_control(&connection::CloseOk::default().into_any());

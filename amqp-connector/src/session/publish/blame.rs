@@ -1,4 +1,4 @@
-//! Which publish a peer means that closes a channel because of one. Called when that happens, changes nothing.
+//! Which publish a peer means that closes a channel or the connection because of one. Called when that happens, changes nothing.
 
 use std::ops::RangeInclusive;
 
@@ -7,32 +7,106 @@ use amqp_types::{Method as _, ShortStr};
 
 use crate::error::{BlamedPublish, Publishes};
 use crate::session::Session;
-use crate::session::channel::ChannelKey;
-use crate::session::publish::confirm::Confirms;
+use crate::session::channel::{ChannelKey, ChannelState, Sent};
 use crate::session::publish::origin::Origin;
 
 impl Session {
-    /// What a close by the peer, with the method that it blames, tells of the channel's publishes.
+    /// What a close by the peer, of one channel or of all, with the method that it blames, tells of publishes.
     pub(in crate::session) fn publishes_at_close(
         &mut self,
-        key: ChannelKey,
+        key: Option<ChannelKey>,
         blamed: Option<&'static str>,
         text: &ShortStr,
     ) -> Option<Box<Publishes>> {
         let named = Named::of(text.as_bytes());
-        let confirms = self.channels.get(key)?.confirms.as_ref();
-        let of_publish = blamed == Some(basic::Publish::NAME);
-        let blamed = match confirms {
-            _ if !of_publish => None,
-            Some(confirms) => find(confirms, named.as_ref()),
-            None => named.as_ref().and_then(Named::whole).map(|exchange| BlamedPublish {
-                exchange: Some(exchange),
-                ..BlamedPublish::default()
-            }),
+        let mut fitting = Fitting::default();
+        if blamed == Some(basic::Publish::NAME) {
+            match key {
+                Some(key) => fitting.look_at(self.channels.get(key)?, named.as_ref()),
+                None => {
+                    for channel in self.channels.iter_mut().filter(|it| it.ended().is_none()) {
+                        fitting.look_at(channel, named.as_ref());
+                    }
+                }
+            }
+        }
+        let unconfirmed = key
+            .and_then(|key| self.channels.get(key)?.confirms.as_ref())
+            .map(|confirms| ranges(confirms.pending().map(|(tag, _)| tag)))
+            .unwrap_or_default();
+        let blamed = match fitting.blamed() {
+            None if blamed == Some(basic::Publish::NAME) => {
+                named.as_ref().and_then(Named::whole).map(|exchange| BlamedPublish {
+                    exchange: Some(exchange),
+                    ..BlamedPublish::default()
+                })
+            }
+            found => found,
         };
-        let unconfirmed = confirms.map(ranges).unwrap_or_default();
         let any = blamed.is_some() || !unconfirmed.is_empty();
         any.then(|| Box::new(Publishes { blamed, unconfirmed }))
+    }
+}
+
+/// The publishes that a close may mean: what they have in common, and how many they are.
+#[derive(Default)]
+struct Fitting {
+    common: Option<BlamedPublish>,
+    /// Some may fit of which nothing is known.
+    unseen: bool,
+}
+
+impl Fitting {
+    fn look_at(&mut self, channel: &ChannelState, named: Option<&Named<'_>>) {
+        let Some(confirms) = &channel.confirms else {
+            return match &channel.sent {
+                Sent::Nothing => {}
+                Sent::Many => self.unseen = true,
+                Sent::One(publish) => {
+                    let fits = |exchange| named.is_none_or(|named| named.fits(exchange));
+                    if publish.exchange.as_ref().is_some_and(fits) {
+                        self.add((**publish).clone());
+                    }
+                }
+            };
+        };
+        let pending = confirms.pending().filter_map(|(tag, origin)| Some((tag, origin?)));
+        let mut fitting =
+            pending.filter(|(_, origin)| named.is_none_or(|named| named.fits(&origin.exchange)));
+        let Some((first, origin)) = fitting.next() else { return };
+        let mut found = whole(first, origin);
+        let mut last = origin;
+        let mut tags = vec![first];
+        for (tag, origin) in fitting {
+            tags.push(tag);
+            if !std::ptr::eq(origin, last) {
+                last = origin;
+                found.keep_common(&whole(tag, origin));
+            }
+        }
+        found.count = tags.len();
+        found.delivery_tag = found.delivery_tag.filter(|_| tags.len() == 1);
+        found.candidates = ranges(tags.into_iter());
+        found.channel = Some(channel.key.id);
+        self.add(found);
+    }
+
+    /// Those of another channel.
+    fn add(&mut self, other: BlamedPublish) {
+        let Some(common) = &mut self.common else {
+            self.common = Some(other);
+            return;
+        };
+        common.keep_common(&other);
+        common.count += other.count;
+        common.channels += other.channels;
+        // Tags are a channel's.
+        (common.channel, common.delivery_tag) = (None, None);
+        common.candidates = Vec::new();
+    }
+
+    fn blamed(self) -> Option<BlamedPublish> {
+        self.common.filter(|_| !self.unseen)
     }
 }
 
@@ -51,6 +125,7 @@ impl<'a> Named<'a> {
     /// A name may itself have a quote in it, so the text is compared with it instead of being cut.
     fn fits(&self, exchange: &ShortStr) -> bool {
         match self.rest.strip_prefix(exchange.as_bytes()) {
+            Some(after) if self.ends().next().is_some() => after.starts_with(AFTER),
             Some(after) => after.first() == Some(&b'\''),
             None => {
                 let cut = self.rest.strip_suffix(b"...").unwrap_or(self.rest);
@@ -59,29 +134,25 @@ impl<'a> Named<'a> {
         }
     }
 
+    /// Where the name may end.
+    fn ends(&self) -> impl Iterator<Item = usize> {
+        self.rest
+            .windows(AFTER.len())
+            .enumerate()
+            .filter_map(|(at, part)| (part == AFTER).then_some(at))
+    }
+
+    /// The name, if there is but one that it can be: it may have all of what follows it in it.
     fn whole(&self) -> Option<ShortStr> {
-        const AFTER: &[u8] = b"' in vhost";
-        let length = self.rest.windows(AFTER.len()).position(|part| part == AFTER)?;
-        ShortStr::try_from(self.rest.get(..length)?).ok()
+        let mut ends = self.ends();
+        let (end, other) = (ends.next()?, ends.next());
+        let name = self.rest.get(..end).filter(|_| other.is_none())?;
+        ShortStr::try_from(name).ok()
     }
 }
 
-/// The oldest unconfirmed publish to the exchange that is named, or what all unconfirmed ones have in common.
-fn find(confirms: &Confirms, named: Option<&Named<'_>>) -> Option<BlamedPublish> {
-    let mut pending = confirms.pending().filter_map(|(tag, origin)| Some((tag, origin?)));
-    if let Some(named) = named {
-        let (tag, origin) = pending.find(|(_, origin)| named.fits(&origin.exchange))?;
-        return Some(whole(tag, origin));
-    }
-    let (tag, origin) = pending.next()?;
-    let common = pending.fold(whole(tag, origin), |common, (_, origin)| BlamedPublish {
-        exchange: common.exchange.filter(|exchange| *exchange == origin.exchange),
-        routing_key: common.routing_key.filter(|key| *key == origin.routing_key),
-        place: common.place.filter(|place| *place == origin.place),
-        delivery_tag: None,
-    });
-    (common != BlamedPublish::default()).then_some(common)
-}
+/// What follows an exchange's name.
+const AFTER: &[u8] = b"' in vhost";
 
 fn whole(tag: u64, origin: &Origin) -> BlamedPublish {
     BlamedPublish {
@@ -89,13 +160,14 @@ fn whole(tag: u64, origin: &Origin) -> BlamedPublish {
         routing_key: Some(origin.routing_key.clone()),
         delivery_tag: Some(tag),
         place: Some(origin.place),
+        ..BlamedPublish::one()
     }
 }
 
-/// The tags that have no answer.
-fn ranges(confirms: &Confirms) -> Vec<RangeInclusive<u64>> {
+/// Runs of tags that follow each other.
+fn ranges(tags: impl Iterator<Item = u64>) -> Vec<RangeInclusive<u64>> {
     let mut ranges: Vec<RangeInclusive<u64>> = Vec::new();
-    for (tag, _) in confirms.pending() {
+    for tag in tags {
         match ranges.last_mut() {
             Some(last) if last.end() + 1 == tag => *last = *last.start()..=tag,
             _ => ranges.push(tag..=tag),

@@ -27,7 +27,7 @@ pub(crate) use answers::Claimed;
 use crate::error::{Error, Result};
 use crate::session::Caller;
 use crate::session::Session;
-use crate::session::channel::{ChannelKey, ChannelPhase};
+use crate::session::channel::{ChannelKey, ChannelPhase, Sent};
 use crate::session::output::outbox::SHARED_MAX;
 use crate::session::output::put_content;
 use crate::session::publish::confirm::Confirms;
@@ -99,7 +99,13 @@ impl Session {
                 let octets = self.outbox.outstanding() - before;
                 Some(confirms.publish(message, octets, caller))
             }
-            _ => None,
+            (Ok(()), None) => {
+                if !matches!(channel.sent, Sent::Many) {
+                    channel.sent = Sent::Many;
+                }
+                None
+            }
+            (Err(_), _) => None,
         };
         self.leave(key, place);
         if let Err(error) = sent {

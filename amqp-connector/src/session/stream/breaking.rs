@@ -70,8 +70,9 @@ impl Session {
             false => "what was sent cannot be taken back on a channel without tx",
         };
         let text = format!(
-            "channel {} had sent {given} of {length} octets of a streamed body, and {rest}: {}",
+            "channel {} had sent {given} of {length} octets of a streamed body, and {rest}{}{}",
             key.id,
+            if why.text().is_empty() { "" } else { ": " },
             why.text()
         );
         let reason = CloseReason::new(Scope::Connection, CloseCause::StreamBroken, text)

@@ -256,6 +256,18 @@ fn zeros_are_made_turn_by_turn_beside_other_channels() {
 }
 
 #[test]
+fn a_close_without_a_text_during_a_streamed_publish_leaves_no_colon_behind() {
+    let mut bench = Bench::new();
+    let key = bench.open();
+    let mut streamed = Streamed::claim(&mut bench, key, 10_002);
+    streamed.push(&mut bench, "a");
+    bench.frames();
+    bench.receive(key.id, channel::Close { reply_code: 404, ..Default::default() });
+    let reason = bench.session.close_reason().expect("closed").clone();
+    assert!(reason.text().ends_with("without tx"), "{reason}");
+}
+
+#[test]
 fn beyond_the_padding_limit_the_connection_is_closed_and_names_the_stream() {
     let mut bench = Bench::new();
     let (key, other) = (bench.open(), bench.open());

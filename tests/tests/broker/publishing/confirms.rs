@@ -2,7 +2,7 @@
 //! what a close tells of publishes.
 
 use amqp_connector::{
-    BasicPublish, Channel, ConfirmOptions, ErrorKind, FieldTable, Outcome, QueueDeclare,
+    BasicPublish, BasicPublishStream, Channel, ConfirmOptions, ErrorKind, FieldTable, Outcome, QueueDeclare,
     QueueBind, QueueDelete, QueueUnbind,
 };
 use amqp_tests::{Fixture, broker_test};
@@ -177,6 +177,41 @@ fn a_missing_exchange_names_the_publish_its_place_and_what_had_no_answer() {
         assert_eq!((place.file(), place.line()), (file!(), line));
         assert!(reason.unconfirmed().iter().any(|tags| tags.contains(&2)), "{reason:?}");
         assert!(reason.to_string().contains("\"lost\""), "{reason}");
+        connection.close().await;
+    });
+}
+
+#[test]
+fn a_close_of_the_connection_for_immediate_names_the_publish_and_its_place() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        let channel = connection.channel_open().await.unwrap();
+        channel.confirm_select().await.unwrap();
+        let message = BasicPublish::new("amq.topic", "key", "x").immediate(true);
+        let (line, publish) = (line!(), channel.basic_publish(message));
+        drop(publish.await.unwrap());
+        let reason = connection.closed().await;
+        assert_eq!(reason.method(), Some("basic.publish"), "{reason}");
+        let blamed = reason.publish().unwrap();
+        assert_eq!(blamed.exchange().map(ToString::to_string), Some("amq.topic".to_owned()));
+        assert_eq!(blamed.routing_key().map(ToString::to_string), Some("key".to_owned()));
+        assert_eq!((blamed.delivery_tag(), blamed.count()), (Some(1), 1));
+        assert_eq!(reason.place().map(|place| place.line()), Some(line));
+    });
+}
+
+#[test]
+fn a_missing_exchange_names_the_place_of_a_streamed_publish() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        let missing = t.name("missing");
+        let message = BasicPublishStream::new(&*missing, "key", 3);
+        let (line, publish) = (line!(), connection.publish_reader(message, &b"abc"[..]));
+        let error = publish.await.unwrap_err();
+        let reason = error.close_reason().unwrap();
+        assert_eq!(reason.method(), Some("basic.publish"), "{reason}");
+        assert_eq!(reason.place().map(|place| place.line()), Some(line), "{reason}");
+        assert_eq!(reason.publish().unwrap().count(), 1);
         connection.close().await;
     });
 }

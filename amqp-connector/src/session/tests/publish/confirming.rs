@@ -58,6 +58,7 @@ fn closes(bench: &mut Bench, key: ChannelKey, code: u16, text: &str) {
     bench.receive(key.id, channel::Close { reply_code: code, reply_text, class_id, method_id });
 }
 
+#[track_caller]
 fn publish_to(bench: &mut Bench, key: ChannelKey, exchange: &str, routing_key: &str) -> u32 {
     let mut message = message("x");
     message.publish.exchange = short(exchange);
@@ -279,11 +280,11 @@ fn the_last_handle_takes_the_kept_messages_with_it() {
 }
 
 #[test]
-fn a_close_names_the_oldest_publish_to_the_exchange_that_it_names() {
+fn a_close_names_the_only_publish_to_the_exchange_that_it_names() {
     let (mut bench, key) = ready(ConfirmOptions::new());
     publish_to(&mut bench, key, "", "fine");
     let line = publish_to(&mut bench, key, "it's gone", "lost");
-    publish_to(&mut bench, key, "it's gone", "lost too");
+    publish_to(&mut bench, key, "it's gone", "not lost");
     publish_to(&mut bench, key, "it", "another");
     ack(&mut bench, key, 1, false);
     ack(&mut bench, key, 3, false);
@@ -311,6 +312,102 @@ fn a_close_that_names_no_exchange_tells_what_is_certain() {
     assert_eq!(blamed.exchange(), Some(&short("amq.topic")));
     assert_eq!((blamed.routing_key(), blamed.delivery_tag()), (None, None));
     assert_eq!(reason.unconfirmed(), [1..=2]);
+}
+
+#[test]
+fn of_several_publishes_that_fit_only_what_they_have_in_common_is_told() {
+    let (mut bench, key) = ready(ConfirmOptions::new());
+    publish_to(&mut bench, key, "k2x", "good");
+    publish_to(&mut bench, key, "other", "other");
+    publish_to(&mut bench, key, "k2x", "bad");
+    closes(&mut bench, key, 404, "NOT_FOUND - no exchange 'k2x' in vhost '/'");
+    let reason = bench.run(|session| session.channel_close_reason(key)).expect("closed");
+    let blamed = reason.publish().expect("blamed");
+    assert_eq!(blamed.exchange(), Some(&short("k2x")));
+    assert_eq!((blamed.routing_key(), blamed.delivery_tag()), (None, None));
+    assert_eq!((blamed.place(), reason.place()), (None, None));
+    assert_eq!((blamed.count(), blamed.candidates()), (2, &[1..=1, 3..=3][..]));
+    assert!(reason.to_string().ends_with("(caused by basic.publish, one of 2 publishes)"), "{reason}");
+}
+
+#[test]
+fn of_ten_thousand_equal_publishes_the_address_and_place_are_told_and_the_text_stays_short() {
+    let (mut bench, key) = ready(ConfirmOptions::new());
+    let mut line = 0;
+    for _ in 0..10_000 {
+        line = publish_to(&mut bench, key, "x", "k");
+    }
+    closes(&mut bench, key, 404, "NOT_FOUND - no exchange 'x' in vhost '/'");
+    let reason = bench.run(|session| session.channel_close_reason(key)).expect("closed");
+    let blamed = reason.publish().expect("blamed");
+    assert_eq!(blamed.routing_key(), Some(&short("k")));
+    assert_eq!(blamed.place().map(|place| place.line()), Some(line));
+    assert_eq!((blamed.count(), blamed.delivery_tag()), (10_000, None));
+    assert_eq!(blamed.candidates(), [1..=10_000]);
+    assert!(reason.to_string().len() < 300, "{reason}");
+}
+
+/// The peer closes the connection for a publish.
+fn connection_closes(bench: &mut Bench, text: &str) -> Arc<crate::CloseReason> {
+    let (class_id, method_id) = (basic::Publish::CLASS_ID, basic::Publish::METHOD_ID);
+    let reply_text = short(text);
+    bench.receive(0, connection::Close { reply_code: 540, reply_text, class_id, method_id });
+    bench.session.close_reason().expect("closed").clone()
+}
+
+#[test]
+fn a_close_of_the_connection_names_the_only_publish_that_it_can_be() {
+    let (mut bench, key) = ready(ConfirmOptions::new());
+    bench.open();
+    let line = publish_to(&mut bench, key, "x", "k");
+    let reason = connection_closes(&mut bench, "NOT_IMPLEMENTED - immediate=true");
+    let blamed = reason.publish().expect("blamed");
+    assert_eq!(blamed.exchange(), Some(&short("x")));
+    assert_eq!(blamed.routing_key(), Some(&short("k")));
+    assert_eq!((blamed.channel(), blamed.delivery_tag()), (Some(key.id), Some(1)));
+    assert_eq!(reason.place().map(|place| place.line()), Some(line));
+}
+
+#[test]
+fn a_close_of_the_connection_tells_on_how_many_channels_publishes_fit() {
+    let (mut bench, key) = ready(ConfirmOptions::new());
+    let other = bench.open();
+    select(&mut bench, other);
+    publish_to(&mut bench, key, "x", "k");
+    publish_to(&mut bench, other, "x", "l");
+    publish_to(&mut bench, other, "x", "l");
+    let reason = connection_closes(&mut bench, "NOT_IMPLEMENTED - immediate=true");
+    let blamed = reason.publish().expect("blamed");
+    assert_eq!((blamed.count(), blamed.channels(), blamed.channel()), (3, 2, None));
+    assert_eq!((blamed.exchange(), blamed.routing_key()), (Some(&short("x")), None));
+    assert!(blamed.candidates().is_empty() && blamed.delivery_tag().is_none());
+    assert!(reason.to_string().ends_with("one of 3 publishes on 2 channels)"), "{reason}");
+}
+
+#[test]
+fn a_close_of_the_connection_names_no_publish_if_a_channel_without_confirms_may_be_meant() {
+    let (mut bench, key) = ready(ConfirmOptions::new());
+    let other = bench.open();
+    publish_to(&mut bench, key, "x", "k");
+    publish_to(&mut bench, other, "y", "l");
+    let reason = connection_closes(&mut bench, "NOT_IMPLEMENTED - immediate=true");
+    assert_eq!((reason.publish(), reason.place()), (None, None));
+}
+
+#[test]
+fn a_name_that_looks_like_the_end_of_another_is_not_taken_for_it() {
+    let (mut bench, key) = ready(ConfirmOptions::new());
+    let text = "NOT_FOUND - no exchange 'it's' in vhost 'y' in vhost '/'";
+    let other = bench.open();
+    publish_to(&mut bench, other, "it's' in vhost 'y", "k");
+    closes(&mut bench, other, 404, text);
+    let reason = bench.run(|session| session.channel_close_reason(other)).expect("closed");
+    assert_eq!(reason.publish(), None, "it can be either name");
+    publish_to(&mut bench, key, "it", "k");
+    publish_to(&mut bench, key, "it's' in vhost 'y", "k");
+    closes(&mut bench, key, 404, text);
+    let reason = bench.run(|session| session.channel_close_reason(key)).expect("closed");
+    assert_eq!(reason.publish().and_then(|it| it.delivery_tag()), Some(2));
 }
 
 #[test]
