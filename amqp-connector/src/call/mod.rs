@@ -27,6 +27,7 @@ pub(crate) use raw::{RawCall, refuse_reserved};
 
 use crate::error::{Error, Result};
 use crate::handle::{ChannelHandle, ConnectionHandle};
+use crate::options::ConfirmOptions;
 
 /// A content that came with a reply: its properties and body.
 pub type Content = (protocol::Properties, Body);
@@ -164,6 +165,12 @@ impl Completion {
     /// The call is made on behalf of one that was called there.
     pub(crate) fn at(mut self, place: &'static Location<'static>) -> Self {
         self.inner = self.inner.at(place);
+        self
+    }
+
+    /// It puts the channel into confirm mode, which is to be like this from where the request stands.
+    pub(crate) fn with_confirms(mut self, options: ConfirmOptions) -> Self {
+        self.inner = self.inner.with_confirms(options);
         self
     }
 

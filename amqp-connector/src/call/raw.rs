@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::handle::{ChannelHandle, ConnectionHandle};
+use crate::options::ConfirmOptions;
 use crate::session::{CONTROL, CallId, CallOptions, CallReply, Caller, ChannelKey, Session};
 use crate::shared::Shared;
 use crate::turn::poll_unit;
@@ -47,19 +48,24 @@ pub(crate) struct RawCall {
     place: &'static Location<'static>,
     /// The call's own deadline, if it is not the connection's for all calls.
     timeout: Option<Duration>,
-    /// What goes with a request that starts a consumer. Apart, since most calls do not.
+    /// What goes with a request that starts something. Apart, since most calls do not.
     start: Option<Box<Start>>,
     state: State,
 }
 
-/// What goes with a request that starts a consumer.
-struct Start {
-    /// Sent just before it, so that nothing comes between the two.
-    qos: basic::Qos,
-    /// Octets that may wait for the consumer.
-    budget: Option<usize>,
-    /// It gets the bodies of its deliveries as streams.
-    streamed: bool,
+/// What goes with a request that starts something.
+enum Start {
+    Consumer {
+        /// Sent just before it, so that nothing comes between the two.
+        qos: basic::Qos,
+        /// Octets that may wait for the consumer.
+        budget: Option<usize>,
+        /// It gets the bodies of its deliveries as streams.
+        streamed: bool,
+    },
+    /// What confirm mode is to be like from where the request stands.
+    #[allow(dead_code, reason = "not every specification has confirms")]
+    Confirms(ConfirmOptions),
 }
 
 impl Start {
@@ -70,15 +76,22 @@ impl Start {
         request: &protocol::Method,
         options: &CallOptions,
     ) -> Result<CallId> {
+        let (qos, budget, streamed) = match self {
+            Self::Consumer { qos, budget, streamed } => (qos, budget, streamed),
+            Self::Confirms(confirms) => {
+                session.set_confirm_options(key, confirms);
+                return session.call(key, request, options);
+            }
+        };
         session.check_fits(key.id, request)?;
         session.check_tag(key, request)?;
-        session.send_qos(key, self.qos, options.place)?;
+        session.send_qos(key, qos, options.place)?;
         let call = session.call(key, request, options)?;
         session.await_handle(call);
-        if let Some(octets) = self.budget {
+        if let Some(octets) = budget {
             session.limit_consumer(call, octets);
         }
-        if self.streamed {
+        if streamed {
             session.stream_consumer(call);
         }
         Ok(call)
@@ -155,15 +168,21 @@ impl RawCall {
     /// The request starts a consumer: this `basic.qos` is sent just before it, and no more than so many octets may
     /// wait for it.
     pub(crate) fn starting(mut self, qos: basic::Qos, budget: Option<usize>) -> Self {
-        self.start = Some(Box::new(Start { qos, budget, streamed: false }));
+        self.start = Some(Box::new(Start::Consumer { qos, budget, streamed: false }));
         self
     }
 
     /// The consumer that the request starts gets the bodies of its deliveries as streams.
     pub(crate) fn streamed(mut self) -> Self {
-        if let Some(start) = &mut self.start {
-            start.streamed = true;
+        if let Some(Start::Consumer { streamed, .. }) = self.start.as_deref_mut() {
+            *streamed = true;
         }
+        self
+    }
+
+    /// The request puts the channel into confirm mode, which is to be like this.
+    pub(crate) fn with_confirms(mut self, options: ConfirmOptions) -> Self {
+        self.start = Some(Box::new(Start::Confirms(options)));
         self
     }
 

@@ -1,6 +1,6 @@
 //! Publisher confirms, where the specification has them.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 
 use super::Channel;
 use crate::call::Completion;
@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::options::ConfirmOptions;
 use crate::outcome::ConfirmCounts;
 use crate::publish::BasicPublish;
-use crate::session::Line;
+use crate::session::{Awaited, Line};
 use crate::shared::Ticket;
 
 impl Channel {
@@ -44,22 +44,14 @@ impl Channel {
     ///
     /// As [`confirm_select`](Self::confirm_select).
     #[track_caller]
-    pub fn confirm_select_with(
-        &self,
-        options: ConfirmOptions,
-    ) -> impl Future<Output = Result<()>> + Send + use<> {
-        let handle = self.handle.clone();
-        let selected = self.confirm_select();
-        async move {
-            // Before the select is sent: publishes count from where it stands.
-            handle.shared().with(|session| session.set_confirm_options(handle.key(), options));
-            selected.await
-        }
+    pub fn confirm_select_with(&self, options: ConfirmOptions) -> Completion {
+        self.confirm_select().with_confirms(options)
     }
 
     /// Waits until every publish that was accepted on this channel so far is answered, and tells how many outcomes of
-    /// each kind there were since it told last, or since confirm mode was selected. Outcomes of later publishes that
-    /// came meanwhile are among them. The confirmations give their outcomes all the same.
+    /// each kind there were since the last such wait that had ended when this one began, or since confirm mode was selected:
+    /// waits side by side count the same outcomes, so that none of them misses a failure. Outcomes of later publishes
+    /// that came meanwhile are among them. The confirmations give their outcomes all the same.
     ///
     /// # Errors
     ///
@@ -76,11 +68,11 @@ impl Channel {
         } }
         #[allow(unreachable_code, reason = "not every specification has confirms")]
         {
-            let (key, mut target) = (self.handle.key(), None);
+            let (key, mut awaited) = (self.handle.key(), Awaited::default());
             let mut ticket = Ticket::new(self.handle.shared(), Line::Answered(key));
             poll_fn(|cx| {
                 ticket.poll(cx, |session, held, waker| {
-                    session.poll_answered(key, &mut target, held, waker)
+                    session.poll_answered(key, &mut awaited, held, waker)
                 })
             })
             .await
@@ -89,13 +81,30 @@ impl Channel {
 
     /// The messages that failed and that nobody holds a [`Confirmation`](crate::Confirmation) of, in the order in which they
     /// were published: nacked ones, and once the channel is over those whose outcome is unknown. Only a
-    /// channel that keeps messages has any ([`ConfirmOptions::retain`]). Each is given once.
+    /// channel that keeps messages has any ([`ConfirmOptions::retain`]). Each is given once, here or by
+    /// [`Confirmation::take_message`](crate::Confirmation::take_message). Where the confirmation is awaited by value, it is
+    /// gone with its outcome:
+    ///
+    /// ```no_run
+    /// # async fn run(channel: amqp_connector::Channel) -> amqp_connector::Result<()> {
+    /// # use amqp_connector::{BasicPublish, ConfirmOptions, Outcome};
+    /// channel.confirm_select_with(ConfirmOptions::new().retain(true)).await?;
+    /// let publish = BasicPublish::new("", "jobs", "work");
+    /// if let Outcome::Nacked = channel.basic_publish(publish).await?.await {
+    ///     for message in channel.take_failed() {
+    ///         channel.basic_publish(message).await?;
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// Until they are taken they count in [`Options::retained_budget`](crate::Options::retained_budget).
     ///
     /// A message whose outcome is unknown may have reached its queue: publishing it again may make it two.
     #[must_use = "the messages are given once"]
-    pub fn take_unconfirmed(&self) -> Vec<BasicPublish> {
+    pub fn take_failed(&self) -> Vec<BasicPublish> {
         let key = self.handle.key();
-        let messages = self.handle.shared().with(|session| session.take_unconfirmed(key));
+        let messages = self.handle.shared().with(|session| session.take_failed(key));
         messages.into_iter().map(BasicPublish::from_message).collect()
     }
 

@@ -175,7 +175,7 @@ impl ConfirmOptions {
 
     /// Whether every message is kept until the broker has acked it, so that it can be had again when it was nacked
     /// or its outcome is unknown: by [`Confirmation::take_message`](crate::Confirmation::take_message), or by
-    /// [`Channel::take_unconfirmed`](crate::Channel::take_unconfirmed) where the confirmation was dropped. Once on,
+    /// [`Channel::take_failed`](crate::Channel::take_failed) where the confirmation was dropped. Once on,
     /// it stays on. Default false.
     pub fn retain(mut self, retain: bool) -> Self {
         self.retain = retain;

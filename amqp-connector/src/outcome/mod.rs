@@ -76,6 +76,17 @@ impl ConfirmCounts {
     pub fn all_acked(&self) -> bool {
         self.nacked == 0 && self.returned == 0 && self.unknown == 0
     }
+
+    /// What came on top of `earlier`.
+    #[allow(dead_code, reason = "not every specification has confirms")]
+    pub(crate) fn since(&self, earlier: &Self) -> Self {
+        Self {
+            acked: self.acked.saturating_sub(earlier.acked),
+            nacked: self.nacked.saturating_sub(earlier.nacked),
+            returned: self.returned.saturating_sub(earlier.returned),
+            unknown: self.unknown.saturating_sub(earlier.unknown),
+        }
+    }
 }
 
 /// Why the outcome of a publish is unknown.

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use super::BasicPublish;
 use crate::handle::ChannelHandle;
 use crate::outcome::Outcome;
-use crate::session::{Asking, Claimed, Message};
+use crate::session::{Asking, Claimed};
 use crate::turn::{poll_turn, spend};
 
 /// The outcome of one publish, to await or to drop.
@@ -24,7 +24,10 @@ use crate::turn::{poll_turn, spend};
 /// # Drop
 ///
 /// Forgets the outcome; the message is not affected. Until the broker has answered, the publish counts in the limit of
-/// unconfirmed ones; dropped or not, nothing else of it is held, unless its message is kept.
+/// unconfirmed ones; dropped or not, nothing else of it is held, unless its message is kept: a failed one is then had
+/// from [`Channel::take_failed`](crate::Channel::take_failed).
+///
+/// Like every handle of a channel it keeps the channel open, until it has resolved.
 ///
 /// # Cancel safety
 ///
@@ -45,7 +48,8 @@ enum State {
     Done {
         tag: u64,
         outcome: Outcome,
-        message: Option<Box<Message>>,
+        /// The channel that keeps its message.
+        keeper: Option<Arc<ChannelHandle>>,
     },
 }
 
@@ -77,16 +81,16 @@ impl Confirmation {
 
     /// The message, to publish it again: once this has resolved to [`Outcome::Nacked`] or [`Outcome::Unknown`] on a
     /// channel that keeps messages ([`ConfirmOptions::retain`](crate::ConfirmOptions::retain)). It is given
-    /// once; `None` in every other case.
+    /// once; `None` in every other case. Not taken, it is had from
+    /// [`Channel::take_failed`](crate::Channel::take_failed) once this is dropped.
     ///
     /// A message whose outcome is unknown may have reached its queue: publishing it again may make it two.
     pub fn take_message(&mut self) -> Option<BasicPublish> {
-        match &mut self.state {
-            State::Pending { .. } | State::Accepted => None,
-            State::Done { message, .. } => {
-                message.take().map(|message| BasicPublish::from_message(*message))
-            }
-        }
+        let State::Done { tag, keeper, .. } = &mut self.state else { return None };
+        let (tag, keeper) = (*tag, keeper.take()?);
+        let key = keeper.key();
+        let message = keeper.shared().with(|session| session.take_message(key, tag));
+        message.map(BasicPublish::from_message)
     }
 }
 
@@ -120,12 +124,13 @@ impl Confirmation {
         if claimed.is_pending() && asking.is_wanted() {
             claimed = wait(channel, tag, cx);
         }
-        let Claimed { outcome, message, charge } = ready!(claimed);
+        let Claimed { outcome, kept, charge } = ready!(claimed);
         if charge {
             spend(cx);
         }
         let outcome = outcome.unwrap_or(Outcome::Accepted);
-        self.state = State::Done { tag, outcome: outcome.clone(), message };
+        let keeper = kept.then(|| channel.clone());
+        self.state = State::Done { tag, outcome: outcome.clone(), keeper };
         Poll::Ready(outcome)
     }
 }
@@ -133,8 +138,10 @@ impl Confirmation {
 impl Drop for Confirmation {
     #[inline]
     fn drop(&mut self) {
-        if let State::Pending { channel, tag } = &self.state {
-            forget(channel, *tag);
+        match &self.state {
+            State::Pending { channel, tag } => forget(channel, *tag),
+            State::Done { tag, keeper: Some(keeper), .. } => leave(keeper, *tag),
+            State::Done { .. } | State::Accepted => {}
         }
     }
 }
@@ -144,6 +151,13 @@ impl Drop for Confirmation {
 fn wait(channel: &ChannelHandle, tag: u64, cx: &Context<'_>) -> Poll<Claimed> {
     let key = channel.key();
     channel.shared().poll_ready(cx, |session, waker| session.poll_confirm(key, tag, waker))
+}
+
+/// Nobody can take the message of a failed publish through its confirmation any more.
+#[cold]
+fn leave(channel: &ChannelHandle, tag: u64) {
+    let key = channel.key();
+    channel.shared().with(|session| session.leave_message(key, tag));
 }
 
 /// Nobody asks for the outcome any more.

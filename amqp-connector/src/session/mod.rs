@@ -48,7 +48,7 @@ pub(crate) use effects::{Effects, Garbage};
 #[cfg(feature = "testing")]
 pub use leftovers::Leftovers;
 pub(crate) use output::chunk::{Chunk, Segment, WriteQueue};
-pub(crate) use publish::{Accepted, Claimed, Message, Place};
+pub(crate) use publish::{Accepted, Awaited, Claimed, Message, Place};
 pub(crate) use stream::outgoing::StreamHead;
 pub(crate) use timers::after;
 

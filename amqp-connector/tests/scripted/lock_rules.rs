@@ -288,7 +288,7 @@ amqp_connector::amqp_types::if_spec! { confirm.select => {
                 assert!(!resolves("nack", &mut second).await.is_acked());
                 drop(second);
                 drop(kept.remove(0));
-                drop(channel.take_unconfirmed());
+                drop(channel.take_failed());
                 drop(kept.remove(0));
                 drop((kept, channel));
                 peer.close_connection(320, "bye").await;

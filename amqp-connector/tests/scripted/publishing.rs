@@ -305,7 +305,7 @@ amqp_connector::amqp_types::if_spec! { confirm.select => {
         assert!(matches!(outcome, Outcome::Unknown(_)), "{outcome:?}");
         assert!(tag.is_some() && held.delivery_tag() == tag, "the tag is known afterwards, too");
         let mut back = vec![held.take_message().expect("kept")];
-        back.extend(channel.take_unconfirmed());
+        back.extend(channel.take_failed());
         let back: Vec<_> = back.into_iter().map(BasicPublish::into_parts).collect();
         let bodies: Vec<_> = back.iter().map(|(_, _, body)| &body[..]).collect();
         assert_eq!(bodies, [b"0", b"1", b"3"]);
@@ -325,7 +325,7 @@ amqp_connector::amqp_types::if_spec! { confirm.select => {
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         let error = channel.wait_for_confirms().await.expect_err("unsupported");
         assert_eq!(error.kind(), ErrorKind::Unsupported);
-        assert!(channel.take_unconfirmed().is_empty());
+        assert!(channel.take_failed().is_empty());
         close_clean(connection, &mut peer).await;
     }
 } }

@@ -12,14 +12,15 @@ use crate::session::Session;
 use crate::session::channel::ChannelKey;
 use crate::session::publish::Message;
 use crate::session::publish::confirm::{Confirms, Limits};
+use crate::session::publish::tally::Awaited;
 
 /// An outcome that was asked for.
 #[derive(Debug)]
 pub(crate) struct Claimed {
     /// None on a channel without confirms.
     pub(crate) outcome: Option<Outcome>,
-    /// Of one that failed, where messages are kept.
-    pub(crate) message: Option<Box<Message>>,
+    /// It failed, and its message is kept.
+    pub(crate) kept: bool,
     /// As in [`Accepted`](super::Accepted).
     pub(crate) charge: bool,
 }
@@ -58,14 +59,14 @@ impl Session {
     ) -> Poll<Claimed> {
         let Some(confirms) = self.channels.get(key).and_then(|channel| channel.confirms.as_mut())
         else {
-            return Poll::Ready(Claimed { outcome: None, message: None, charge: false });
+            return Poll::Ready(Claimed { outcome: None, kept: false, charge: false });
         };
         match confirms.poll(tag, waker, &mut self.effects) {
             None => Poll::Pending,
             Some(outcome) => {
-                let message = confirms.take_kept(tag, &outcome);
+                let kept = confirms.keeps(&outcome);
                 self.wake_gate(key);
-                Poll::Ready(Claimed { outcome: Some(outcome), message, charge: self.charge(0) })
+                Poll::Ready(Claimed { outcome: Some(outcome), kept, charge: self.charge(0) })
             }
         }
     }
@@ -76,6 +77,21 @@ impl Session {
         let outcome = confirms.detach(tag, &mut self.effects);
         self.wake_gate(key);
         outcome
+    }
+
+    /// The message of a publish that failed, for the owner of its confirmation.
+    pub(crate) fn take_message(&mut self, key: ChannelKey, tag: u64) -> Option<Message> {
+        let confirms = self.channels.get(key)?.confirms.as_mut()?;
+        let message = confirms.take_message(tag);
+        self.wake_gate(key);
+        message
+    }
+
+    /// The owner of the confirmation of a publish that failed is gone, and has not taken its message.
+    pub(crate) fn leave_message(&mut self, key: ChannelKey, tag: u64) {
+        if let Some(confirms) = self.channels.get(key).and_then(|it| it.confirms.as_mut()) {
+            confirms.leave_message(tag);
+        }
     }
 
     /// Publishes of a channel that the broker has not answered.
@@ -90,7 +106,7 @@ impl Session {
     pub(crate) fn poll_answered(
         &mut self,
         key: ChannelKey,
-        target: &mut Option<u64>,
+        wait: &mut Awaited,
         ticket: &mut Option<u64>,
         waker: &dyn Caller,
     ) -> Poll<Result<ConfirmCounts>> {
@@ -103,7 +119,7 @@ impl Session {
                 None => Error::invalid("the channel is not in confirm mode"),
             }));
         };
-        match confirms.poll_answered(target) {
+        match confirms.poll_answered(wait) {
             Some((true, counts)) => Poll::Ready(Ok(counts)),
             Some((false, _)) => Poll::Ready(Err(match channel.close_reason() {
                 Some(reason) => Error::closed(reason.clone()),
@@ -140,7 +156,7 @@ impl Session {
     }
 
     /// The messages of failed publishes whose confirmation nobody holds, in tag order.
-    pub(crate) fn take_unconfirmed(&mut self, key: ChannelKey) -> Vec<Message> {
+    pub(crate) fn take_failed(&mut self, key: ChannelKey) -> Vec<Message> {
         let confirms = self.channels.get(key).and_then(|channel| channel.confirms.as_mut());
         let orphans = confirms.map(Confirms::take_orphans).unwrap_or_default();
         self.wake_gate(key);

@@ -20,7 +20,7 @@ use crate::session::publish::Message;
 use crate::session::publish::keep::{Keep, Pairing};
 use crate::session::publish::origin::{Origin, Origins};
 use crate::session::publish::slot::{Slot, State, is_failure};
-use crate::session::publish::tally::Tally;
+use crate::session::publish::tally::{Awaited, Tally};
 
 /// How much may be unconfirmed, or kept, on one channel.
 #[derive(Clone, Copy, Debug)]
@@ -337,15 +337,11 @@ impl Confirms {
         self.advance(effects);
     }
 
-    /// Whether all publishes up to now, or to `target` if that is set, are answered, and what was answered since this
-    /// was told last; false if the channel ended before.
-    pub(crate) fn poll_answered(
-        &mut self,
-        target: &mut Option<u64>,
-    ) -> Option<(bool, ConfirmCounts)> {
-        let target = *target.get_or_insert(self.next_tag());
-        let answered = self.next_tag() - 1 - self.open as u64;
-        self.tally.poll(target, self.base, answered)
+    /// Whether all publishes up to the wait's first look are answered, and what was answered; see [`Tally::poll`].
+    pub(crate) fn poll_answered(&mut self, wait: &mut Awaited) -> Option<(bool, ConfirmCounts)> {
+        let next = self.next_tag();
+        let answered = next - 1 - self.open as u64;
+        self.tally.poll(wait, next, self.base, answered)
     }
 
     /// Whether those who wait for all publishes are to look again.
@@ -395,13 +391,20 @@ impl Confirms {
         self.claim_aside(tag)
     }
 
-    /// The message of a publish that failed, if messages are kept for that.
+    /// Whether the message of such an outcome is kept to be handed back.
     #[inline]
-    pub(crate) fn take_kept(&mut self, tag: u64, outcome: &Outcome) -> Option<Box<Message>> {
-        if !self.keep.retains || !is_failure(outcome) {
-            return None;
-        }
-        self.keep.take(tag).map(Box::new)
+    pub(crate) fn keeps(&self, outcome: &Outcome) -> bool {
+        self.keep.retains && is_failure(outcome)
+    }
+
+    /// The message of a publish that failed, once.
+    pub(crate) fn take_message(&mut self, tag: u64) -> Option<Message> {
+        self.keep.take(tag)
+    }
+
+    /// Whoever could have taken the message of `tag` is gone.
+    pub(crate) fn leave_message(&mut self, tag: u64) {
+        self.keep.orphan(tag);
     }
 
     /// The messages of failed publishes whose confirmation nobody holds, in tag order.

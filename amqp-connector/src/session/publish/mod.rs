@@ -23,6 +23,7 @@ use amqp_types::{Method, Properties};
 use bytes::Bytes;
 
 pub(crate) use answers::Claimed;
+pub(crate) use tally::Awaited;
 
 use crate::error::{Error, Result};
 use crate::session::Caller;

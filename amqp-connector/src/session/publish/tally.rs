@@ -4,11 +4,20 @@
 
 use crate::outcome::ConfirmCounts;
 
+/// One wait for all publishes of a channel: filled in by its first look.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Awaited {
+    /// The first tag that it does not wait for, from when it began; zero before.
+    target: u64,
+    /// What had been told by then.
+    since: ConfirmCounts,
+}
+
 pub(super) struct Tally {
-    /// Outcomes since they were told last, but acks.
+    /// Outcomes so far, but acks.
     pub(super) counts: ConfirmCounts,
-    /// How many publishes were answered by then.
-    told: u64,
+    /// Outcomes that the last wait to end had counted.
+    told: ConfirmCounts,
     /// The first unanswered tag when the channel ended.
     ended_at: Option<u64>,
     /// Who waits is to look again once everything below this tag is answered.
@@ -17,7 +26,8 @@ pub(super) struct Tally {
 
 impl Default for Tally {
     fn default() -> Self {
-        Self { counts: ConfirmCounts::default(), told: 0, ended_at: None, wake_at: u64::MAX }
+        let (counts, told) = Default::default();
+        Self { counts, told, ended_at: None, wake_at: u64::MAX }
     }
 }
 
@@ -28,24 +38,31 @@ impl Tally {
         self.counts.unknown += open as u64;
     }
 
-    /// Whether everything below `target` is answered, and what was answered since this was told last; false if
-    /// the channel ended before. `answered` are those that have an outcome, `base` the first that has none.
+    /// Whether everything below the wait's target, at first `next`, is answered, and what was since the last wait that had
+    /// ended when it began: waits side by side count the same outcomes. False if the channel ended before.
+    /// `answered` are those that have an outcome, `base` the first that has none.
     pub(super) fn poll(
         &mut self,
-        target: u64,
+        wait: &mut Awaited,
+        next: u64,
         base: u64,
         answered: u64,
     ) -> Option<(bool, ConfirmCounts)> {
-        if base < target {
-            self.wake_at = self.wake_at.min(target);
+        if wait.target == 0 {
+            *wait = Awaited { target: next, since: self.told };
+        }
+        if base < wait.target {
+            self.wake_at = self.wake_at.min(wait.target);
             return None;
         }
-        if self.ended_at.is_some_and(|at| at < target) {
-            return Some((false, self.counts));
+        let ConfirmCounts { nacked, returned, unknown, .. } = self.counts;
+        let acked = answered.saturating_sub(nacked + returned + unknown);
+        let all = ConfirmCounts { acked, nacked, returned, unknown };
+        let counts = all.since(&wait.since);
+        if self.ended_at.is_some_and(|at| at < wait.target) {
+            return Some((false, counts));
         }
-        let mut counts = std::mem::take(&mut self.counts);
-        counts.acked = answered - self.told - counts.nacked - counts.returned - counts.unknown;
-        self.told = answered;
+        self.told = all;
         Some((true, counts))
     }
 

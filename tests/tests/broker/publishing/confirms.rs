@@ -146,7 +146,7 @@ fn messages_without_an_answer_are_had_from_the_channel_that_was_closed() {
         }
         channel.closed().await;
         let bodies: Vec<String> = channel
-            .take_unconfirmed()
+            .take_failed()
             .into_iter()
             .map(|message| String::from_utf8(message.into_parts().2.to_vec()).unwrap())
             .collect();

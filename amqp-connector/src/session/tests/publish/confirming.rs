@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::select;
+use crate::session::Awaited;
 use crate::{ConfirmCounts, ConfirmOptions, ErrorKind, Outcome};
 
 fn ready(options: ConfirmOptions) -> (Bench, ChannelKey) {
@@ -24,7 +25,8 @@ fn nack(bench: &mut Bench, key: ChannelKey, delivery_tag: u64) {
 fn claim(bench: &mut Bench, key: ChannelKey, tag: u64) -> Option<(Outcome, Option<Bytes>)> {
     match bench.run(|session| session.poll_confirm(key, tag, Waker::noop())) {
         Poll::Ready(claimed) => {
-            let body = claimed.message.map(|message| message.body);
+            let message = claimed.kept.then(|| bench.run(|it| it.take_message(key, tag)));
+            let body = message.flatten().map(|message| message.body);
             Some((claimed.outcome.expect("confirm mode"), body))
         }
         Poll::Pending => None,
@@ -41,14 +43,14 @@ fn answered(
     wait: &mut Wait,
     waker: &Waker,
 ) -> Poll<Result<ConfirmCounts>> {
-    let Wait { target, ticket } = wait;
-    bench.run(|session| session.poll_answered(key, target, ticket, waker))
+    let Wait { awaited, ticket } = wait;
+    bench.run(|session| session.poll_answered(key, awaited, ticket, waker))
 }
 
 /// One task that waits for all publishes.
 #[derive(Default)]
 struct Wait {
-    target: Option<u64>,
+    awaited: Awaited,
     ticket: Option<u64>,
 }
 
@@ -157,6 +159,27 @@ fn the_wait_for_confirms_ends_with_the_last_publish_before_it_and_tells_the_coun
 }
 
 #[test]
+fn waits_for_confirms_side_by_side_are_told_the_same_outcomes() {
+    let (mut bench, key) = ready(ConfirmOptions::new());
+    bench.accepted(key, "x");
+    bench.accepted(key, "x");
+    let (mut one, mut other) = (Wait::default(), Wait::default());
+    assert!(answered(&mut bench, key, &mut one, Waker::noop()).is_pending());
+    assert!(answered(&mut bench, key, &mut other, Waker::noop()).is_pending());
+    nack(&mut bench, key, 1);
+    ack(&mut bench, key, 2, false);
+    let mut counts = |wait: &mut Wait| match answered(&mut bench, key, wait, Waker::noop()) {
+        Poll::Ready(Ok(counts)) => (counts.acked, counts.nacked),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(counts(&mut one), (1, 1));
+    // It begins when the first has ended.
+    assert_eq!(counts(&mut Wait::default()), (0, 0));
+    assert_eq!(counts(&mut other), (1, 1));
+    assert_eq!(counts(&mut Wait::default()), (0, 0));
+}
+
+#[test]
 fn the_wait_for_confirms_fails_with_the_channel_unless_all_were_answered() {
     let (mut bench, key) = ready(ConfirmOptions::new());
     bench.accepted(key, "x");
@@ -220,7 +243,7 @@ fn messages_whose_confirmation_nobody_holds_are_had_from_the_channel_in_their_or
     ack(&mut bench, key, 2, false);
     bench.receive(0, connection::Close { reply_code: 320, ..Default::default() });
     let bodies = |bench: &mut Bench| -> Vec<Bytes> {
-        let messages = bench.run(|session| session.take_unconfirmed(key));
+        let messages = bench.run(|session| session.take_failed(key));
         messages.into_iter().map(|message| message.body).collect()
     };
     assert_eq!(bodies(&mut bench), ["one", "three", "five"]);
@@ -228,6 +251,28 @@ fn messages_whose_confirmation_nobody_holds_are_had_from_the_channel_in_their_or
     assert_eq!(bodies(&mut bench), [""; 0]);
     detach(&mut bench, key, 4);
     assert_eq!(bodies(&mut bench), ["four"]);
+}
+
+#[test]
+fn a_failed_message_that_is_not_taken_by_its_confirmation_s_owner_is_had_from_the_channel() {
+    let (mut bench, key) = ready(ConfirmOptions::new().retain(true));
+    for body in ["one", "two"] {
+        bench.accepted(key, body);
+    }
+    nack(&mut bench, key, 1);
+    nack(&mut bench, key, 2);
+    for tag in [1, 2] {
+        let claimed = bench.run(|session| session.poll_confirm(key, tag, Waker::noop()));
+        assert!(matches!(claimed, Poll::Ready(claimed) if claimed.kept));
+    }
+    // Their owners still may.
+    assert_eq!(bench.run(|session| session.take_failed(key)).len(), 0);
+    bench.run(|session| session.leave_message(key, 2));
+    let messages = bench.run(|session| session.take_failed(key));
+    assert_eq!(messages.iter().map(|it| &*it.body).collect::<Vec<_>>(), [b"two"]);
+    let first = bench.run(|session| session.take_message(key, 1)).expect("kept");
+    assert_eq!(first.body, "one");
+    assert_eq!(bench.left().kept, 0);
 }
 
 #[test]
@@ -247,7 +292,7 @@ fn what_is_kept_counts_in_the_budget_until_it_is_acked_or_taken() {
     let refused = bench.publish_from(key, &mut more, &mut place, &waker);
     let Poll::Ready(Err(error)) = refused else { panic!("{refused:?}") };
     assert_eq!(error.kind(), ErrorKind::Limit);
-    assert_eq!(bench.run(|session| session.take_unconfirmed(key)).len(), 3);
+    assert_eq!(bench.run(|session| session.take_failed(key)).len(), 3);
     assert!(bench.publish_from(key, &mut more, &mut place, &waker).is_ready());
 }
 
