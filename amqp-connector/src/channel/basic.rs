@@ -263,7 +263,8 @@ impl Channel {
     /// # Hangs
     ///
     /// A confirmation that is kept counts in the limit of unconfirmed publishes until it is awaited or dropped, answered or
-    /// not. A task that keeps as many of them as the limit allows has to await or drop one before it publishes again:
+    /// not, and one whose message came back in [`Options::retained_budget`](crate::Options::retained_budget), too. A task
+    /// that keeps as many of them as the limits allow has to await or drop one before it publishes again:
     /// nobody else can make room, and the publish would wait for ever.
     ///
     /// # Cancel safety

@@ -59,7 +59,8 @@ pub struct Options {
     /// larger message is let in when there is none. Default 256 MiB.
     pub unconfirmed_octets_max: usize,
     /// Octets of messages that one channel keeps before publishers wait: mandatory ones, to know them by if they come
-    /// back, and with [`ConfirmOptions::retain`] all until they are confirmed. Default 64 MiB.
+    /// back; those that came back, until their outcome is awaited or its confirmation dropped; and with
+    /// [`ConfirmOptions::retain`] all until they are confirmed, or failed and taken. Default 64 MiB.
     pub retained_budget: usize,
     /// How long reading from the socket may pause for a streamed body whose reader takes nothing meanwhile. All of the
     /// connection waits with it: deliveries, replies and confirms of every channel, up to this long each time that a

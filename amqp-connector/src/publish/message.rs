@@ -25,6 +25,9 @@ use crate::session::Message;
 /// let again = BasicPublish::new("", "jobs", "the work").properties(properties);
 /// # let _ = (publish, again);
 /// ```
+///
+/// A publish that fails before it is sent takes the message with it. Who wants to try again keeps a clone, which shares
+/// the body.
 #[derive(Clone, Debug)]
 #[must_use = "a message is sent by `Channel::basic_publish`"]
 pub struct BasicPublish {

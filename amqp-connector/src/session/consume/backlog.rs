@@ -40,12 +40,16 @@ impl Queued {
     /// would be free.
     #[inline]
     fn cost(&self) -> usize {
-        let headers = self.properties.headers.as_ref().map_or(0, table_cost);
-        size_of::<Self>() + self.body.len() + headers
+        size_of::<Self>() + content_cost(&self.properties, &self.body)
     }
 }
 
-/// What a table costs in memory, about.
+/// What the octets of a message cost in memory, about.
+#[inline]
+pub(in crate::session) fn content_cost(properties: &basic::Properties, body: &Body) -> usize {
+    body.len() + properties.headers.as_ref().map_or(0, table_cost)
+}
+
 fn table_cost(table: &FieldTable) -> usize {
     table.iter().map(|(key, value)| key.len() + value_cost(value)).sum()
 }

@@ -19,7 +19,7 @@ use crate::session::effects::{Effects, Garbage};
 use crate::session::publish::Message;
 use crate::session::publish::keep::{Keep, Pairing};
 use crate::session::publish::origin::{Origin, Origins};
-use crate::session::publish::slot::{Slot, State, is_failure};
+use crate::session::publish::slot::{Slot, State, is_failure, outcome_cost, return_cost};
 use crate::session::publish::tally::{Awaited, Tally};
 
 /// How much may be unconfirmed, or kept, on one channel.
@@ -50,6 +50,8 @@ pub(crate) struct Confirms {
     tally: Tally,
     /// Slots that a return was given to and that the broker has not answered.
     back: usize,
+    /// What the messages cost that came back and that nobody has taken.
+    back_octets: usize,
     /// Returns whose publishes ended otherwise than by an ack.
     strays: Vec<Returned>,
 }
@@ -69,6 +71,7 @@ impl Confirms {
             limits,
             tally: Tally::default(),
             back: 0,
+            back_octets: 0,
             strays: Vec::new(),
         }
     }
@@ -154,10 +157,16 @@ impl Confirms {
     #[inline]
     pub(crate) fn room(&self) -> usize {
         let Limits { count, octets, retained } = self.limits;
-        if self.keep.octets() >= retained.max(1) || self.open_octets >= octets.max(1) {
+        if self.retained_octets() >= retained.max(1) || self.open_octets >= octets.max(1) {
             return 0;
         }
         count.saturating_sub(self.held())
+    }
+
+    /// What counts in the budget of messages that are kept.
+    #[inline]
+    fn retained_octets(&self) -> usize {
+        self.keep.octets() + self.back_octets
     }
 
     /// Whether there may be no more.
@@ -174,8 +183,8 @@ impl Confirms {
     /// What is used up where there may be no more.
     pub(crate) fn why_full(&self) -> &'static str {
         let Limits { count, octets, retained } = self.limits;
-        if self.keep.octets() >= retained.max(1) {
-            "the budget of retained octets is used up by messages that are unconfirmed, or failed and not taken back"
+        if self.retained_octets() >= retained.max(1) {
+            "the budget of retained octets is used up by messages that are unconfirmed, that came back and are unawaited, or that failed and are not taken back"
         } else if self.open_octets >= octets.max(1) {
             "the limit of unconfirmed octets is reached"
         } else if count == 0 {
@@ -197,9 +206,11 @@ impl Confirms {
         };
         match keep.pair(&returned, is_open) {
             Pairing::One(tag) => {
+                let octets = return_cost(&returned);
                 if let Some(slot) = self.slot(tag) {
                     slot.state = State::Returned(Box::new(returned));
                     self.back += 1;
+                    self.back_octets += octets;
                 }
                 None
             }
@@ -292,6 +303,7 @@ impl Confirms {
                     Some(slot) => slot.state = State::Returned(returned),
                     None => {
                         self.back -= 1;
+                        self.back_octets -= return_cost(&returned);
                         self.strays.push(*returned);
                     }
                 }
@@ -323,8 +335,10 @@ impl Confirms {
         (self.open, self.open_octets) = (0, 0);
         if self.back > 0 {
             for tag in self.base..self.next_tag() {
-                let returned = self.take_return(tag);
-                self.strays.extend(returned.map(|returned| *returned));
+                if let Some(returned) = self.take_return(tag) {
+                    self.back_octets -= return_cost(&returned);
+                    self.strays.push(*returned);
+                }
             }
             self.back = 0;
         }
@@ -366,6 +380,7 @@ impl Confirms {
         if let Some(slot) = self.slot(tag) {
             match std::mem::replace(&mut slot.state, State::Claimed) {
                 State::Done(outcome) => {
+                    self.back_octets -= outcome_cost(&outcome);
                     self.advance(effects);
                     return Some(outcome);
                 }
@@ -385,8 +400,16 @@ impl Confirms {
         if let Some(slot) = self.slot(tag) {
             slot.detached = true;
             effects.discard_waker(slot.waker.take());
+            let known = match std::mem::replace(&mut slot.state, State::Claimed) {
+                State::Done(outcome) => Some(outcome),
+                open => {
+                    slot.state = open;
+                    None
+                }
+            };
+            self.back_octets -= known.as_ref().map_or(0, outcome_cost);
             self.advance(effects);
-            return None;
+            return known;
         }
         self.claim_aside(tag)
     }
@@ -432,8 +455,9 @@ impl Confirms {
             _ => self.aside.binary_search_by_key(&tag, |(tag, _)| *tag).ok()?,
         };
         let outcome = self.aside.get_mut(at).and_then(|(_, outcome)| outcome.take());
-        if outcome.is_some() {
+        if let Some(outcome) = &outcome {
             self.unclaimed -= 1;
+            self.back_octets -= outcome_cost(outcome);
         }
         while matches!(self.aside.front(), Some((_, None))) {
             self.aside.pop_front();
@@ -453,11 +477,15 @@ impl Confirms {
     /// Lets resolved slots at the front go.
     fn advance(&mut self, effects: &mut Effects) {
         while self.ring.front().is_some_and(|slot| !slot.state.is_open()) {
-            if let Some(Slot { state: State::Done(outcome), detached: false, .. }) =
-                self.ring.pop_front()
-            {
-                self.aside.push_back((self.base, Some(outcome)));
-                self.unclaimed += 1;
+            match self.ring.pop_front() {
+                Some(Slot { state: State::Done(outcome), detached: false, .. }) => {
+                    self.aside.push_back((self.base, Some(outcome)));
+                    self.unclaimed += 1;
+                }
+                Some(Slot { state: State::Done(outcome), .. }) => {
+                    self.back_octets -= outcome_cost(&outcome);
+                }
+                _ => {}
             }
             self.base += 1;
         }

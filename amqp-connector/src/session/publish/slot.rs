@@ -7,6 +7,7 @@ use std::task::Waker;
 
 use crate::error::CloseReason;
 use crate::outcome::{ConfirmCounts, Outcome, Returned, UnknownReason};
+use crate::session::consume::backlog::content_cost;
 use crate::session::effects::Effects;
 
 #[derive(Default)]
@@ -34,6 +35,20 @@ pub(super) enum State {
 /// Whether the message of such an outcome is handed back where messages are kept.
 pub(super) fn is_failure(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Nacked | Outcome::Unknown(_))
+}
+
+/// What the message of a return costs in memory, about, as long as nobody has taken it.
+pub(super) fn return_cost(returned: &Returned) -> usize {
+    size_of::<Returned>() + content_cost(&returned.properties, &returned.body)
+}
+
+/// The same, of an outcome.
+#[inline]
+pub(super) fn outcome_cost(outcome: &Outcome) -> usize {
+    match outcome {
+        Outcome::Returned(returned) => return_cost(returned),
+        _ => 0,
+    }
 }
 
 impl State {

@@ -127,6 +127,34 @@ fn a_rejected_message_is_handed_back_and_can_be_published_again() {
             let message = BasicPublish::new("", &queue, body).properties(properties);
             assert!(channel.basic_publish(message).await.unwrap().await.is_acked());
         }
+        // Awaited by value the confirmation is gone, and its message is the channel's.
+        assert!(channel.take_failed().is_empty());
+        let message = BasicPublish::new("", &full, "one more");
+        let outcome = channel.basic_publish(message).await.unwrap().await;
+        assert!(matches!(outcome, Outcome::Nacked), "{outcome:?}");
+        let [message] = channel.take_failed().try_into().unwrap();
+        assert_eq!(message.into_parts().2, "one more");
+        connection.close().await;
+    });
+}
+
+#[test]
+fn a_channel_stays_open_as_long_as_a_confirmation_of_it_has_not_resolved() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        let channel = connection.channel_open().await.unwrap();
+        let queue = declare(t, &channel).await;
+        channel.confirm_select().await.unwrap();
+        let mut confirmation =
+            channel.basic_publish(BasicPublish::new("", &queue, "x")).await.unwrap();
+        drop(channel);
+        assert_eq!(connection.channel_count(), 1);
+        assert!((&mut confirmation).await.is_acked());
+        let mut events = connection.events();
+        while connection.channel_count() > 0 {
+            events.recv().await.unwrap();
+        }
+        drop(confirmation);
         connection.close().await;
     });
 }

@@ -297,6 +297,43 @@ fn what_is_kept_counts_in_the_budget_until_it_is_acked_or_taken() {
 }
 
 #[test]
+fn messages_that_came_back_count_in_the_budget_until_their_outcome_is_taken_or_forgotten() {
+    let (mut bench, key) = ready(ConfirmOptions::new().retained_budget(7000));
+    // The first has no answer, so that the others stay in the ring; then they move aside.
+    bench.accepted(key, "x");
+    let unroutable = |bench: &mut Bench| {
+        let publish = basic::Publish { mandatory: true, ..Default::default() };
+        let body = Bytes::from(vec![0; 2000]);
+        let mut lost = Message { publish, properties: Default::default(), body: body.clone() };
+        let accepted = bench.publish_from(key, &mut lost, &mut Place::None, Waker::noop());
+        let Poll::Ready(Ok(Some(tag))) = accepted else { panic!("{accepted:?}") };
+        let returned = basic::Return { reply_code: 312, ..Default::default() };
+        bench.receive_with(key.id, returned, &Default::default(), &body);
+        ack(bench, key, tag, false);
+        tag
+    };
+    let tags = [(); 3].map(|()| unroutable(&mut bench));
+    let full = |bench: &mut Bench| {
+        let (mut more, mut place) = (message("x"), Place::None);
+        let polled = bench.publish_from(key, &mut more, &mut place, Waker::noop());
+        bench.run(|session| session.leave(key, &mut place));
+        polled.is_pending()
+    };
+    assert!(full(&mut bench));
+    assert!(matches!(claim(&mut bench, key, tags[1]), Some((Outcome::Returned(_), None))));
+    assert!(!full(&mut bench));
+    unroutable(&mut bench);
+    assert!(full(&mut bench));
+    detach(&mut bench, key, tags[2]);
+    assert!(!full(&mut bench));
+    unroutable(&mut bench);
+    ack(&mut bench, key, 1, false);
+    assert!(full(&mut bench), "aside they count, too");
+    assert!(claim(&mut bench, key, tags[0]).is_some());
+    assert!(!full(&mut bench));
+}
+
+#[test]
 fn a_kept_message_in_front_does_not_make_the_others_add_up() {
     let (mut bench, key) = ready(ConfirmOptions::new().retain(true));
     bench.accepted(key, "kept");
