@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
+use futures_core::stream::FusedStream;
 
 use crate::handle::ChannelHandle;
 use crate::outcome::Returned;
@@ -27,11 +28,12 @@ use crate::turn::{poll_turn, spend};
 pub struct Returns {
     channel: Arc<ChannelHandle>,
     ticket: Option<u64>,
+    over: bool,
 }
 
 impl Returns {
     pub(crate) fn new(channel: Arc<ChannelHandle>) -> Self {
-        Self { channel, ticket: None }
+        Self { channel, ticket: None, over: false }
     }
 
     /// The next message, or `None` when the channel is over and all were read.
@@ -45,12 +47,13 @@ impl Returns {
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Returned>> {
         ready!(poll_turn(cx));
-        let Self { channel, ticket } = self;
+        let Self { channel, ticket, over } = self;
         let key = channel.key();
         let returned =
             channel.shared().poll(cx, |session, waker| session.poll_returned(key, ticket, waker));
         let returned = ready!(returned);
         spend(cx);
+        *over = returned.is_err();
         Poll::Ready(returned.ok())
     }
 }
@@ -60,6 +63,12 @@ impl Stream for Returns {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Returned>> {
         self.poll_recv(cx)
+    }
+}
+
+impl FusedStream for Returns {
+    fn is_terminated(&self) -> bool {
+        self.over
     }
 }
 

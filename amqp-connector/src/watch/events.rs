@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
+use futures_core::stream::FusedStream;
 
 use crate::outcome::Event;
 use crate::shared::Shared;
@@ -28,12 +29,13 @@ use crate::turn::{poll_turn, spend};
 pub struct Events {
     shared: Arc<Shared>,
     id: u64,
+    over: bool,
 }
 
 impl Events {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let id = shared.with(|session| session.subscribe());
-        Self { shared, id }
+        Self { shared, id, over: false }
     }
 
     /// The next event, or `None` after [`Event::Closed`].
@@ -50,6 +52,7 @@ impl Events {
         let id = self.id;
         let event = ready!(self.shared.poll(cx, |session, waker| session.poll_event(id, waker)));
         spend(cx);
+        self.over = event.is_none();
         Poll::Ready(event)
     }
 }
@@ -59,6 +62,12 @@ impl Stream for Events {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
         self.poll_event(cx)
+    }
+}
+
+impl FusedStream for Events {
+    fn is_terminated(&self) -> bool {
+        self.over
     }
 }
 

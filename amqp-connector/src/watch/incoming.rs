@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
+use futures_core::stream::FusedStream;
 
 use crate::handle::ChannelHandle;
 use crate::outcome::IncomingMethod;
@@ -30,11 +31,12 @@ use crate::turn::{poll_turn, spend};
 #[must_use = "methods that nobody takes pile up until the channel is closed"]
 pub struct Incoming {
     channel: Arc<ChannelHandle>,
+    over: bool,
 }
 
 impl Incoming {
     pub(crate) fn new(channel: Arc<ChannelHandle>) -> Self {
-        Self { channel }
+        Self { channel, over: false }
     }
 
     /// The next method; `None` when the channel is over.
@@ -52,6 +54,7 @@ impl Incoming {
         let next =
             ready!(self.channel.shared().poll(cx, |session, waker| session.poll_inbox(key, waker)));
         spend(cx);
+        self.over = next.is_none();
         Poll::Ready(next)
     }
 }
@@ -61,6 +64,12 @@ impl Stream for Incoming {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<IncomingMethod>> {
         self.poll_recv(cx)
+    }
+}
+
+impl FusedStream for Incoming {
+    fn is_terminated(&self) -> bool {
+        self.over
     }
 }
 

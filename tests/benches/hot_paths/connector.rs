@@ -64,7 +64,7 @@ pub(crate) fn publish_confirm(body: usize, times: usize) -> Result {
                 confirmations.push(channel.basic_publish(message(&properties, &body)).await?);
             }
             delivery_tag += WINDOW as u64;
-            control.send(1, basic::Ack { delivery_tag, multiple: true });
+            confirm(&control, delivery_tag);
             for confirmation in confirmations.drain(..) {
                 if !confirmation.await.is_acked() {
                     return Err("not acked".into());
@@ -80,7 +80,13 @@ amqp_types::if_spec! { confirm.select => {
         control.answer(1, amqp_types::protocol::confirm::SelectOk::default());
         Ok(channel.confirm_select().await?)
     }
+
+    fn confirm(control: &ReplayControl, delivery_tag: u64) {
+        control.send(1, basic::Ack { delivery_tag, multiple: true });
+    }
 } else {
+    fn confirm(_: &ReplayControl, _: u64) {}
+
     async fn select(_: &Channel, _: &ReplayControl) -> Result {
         Err("this specification has no confirms".into())
     }
