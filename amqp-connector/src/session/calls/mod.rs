@@ -7,6 +7,7 @@ pub(in crate::session) mod abandon;
 pub(in crate::session) mod blame;
 pub(in crate::session) mod pending;
 pub(in crate::session) mod replies;
+mod requests;
 
 use std::panic::Location;
 use std::task::Poll;
@@ -23,7 +24,7 @@ use crate::session::calls::pending::{
 };
 use crate::session::calls::replies::{has_reply, is_answered, refuse_unlearnable};
 use crate::session::channel::{ChannelKey, ChannelPhase};
-use crate::session::consume::consumer::{ConsumerState, Phase};
+use crate::session::consume::consumer::Phase;
 #[allow(unused_imports, reason = "not every specification has confirms")]
 use crate::session::publish::confirm::Confirms;
 use crate::session::timers::after;
@@ -121,42 +122,6 @@ impl Session {
         }
     }
 
-    pub(in crate::session) fn consumer_of(&mut self, call: CallId) -> Option<&mut ConsumerState> {
-        let id = self.pending_call(call.key, call.id)?.consumer?;
-        self.channels.get(call.key)?.consumers.by_id(id)
-    }
-
-    /// Sends a `basic.qos` for the consumer that follows it. RabbitMQ takes one that is not global for the end of the
-    /// channel's own limit: so where there is one, it is sent only if it changes anything, and the limit again.
-    pub(crate) fn send_qos(
-        &mut self,
-        key: ChannelKey,
-        qos: basic::Qos,
-        place: &'static Location<'static>,
-    ) -> Result<()> {
-        let channel = self.open_channel(key)?;
-        let (prefetch_count, global) = (channel.prefetch_global, true);
-        if prefetch_count == 0 {
-            self.send_one_qos(key, qos, place);
-        } else if channel.prefetch != qos.prefetch_count || !channel.prefetch_global_stands {
-            self.send_one_qos(key, qos, place);
-            let qos = basic::Qos { prefetch_count, global, ..Default::default() };
-            self.send_one_qos(key, qos, place);
-        }
-        Ok(())
-    }
-
-    fn send_one_qos(
-        &mut self,
-        key: ChannelKey,
-        qos: basic::Qos,
-        place: &'static Location<'static>,
-    ) {
-        let qos = qos.into_any();
-        self.note_request(key, &qos);
-        self.send_unawaited::<basic::QosOk>(key, &qos, Some(place));
-    }
-
     /// Sends a method that nothing answers.
     pub(crate) fn send(
         &mut self,
@@ -245,78 +210,6 @@ impl Session {
             return Ok(());
         }
         self.send_method(key.id, answer)
-    }
-
-    /// What changes by a request being sent. A consumer exists from then on, so that no delivery can come
-    /// before it; the number that it is found by is given.
-    fn note_request(&mut self, key: ChannelKey, request: &Method) -> Option<u64> {
-        match request {
-            Method::Basic(basic::Method::Qos(qos)) => {
-                let channel = self.channels.get(key)?;
-                match qos.global {
-                    true => channel.prefetch_global = qos.prefetch_count,
-                    false => channel.prefetch = qos.prefetch_count,
-                }
-                channel.prefetch_global_stands = qos.global;
-                channel.bound_coalescer();
-                None
-            }
-            Method::Basic(basic::Method::Get(_)) => {
-                self.channels.get(key)?.consumed = true;
-                None
-            }
-            Method::Basic(basic::Method::Consume(consume)) => {
-                let (id, budget) = (self.fresh_id(), self.options.consumer_budget);
-                let channel = self.channels.get(key)?;
-                // A copy: the user's own octets must not be dropped under the lock.
-                let tag = ShortStr::try_from(consume.consumer_tag.as_bytes()).unwrap_or_default();
-                let mut consumer =
-                    ConsumerState::new(id, tag, consume.no_ack, channel.prefetch, budget);
-                let unlimited = channel.prefetch == 0 && channel.prefetch_global == 0;
-                consumer.backlog.paced = consume.no_ack || unlimited;
-                if reads_stream(consume) {
-                    consumer.unread.note_keeps();
-                    channel.keeps = true;
-                }
-                channel.consumers.push(consumer);
-                channel.consumed = true;
-                channel.bound_coalescer();
-                Some(id)
-            }
-            Method::Basic(basic::Method::Cancel(cancel)) => {
-                let channel = self.channels.get(key)?;
-                channel.consumers.to_cancel(cancel.consumer_tag.as_bytes())
-            }
-            method => {
-                self.note_select(key, method);
-                self.note_transaction(key, method);
-                self.note_recover(key, method);
-                None
-            }
-        }
-    }
-
-    /// The broker counts publishes from where the `confirm.select` stands among them, and so do we; and those
-    /// behind a `tx.select` are in a transaction.
-    #[allow(unused_variables, reason = "not every specification has confirms")]
-    fn note_select(&mut self, key: ChannelKey, request: &Method) {
-        amqp_types::if_spec! { tx.select => {
-            if let Method::Tx(protocol::tx::Method::Select(_)) = request
-                && let Some(channel) = self.channels.get(key)
-            {
-                channel.tx = true;
-            }
-        } else {} }
-        amqp_types::if_spec! { confirm.select => {
-            if let Method::Confirm(protocol::confirm::Method::Select(_)) = request
-                && let Some(options) = self.channels.get(key).map(|it| it.confirm_options.clone())
-            {
-                let limits = self.confirm_limits(&options);
-                if let Some(channel) = self.channels.get(key) {
-                    channel.confirms.get_or_insert_with(|| Confirms::new(limits, options.retain));
-                }
-            }
-        } else {} }
     }
 
     /// The reply, once it is there.
@@ -470,18 +363,6 @@ impl Session {
             }
         }
     }
-}
-
-/// Whether a consumer says where in a stream it begins.
-fn reads_stream(consume: &basic::Consume) -> bool {
-    amqp_types::if_spec! { basic.consume.arguments => {
-        consume.arguments.contains_key("x-stream-offset")
-    } else { amqp_types::if_spec! { basic.consume.filter => {
-        consume.filter.contains_key("x-stream-offset")
-    } else {
-        let _ = consume;
-        false
-    } } } }
 }
 
 /// `class.method`.
