@@ -1,17 +1,25 @@
-//! Streamed bodies that are read with pauses, recovered, given back and shut down.
+//! Streamed bodies that are read whole, left unread, read with pauses, recovered, given back and shut down.
 
 use std::time::Duration;
 
 use amqp_connector::{
-    BasicConsume, BasicGet, BasicPublish, Channel, Connection, ErrorKind, Prefetch, QueueDeclare,
+    BasicConsume, BasicGet, BasicPublish, Channel, CloseCause, Connection, ConsumerEnd, ErrorKind,
+    Prefetch, QueueDeclare, StreamedDelivery,
 };
 use amqp_tests::{Fixture, broker_test};
 use tokio::time::timeout;
 
-use crate::streaming::whole;
-
 const SOON: Duration = Duration::from_secs(20);
 const LENGTH: usize = 300_000;
+
+/// Reads a body to its end.
+async fn whole(delivery: &mut StreamedDelivery) -> Vec<u8> {
+    let mut octets = Vec::new();
+    while let Some(piece) = timeout(SOON, delivery.body.chunk()).await.unwrap().unwrap() {
+        octets.extend_from_slice(&piece);
+    }
+    octets
+}
 
 /// A channel with a queue of its own in which there are three messages.
 async fn three_messages(t: &Fixture) -> (Connection, Channel, String) {
@@ -24,6 +32,106 @@ async fn three_messages(t: &Fixture) -> (Connection, Channel, String) {
         drop(channel.basic_publish(publish).await.unwrap());
     }
     (connection, channel, queue)
+}
+
+#[test]
+fn bodies_are_consumed_as_streams_whatever_their_size() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        let channel = connection.channel_open().await.unwrap();
+        let queue = t.name("queue");
+        channel.queue_declare(QueueDeclare::new(&queue).exclusive(true)).await.unwrap();
+        let sizes = [0_usize, 1, 4096, 131_064, 131_065, 3_000_000];
+        for size in sizes {
+            let body: Vec<u8> = (0..size).map(|n| u8::try_from(n % 251).unwrap()).collect();
+            drop(channel.basic_publish(BasicPublish::new("", &queue, body)).await.unwrap());
+        }
+        let consume = BasicConsume::new(&queue, Prefetch::Count(3));
+        let mut consumer = channel.basic_consume_streamed(consume).await.unwrap();
+        for size in sizes {
+            let mut delivery = timeout(SOON, consumer.recv()).await.unwrap().unwrap();
+            assert_eq!(delivery.body_len, size as u64);
+            let octets = whole(&mut delivery).await;
+            assert_eq!(octets.len(), size);
+            assert!(octets.iter().enumerate().all(|(n, octet)| usize::from(*octet) == n % 251));
+            delivery.ack().unwrap();
+        }
+        // Given back without having been read, it comes again.
+        drop(channel.basic_publish(BasicPublish::new("", &queue, vec![1; 500_000])).await.unwrap());
+        let delivery = timeout(SOON, consumer.recv()).await.unwrap().unwrap();
+        delivery.nack(true).unwrap();
+        let mut delivery = timeout(SOON, consumer.recv()).await.unwrap().unwrap();
+        assert!(delivery.redelivered);
+        assert_eq!(whole(&mut delivery).await, vec![1; 500_000]);
+        delivery.ack().unwrap();
+        connection.close().await;
+    });
+}
+
+#[test]
+fn a_streamed_delivery_that_is_dropped_with_its_consumer_goes_back_to_its_queue() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        let channel = connection.channel_open().await.unwrap();
+        let queue = t.name("queue");
+        channel.queue_declare(QueueDeclare::new(&queue).exclusive(true)).await.unwrap();
+        for n in 0..3 {
+            drop(
+                channel
+                    .basic_publish(BasicPublish::new("", &queue, vec![n; 300_000]))
+                    .await
+                    .unwrap(),
+            );
+        }
+        let consuming = connection.channel_open().await.unwrap();
+        let consume = BasicConsume::new(&queue, Prefetch::Count(3));
+        let mut consumer = consuming.basic_consume_streamed(consume).await.unwrap();
+        let delivery = timeout(SOON, consumer.recv()).await.unwrap().unwrap();
+        drop(delivery);
+        drop(consumer);
+        consuming.close().await.unwrap();
+        for _ in 0..3 {
+            let got = channel.basic_get(BasicGet::new(&queue).no_ack(true)).await.unwrap().unwrap();
+            assert_eq!(got.body.len(), 300_000);
+        }
+        connection.close().await;
+    });
+}
+
+#[test]
+fn a_body_that_nobody_reads_ends_its_channel_and_goes_back() {
+    broker_test(async |t| {
+        let mut options = amqp_connector::Options::default();
+        options.consumer_budget = 1 << 20;
+        options.reader_patience = Duration::from_secs(1);
+        let connection = t.connect_as(&t.connector().options(options)).await;
+        let channel = connection.channel_open().await.unwrap();
+        let queue = t.name("queue");
+        channel.queue_declare(QueueDeclare::new(&queue).exclusive(true)).await.unwrap();
+        drop(channel.basic_publish(BasicPublish::new("", &queue, vec![1; 8 << 20])).await.unwrap());
+        let consuming = connection.channel_open().await.unwrap();
+        let consume = BasicConsume::new(&queue, Prefetch::Count(1));
+        let mut consumer = consuming.basic_consume_streamed(consume).await.unwrap();
+        let mut delivery = timeout(SOON, consumer.recv()).await.unwrap().unwrap();
+        let reason = timeout(SOON, consuming.closed()).await.unwrap();
+        assert_eq!(reason.cause(), CloseCause::LimitExceeded);
+        delivery.body.chunk().await.unwrap_err();
+        assert!(consumer.recv().await.is_none());
+        assert_eq!(consumer.end(), Some(&ConsumerEnd::Overflow));
+        // It is there again as soon as the broker has closed the channel.
+        let again = timeout(SOON, async {
+            loop {
+                let get = BasicGet::new(&queue).no_ack(true);
+                if let Some(got) = channel.basic_get(get).await.unwrap() {
+                    return got;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+        assert_eq!(again.await.unwrap().body.len(), 8 << 20);
+        drop((delivery, consumer, consuming));
+        connection.close().await;
+    });
 }
 
 #[test]

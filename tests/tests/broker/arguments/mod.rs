@@ -1,15 +1,15 @@
-//! The `x-` arguments, by what the broker makes of them.
+//! The `x-` arguments, by what the broker makes of them; those of streams, and how they are read, in `streams`.
+
+mod streams;
 
 use std::time::Duration;
 
-use amqp_connector::amqp_types::{Timestamp, if_spec, short_str};
-use amqp_connector::arguments::{
-    ExchangeType, LeaderLocator, Overflow, QueueMode, QueueType, StreamOffset,
-};
+use amqp_connector::amqp_types::{if_spec, short_str};
+use amqp_connector::arguments::{ExchangeType, LeaderLocator, Overflow, QueueMode, QueueType};
 use amqp_connector::{
-    BasicConsume, BasicGet, BasicPublish, Channel, Connection, Consumer, ConsumerEnd, ErrorKind,
+    BasicConsume, BasicGet, BasicPublish, Channel, Connection, Consumer, ErrorKind,
     ExchangeDeclare, ExchangeDelete, FieldTable, Prefetch, QueueBind, QueueDeclare, QueueDelete,
-    Unsettled, basic,
+    basic,
 };
 use amqp_tests::{Fixture, broker_test};
 
@@ -295,238 +295,10 @@ fn what_an_exchange_cannot_route_goes_to_its_alternate_exchange() {
     });
 }
 
-/// Declares a stream with the messages `0` to `9`, waiting until they are in.
-async fn stream_of_ten(t: &Fixture, channel: &Channel) -> String {
-    let stream = t.name("stream");
-    let declare = QueueDeclare::new(&stream).durable(true).queue_type(QueueType::Stream);
-    channel.queue_declare(declare).await.unwrap();
-    for body in ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"] {
-        publish(channel, &stream, body).await;
-    }
-    stream
-}
-
 /// Whether the specification's `basic.consume` has a place for arguments.
 const ARGUMENTS: bool = if_spec! { basic.consume.arguments => { true } else {
     if_spec! { basic.consume.filter => { true } else { false } }
 } };
-
-#[test]
-fn a_stream_is_read_from_the_offset_that_was_asked_for() {
-    broker_test(async |t| {
-        let (connection, channel) = channel(t).await;
-        let stream = stream_of_ten(t, &channel).await;
-        for (offset, first) in [
-            (StreamOffset::First, "0"),
-            (StreamOffset::Offset(7), "7"),
-            (StreamOffset::Timestamp(Timestamp(1)), "0"),
-            (StreamOffset::Interval("1h".to_owned()), "0"),
-        ] {
-            let consume = BasicConsume::new(&stream, Prefetch::Count(10)).stream_offset(offset);
-            let mut consumer = match channel.basic_consume(consume).await {
-                Ok(consumer) => consumer,
-                Err(error) => {
-                    assert_eq!(
-                        (error.kind(), ARGUMENTS),
-                        (ErrorKind::Unsupported, false),
-                        "{first}: {error}"
-                    );
-                    continue;
-                }
-            };
-            assert_eq!(text(&mut consumer).await, first);
-            // To the end: a stream takes nothing back.
-            while text(&mut consumer).await != "9" {}
-            consumer.cancel().await.unwrap();
-        }
-        channel.queue_delete(QueueDelete::new(&stream)).await.unwrap();
-        connection.close().await;
-    });
-}
-
-#[test]
-fn a_consumer_of_a_stream_can_be_dropped_with_messages_unread() {
-    broker_test(async |t| {
-        let (connection, channel) = channel(t).await;
-        let stream = stream_of_ten(t, &channel).await;
-        if ARGUMENTS {
-            for read in [0, 5] {
-                let consume = BasicConsume::new(&stream, Prefetch::Count(10));
-                let consume = consume.stream_offset(StreamOffset::First);
-                let mut consumer = channel.basic_consume(consume).await.unwrap();
-                for _ in 0..read {
-                    text(&mut consumer).await;
-                }
-                // A stream takes nothing back: giving back the rest would end the connection (540).
-                drop(consumer);
-            }
-        }
-        let passive = QueueDeclare::new(&stream).passive(true);
-        channel.queue_declare(passive).await.unwrap();
-        channel.queue_delete(QueueDelete::new(&stream)).await.unwrap();
-        connection.close().await;
-    });
-}
-
-#[test]
-fn a_consumer_that_says_no_offset_of_a_stream_can_be_dropped_with_messages_unread() {
-    broker_test(async |t| {
-        let (connection, channel) = channel(t).await;
-        let stream = stream_of_ten(t, &channel).await;
-        for read in [0, 2] {
-            let other = connection.channel_open().await.unwrap();
-            let consume = BasicConsume::new(&stream, Prefetch::Count(10));
-            let consume = consume.unsettled(Unsettled::Requeue);
-            let mut consumer = other.basic_consume(consume).await.unwrap();
-            // Without an offset it is given what comes from now on.
-            for _ in 0..5 {
-                publish(&channel, &stream, "more").await;
-            }
-            for _ in 0..read {
-                text(&mut consumer).await;
-            }
-            if read > 0 {
-                drop(consumer.recv().await);
-            }
-            drop(consumer);
-            other.queue_declare(QueueDeclare::new(&stream).passive(true)).await.unwrap();
-            other.close().await.unwrap();
-        }
-        channel.queue_declare(QueueDeclare::new(&stream).passive(true)).await.unwrap();
-        channel.queue_delete(QueueDelete::new(&stream)).await.unwrap();
-        connection.close().await;
-    });
-}
-
-#[test]
-fn a_delivery_of_a_stream_can_be_acked_only() {
-    broker_test(async |t| {
-        let (connection, channel) = channel(t).await;
-        let stream = stream_of_ten(t, &channel).await;
-        if ARGUMENTS {
-            for unsettled in [Unsettled::Requeue, Unsettled::Reject] {
-                let consume = BasicConsume::new(&stream, Prefetch::Count(10))
-                    .stream_offset(StreamOffset::First)
-                    .unsettled(unsettled);
-                let mut consumer = channel.basic_consume(consume).await.unwrap();
-                let refused = consumer.recv().await.unwrap().nack(true).unwrap_err();
-                assert_eq!(refused.kind(), ErrorKind::Invalid);
-                let refused = consumer.recv().await.unwrap().reject(false).unwrap_err();
-                assert_eq!(refused.kind(), ErrorKind::Invalid);
-                drop(consumer.recv().await);
-                consumer.cancel().await.unwrap();
-                drop(consumer);
-                channel.queue_declare(QueueDeclare::new(&stream).passive(true)).await.unwrap();
-            }
-        }
-        channel.queue_delete(QueueDelete::new(&stream)).await.unwrap();
-        connection.close().await;
-    });
-}
-
-/// A consumer that has said nothing of an offset, and ten messages on their way to it.
-async fn without_offset(channel: &Channel, stream: &str, unsettled: Unsettled) -> Consumer {
-    let consume = BasicConsume::new(stream, Prefetch::Count(100)).unsettled(unsettled);
-    let consumer = channel.basic_consume(consume).await.unwrap();
-    for _ in 0..10 {
-        publish(channel, stream, "more").await;
-    }
-    consumer
-}
-
-#[test]
-fn a_delivery_of_a_stream_tells_by_itself_that_it_can_be_acked_only() {
-    broker_test(async |t| {
-        let (connection, channel) = channel(t).await;
-        let stream = stream_of_ten(t, &channel).await;
-        for unsettled in [Unsettled::Leave, Unsettled::Requeue, Unsettled::Reject] {
-            let mut consumer = without_offset(&channel, &stream, unsettled).await;
-            let refused = consumer.recv().await.unwrap().nack(true).unwrap_err();
-            assert_eq!(refused.kind(), ErrorKind::Invalid);
-            let refused = consumer.recv().await.unwrap().reject(false).unwrap_err();
-            assert_eq!(refused.kind(), ErrorKind::Invalid);
-            let refused = consumer.recv().await.unwrap().nack_multiple(true).unwrap_err();
-            let expected =
-                if_spec! { basic.nack => { ErrorKind::Invalid } else { ErrorKind::Unsupported } };
-            assert_eq!(refused.kind(), expected);
-            let (_, _, acker) = consumer.recv().await.unwrap().into_parts();
-            assert_eq!(acker.nack(false).unwrap_err().kind(), ErrorKind::Invalid);
-            drop(consumer.recv().await);
-            consumer.recv().await.unwrap().ack().unwrap();
-            consumer.shutdown(Duration::from_secs(5)).await;
-            channel.queue_declare(QueueDeclare::new(&stream).passive(true)).await.unwrap();
-        }
-        channel.queue_delete(QueueDelete::new(&stream)).await.unwrap();
-        connection.close().await;
-    });
-}
-
-#[test]
-fn a_streamed_delivery_of_a_stream_can_be_acked_only() {
-    broker_test(async |t| {
-        let (connection, channel) = channel(t).await;
-        let stream = stream_of_ten(t, &channel).await;
-        for unsettled in [Unsettled::Leave, Unsettled::Requeue, Unsettled::Reject] {
-            let consume = BasicConsume::new(&stream, Prefetch::Count(100)).unsettled(unsettled);
-            let mut consumer = channel.basic_consume_streamed(consume).await.unwrap();
-            for _ in 0..10 {
-                publish(&channel, &stream, "more").await;
-            }
-            let refused = consumer.recv().await.unwrap().nack(true).unwrap_err();
-            assert_eq!(refused.kind(), ErrorKind::Invalid);
-            let refused = consumer.recv().await.unwrap().reject(false).unwrap_err();
-            assert_eq!(refused.kind(), ErrorKind::Invalid);
-            drop(consumer.recv().await);
-            consumer.recv().await.unwrap().ack().unwrap();
-            drop(consumer);
-            channel.queue_declare(QueueDeclare::new(&stream).passive(true)).await.unwrap();
-        }
-        channel.queue_delete(QueueDelete::new(&stream)).await.unwrap();
-        connection.close().await;
-    });
-}
-
-#[test]
-fn a_consumer_of_a_stream_that_goes_over_its_budget_gives_nothing_back() {
-    broker_test(async |t| {
-        let (connection, channel) = channel(t).await;
-        let stream = stream_of_ten(t, &channel).await;
-        let consume = BasicConsume::new(&stream, Prefetch::Count(100)).budget(1000);
-        let mut consumer = channel.basic_consume(consume).await.unwrap();
-        for _ in 0..50 {
-            publish(&channel, &stream, "more").await;
-        }
-        while consumer.recv().await.is_some() {}
-        assert_eq!(consumer.end(), Some(&ConsumerEnd::Overflow));
-        channel.queue_declare(QueueDeclare::new(&stream).passive(true)).await.unwrap();
-        channel.queue_delete(QueueDelete::new(&stream)).await.unwrap();
-        connection.close().await;
-    });
-}
-
-#[test]
-fn a_nack_of_several_is_refused_where_a_stream_was_read_on_the_channel() {
-    broker_test(async |t| {
-        let (connection, channel) = channel(t).await;
-        let stream = stream_of_ten(t, &channel).await;
-        let queue = t.name("q");
-        channel.queue_declare(QueueDeclare::new(&queue).exclusive(true)).await.unwrap();
-        let mut consumer = without_offset(&channel, &stream, Unsettled::Leave).await;
-        let held = consumer.recv().await.unwrap();
-        publish(&channel, &queue, "classic").await;
-        let got = channel.basic_get(BasicGet::new(&queue)).await.unwrap().unwrap();
-        // It would give back what is held, too, and cost the connection.
-        let refused = got.nack_multiple(true).unwrap_err();
-        let expected =
-            if_spec! { basic.nack => { ErrorKind::Invalid } else { ErrorKind::Unsupported } };
-        assert_eq!(refused.kind(), expected);
-        held.ack().unwrap();
-        channel.queue_declare(QueueDeclare::new(&stream).passive(true)).await.unwrap();
-        drop(consumer);
-        channel.queue_delete(QueueDelete::new(&stream)).await.unwrap();
-        connection.close().await;
-    });
-}
 
 #[test]
 fn the_consumer_of_the_higher_priority_gets_what_it_can_take() {
@@ -555,37 +327,5 @@ fn the_consumer_of_the_higher_priority_gets_what_it_can_take() {
             delivery.ack().unwrap();
         }
         connection.close().await;
-    });
-}
-
-#[test]
-fn a_recover_of_a_streams_deliveries_and_a_channels_limit_on_a_quorum_queue_are_refused_by_the_broker()
- {
-    broker_test(async |t| {
-        let (keeper, plain) = channel(t).await;
-        let stream = stream_of_ten(t, &plain).await;
-        let quorum = t.name("quorum");
-        let declare = QueueDeclare::new(&quorum).durable(true).queue_type(QueueType::Quorum);
-        plain.queue_declare(declare).await.unwrap();
-
-        let (connection, other) = channel(t).await;
-        let mut consumer = without_offset(&other, &stream, Unsettled::Leave).await;
-        let held = consumer.recv().await.unwrap();
-        let _ = other.basic_recover(true).await;
-        let reason = connection.closed().await;
-        assert_eq!(reason.code().map(|code| code.0), Some(541), "{reason}");
-        drop(held);
-
-        let (connection, other) = channel(t).await;
-        other.basic_qos(Prefetch::Count(5), true).await.unwrap();
-        let refused = other.basic_consume(BasicConsume::new(&quorum, Prefetch::Count(5))).await;
-        let error = refused.unwrap_err();
-        let code = error.close_reason().and_then(|reason| reason.code()).map(|code| code.0);
-        assert_eq!(code, Some(540), "{error}");
-        drop(connection);
-
-        plain.queue_delete(QueueDelete::new(&stream)).await.unwrap();
-        plain.queue_delete(QueueDelete::new(&quorum)).await.unwrap();
-        keeper.close().await;
     });
 }
