@@ -36,11 +36,11 @@ impl Connection {
         Self { handle: ConnectionHandle::new(shared) }
     }
 
-    #[cfg(feature = "testing")]
     pub(crate) fn handle(&self) -> &Arc<ConnectionHandle> {
         &self.handle
     }
 
+    #[cfg(feature = "testing")]
     pub(crate) fn shared(&self) -> &Shared {
         self.handle.shared()
     }

@@ -12,7 +12,7 @@ use amqp_connector::{
 use amqp_tests::{Fixture, broker_test};
 use tokio::time::timeout;
 
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(30);
 /// More polls than any of these futures needs.
 const POLLS: u32 = 5;
 

@@ -9,7 +9,7 @@ use amqp_connector::{
 use amqp_tests::broker_test;
 use tokio::time::timeout;
 
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(30);
 
 #[test]
 fn close_is_idempotent_and_gives_the_first_reason() {

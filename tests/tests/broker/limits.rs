@@ -11,7 +11,7 @@ use amqp_connector::{
 use amqp_tests::{Broker, Fixture, broker_test_alone};
 use tokio::time::timeout;
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 
 /// The memory alarm, cleared when this goes: also when the test fails.
 pub(crate) struct Alarm<'a>(&'a Broker);

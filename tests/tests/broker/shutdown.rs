@@ -9,7 +9,7 @@ use amqp_connector::{
 use amqp_tests::{Fixture, broker_test};
 use tokio::time::timeout;
 
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(30);
 
 /// A connection and channel that outlive what a test closes, and a queue with so many messages, numbered.
 async fn queue_of(t: &Fixture, count: u32) -> (Connection, Channel, String) {

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use crate::streaming::{ByHand, by_hand, count_and_delete, queue};
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(30);
 const LENGTH: u64 = 1_000_000;
 
 /// Pieces that the test sends by hand, as a reader, and what is left of the last one.

@@ -9,7 +9,7 @@ use amqp_connector::{
 use amqp_tests::{Fixture, broker_test};
 use tokio::time::timeout;
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(30);
 const LENGTH: usize = 300_000;
 
 /// Reads a body to its end.

@@ -14,7 +14,7 @@ use futures_core::Stream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(30);
 
 /// A stream of pieces that the test sends by hand; it ends when the sender is dropped.
 pub(crate) struct ByHand(mpsc::UnboundedReceiver<Result<Bytes, io::Error>>);

@@ -197,8 +197,8 @@ async fn stuffed(t: &Fixture, messages: usize) -> (Connection, Channel, String, 
 }
 
 /// RabbitMQ puts back some hundred a second one by one, and all of these at once.
-const MANY: usize = if_spec! { basic.nack => { 50_000 } else { 500 } };
-const MANY_READY: u32 = if_spec! { basic.nack => { 50_000 } else { 500 } };
+const MANY: usize = if_spec! { basic.nack => { 20_000 } else { 500 } };
+const MANY_READY: u32 = if_spec! { basic.nack => { 20_000 } else { 500 } };
 
 #[test]
 fn a_consumer_that_is_dropped_gives_back_a_huge_backlog_within_seconds() {

@@ -20,7 +20,7 @@ use futures_core::Stream as _;
 use futures_core::stream::FusedStream as _;
 use tokio::time::timeout;
 
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(30);
 const A_WHILE: Duration = Duration::from_millis(200);
 
 /// A connection, a channel, and a queue with so many messages, "0" to "n-1".
