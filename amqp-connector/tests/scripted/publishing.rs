@@ -329,3 +329,35 @@ amqp_connector::amqp_types::if_spec! { confirm.select => {
         close_clean(connection, &mut peer).await;
     }
 } }
+
+amqp_connector::amqp_types::if_spec! { confirm.select => {
+    #[tokio::test(start_paused = true)]
+    async fn a_return_before_the_select_ok_is_of_a_publish_before_confirm_mode() {
+        use amqp_connector::Outcome;
+        use amqp_connector::protocol::confirm;
+
+        let (connection, mut peer) = connection_with(Options::default(), Peer::new()).await;
+        let channel = open(&connection, &mut peer).await;
+        let mut returns = channel.returns();
+        let same = || channel.basic_publish(BasicPublish::new("", "k", "same").mandatory(true));
+        assert!(matches!(same().await.expect("sent").await, Outcome::Accepted));
+        let mut selected = channel.confirm_select();
+        let polled = Pin::new(&mut selected).poll(&mut Context::from_waker(Waker::noop()));
+        assert!(polled.is_pending());
+        let confirmation = same().await.expect("sent");
+        peer.expect_content::<basic::Publish>(channel.id()).await;
+        peer.expect_on::<confirm::Select>(channel.id()).await;
+        peer.expect_content::<basic::Publish>(channel.id()).await;
+        let returned =
+            basic::Return { reply_code: 312, routing_key: short("k"), ..Default::default() };
+        let properties = basic::Properties::default();
+        peer.send_content(channel.id(), returned, properties, b"same").await;
+        peer.send(channel.id(), confirm::SelectOk::default()).await;
+        peer.send(channel.id(), basic::Ack { delivery_tag: 1, multiple: false }).await;
+        resolves("select", selected).await.expect("selected");
+        assert!(resolves("confirm", confirmation).await.is_acked());
+        let returned = resolves("return", returns.recv()).await.expect("news");
+        assert_eq!(returned.body.to_bytes(), "same");
+        close_clean(connection, &mut peer).await;
+    }
+} else {} }

@@ -138,6 +138,9 @@ impl Session {
             return Err(Error::invalid("the request has a reply: use `call`, or set its no-wait"));
         }
         refuse_unlearnable(method)?;
+        if self.select_with_reply(key, method, place) {
+            return Ok(());
+        }
         self.before_method(key, method);
         self.send_method(key.id, method)?;
         self.note_unanswered(key, method, Some(place));
@@ -311,6 +314,13 @@ impl Session {
             }
         } else {} }
         let Some(channel) = self.channels.get(key) else { return };
+        amqp_types::if_spec! { confirm.select => {
+            if let (Method::Confirm(protocol::confirm::Method::SelectOk(_)), Some(confirms)) =
+                (method, &mut channel.confirms)
+            {
+                confirms.begin();
+            }
+        } else {} }
         if matches!(method, Method::Channel(protocol::channel::Method::OpenOk(_)))
             && matches!(channel.phase, ChannelPhase::Opening)
         {

@@ -11,6 +11,8 @@ use crate::error::Result;
 use crate::session::Session;
 use crate::session::calls::CallId;
 use crate::session::channel::ChannelKey;
+#[allow(unused_imports, reason = "not every specification has confirms")]
+use crate::session::channel::Sent;
 use crate::session::consume::consumer::ConsumerState;
 #[allow(unused_imports, reason = "not every specification has confirms")]
 use crate::session::publish::confirm::Confirms;
@@ -101,6 +103,30 @@ impl Session {
         }
     }
 
+    /// Where messages were published before, only the answer to a `confirm.select` tells whose a return is: one without
+    /// a reply is then sent as one whose reply is for nobody.
+    #[allow(unused_variables, reason = "not every specification has confirms")]
+    pub(super) fn select_with_reply(
+        &mut self,
+        key: ChannelKey,
+        method: &Method,
+        place: &'static Location<'static>,
+    ) -> bool {
+        amqp_types::if_spec! { confirm.select => {
+            if let Method::Confirm(protocol::confirm::Method::Select(_)) = method
+                && let Some(channel) = self.channels.get(key)
+                && channel.confirms.is_none()
+                && !matches!(channel.sent, Sent::Nothing)
+            {
+                let select = protocol::confirm::Select { no_wait: false }.into_any();
+                self.note_request(key, &select);
+                self.send_unawaited::<protocol::confirm::SelectOk>(key, &select, Some(place));
+                return true;
+            }
+        } else {} }
+        false
+    }
+
     /// The broker counts publishes from where the `confirm.select` stands among them, and so do we; and those
     /// behind a `tx.select` are in a transaction.
     #[allow(unused_variables, reason = "not every specification has confirms")]
@@ -113,12 +139,15 @@ impl Session {
             }
         } else {} }
         amqp_types::if_spec! { confirm.select => {
-            if let Method::Confirm(protocol::confirm::Method::Select(_)) = request
+            if let Method::Confirm(protocol::confirm::Method::Select(select)) = request
                 && let Some(options) = self.channels.get(key).map(|it| it.confirm_options.clone())
             {
                 let limits = self.confirm_limits(&options);
                 if let Some(channel) = self.channels.get(key) {
-                    channel.confirms.get_or_insert_with(|| Confirms::new(limits, options.retain));
+                    let begun = select.no_wait;
+                    channel
+                        .confirms
+                        .get_or_insert_with(|| Confirms::new(limits, options.retain, begun));
                 }
             }
         } else {} }

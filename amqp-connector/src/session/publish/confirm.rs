@@ -48,6 +48,8 @@ pub(crate) struct Confirms {
     origins: Origins,
     limits: Limits,
     tally: Tally,
+    /// The broker has said that it confirms: what came back before was published without confirms.
+    begun: bool,
     /// Slots that a return was given to and that the broker has not answered.
     back: usize,
     /// What the messages cost that came back and that nobody has taken.
@@ -58,8 +60,9 @@ pub(crate) struct Confirms {
 
 impl Confirms {
     #[allow(dead_code, reason = "not every specification has confirms")]
-    pub(crate) fn new(limits: Limits, retains: bool) -> Self {
+    pub(crate) fn new(limits: Limits, retains: bool, begun: bool) -> Self {
         Self {
+            begun,
             base: 1,
             ring: VecDeque::new(),
             open: 0,
@@ -194,9 +197,18 @@ impl Confirms {
         }
     }
 
+    /// The broker has answered a `confirm.select`.
+    #[allow(dead_code, reason = "not every specification has confirms")]
+    pub(crate) fn begin(&mut self) {
+        self.begun = true;
+    }
+
     /// Pairs a return with its publish. Returns come in publish order and before the ack that covers
     /// them. One that fits none makes every publish that it could mean uncertain, and is given back.
     pub(crate) fn returned(&mut self, returned: Returned) -> Option<Returned> {
+        if !self.begun {
+            return Some(returned);
+        }
         let Self { keep, ring, base, .. } = self;
         let is_open = |tag: u64| {
             let index = tag.checked_sub(*base).and_then(|n| usize::try_from(n).ok());

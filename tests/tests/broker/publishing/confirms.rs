@@ -1,6 +1,8 @@
 //! Confirm mode as a whole: waiting for everything, limits, messages that are handed back, returns as a stream, and
 //! what a close tells of publishes.
 
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use amqp_connector::{
@@ -22,6 +24,10 @@ async fn declare_full(t: &Fixture, channel: &Channel) -> String {
     let declare = QueueDeclare::new(&queue).exclusive(true).arguments(arguments);
     channel.queue_declare(declare).await.unwrap();
     queue
+}
+
+fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 
 async fn send(channel: &Channel, message: BasicPublish) {
@@ -278,6 +284,33 @@ fn in_confirm_mode_a_return_that_has_its_publish_is_not_in_the_stream() {
         channel.close().await.unwrap();
         assert_eq!(returns.recv().await.unwrap().body.to_bytes(), "before");
         assert!(returns.recv().await.is_none(), "it ends with the channel");
+        connection.close().await;
+    });
+}
+
+#[test]
+fn a_return_from_before_confirm_mode_is_not_taken_for_an_equal_publish_after_it() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        for _ in 0..20 {
+            let channel = connection.channel_open().await.unwrap();
+            let mut returns = channel.returns();
+            let queue = t.name("late");
+            let same = || BasicPublish::new("", &queue, "same").mandatory(true);
+            send(&channel, same()).await;
+            // All of it is on its way before the broker answers anything.
+            let mut declared = channel.queue_declare(QueueDeclare::new(&queue).exclusive(true));
+            let mut selected = channel.confirm_select();
+            assert!(poll_once(&mut declared).is_pending());
+            assert!(poll_once(&mut selected).is_pending());
+            let confirmation = channel.basic_publish(same()).await.unwrap();
+            declared.await.unwrap();
+            selected.await.unwrap();
+            assert!(confirmation.await.is_acked());
+            assert_eq!(returns.recv().await.unwrap().body.to_bytes(), "same");
+            channel.queue_delete(QueueDelete::new(&queue)).await.unwrap();
+            channel.close().await.unwrap();
+        }
         connection.close().await;
     });
 }

@@ -1,6 +1,7 @@
 //! Returned messages find the publish that they were, and nobody else's.
 
 use amqp_types::FieldTable;
+use amqp_types::protocol::confirm;
 
 use super::super::*;
 use super::select;
@@ -178,6 +179,53 @@ fn a_return_is_for_no_publish_before_the_one_that_came_back_last() {
     give_back(&mut bench, key, &headers(&[]), "same");
     answer(&mut bench, key, 3, true, true);
     assert_eq!(outcomes(&mut bench, key, 1..=3), "arr");
+}
+
+#[test]
+fn what_comes_back_before_the_select_ok_was_published_before_confirm_mode() {
+    for (no_wait, abandoned) in [(false, false), (false, true), (true, false)] {
+        let mut bench = Bench::new();
+        let key = bench.open();
+        let mut before = mandatory(headers(&[]), "same");
+        let published = bench.publish_from(key, &mut before, &mut Place::None, Waker::noop());
+        assert!(matches!(published, Poll::Ready(Ok(None))), "{published:?}");
+        if no_wait {
+            bench.send(key, confirm::Select { no_wait }).expect("sent");
+        } else {
+            let call = bench.call(key, confirm::Select::default());
+            if abandoned {
+                bench.abandon(call);
+            }
+        }
+        let sent = bench.sent();
+        assert!(format!("{:?}", sent.last()).contains("no_wait: false"), "{sent:?}");
+        publish(&mut bench, key, mandatory(headers(&[]), "same"));
+        // A second one changes nothing, and its answer comes later.
+        bench.call(key, confirm::Select::default());
+        give_back(&mut bench, key, &headers(&[]), "same");
+        assert!(bench.run(|session| session.take_returned(key)).is_some());
+        bench.receive(key.id, confirm::SelectOk::default());
+        answer(&mut bench, key, 1, false, true);
+        assert_eq!(outcomes(&mut bench, key, 1..=1), "a");
+        publish(&mut bench, key, mandatory(headers(&[]), "same"));
+        give_back(&mut bench, key, &headers(&[]), "same");
+        bench.receive(key.id, confirm::SelectOk::default());
+        answer(&mut bench, key, 2, false, true);
+        assert_eq!(outcomes(&mut bench, key, 2..=2), "r");
+        assert!(bench.session.close_reason().is_none());
+    }
+}
+
+#[test]
+fn a_select_without_a_reply_stays_one_where_nothing_was_published_before() {
+    let mut bench = Bench::new();
+    let key = bench.open();
+    bench.send(key, confirm::Select { no_wait: true }).expect("sent");
+    assert!(bench.only::<confirm::Select>().no_wait);
+    publish(&mut bench, key, mandatory(headers(&[]), "same"));
+    give_back(&mut bench, key, &headers(&[]), "same");
+    answer(&mut bench, key, 1, false, true);
+    assert_eq!(outcomes(&mut bench, key, 1..=1), "r");
 }
 
 /// What a broker does with one publish.
