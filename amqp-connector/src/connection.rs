@@ -12,6 +12,7 @@ use amqp_types::FieldTable;
 use tokio::time::Instant;
 
 use crate::call::{ChannelOpen, Completion};
+use crate::deadline::until;
 use crate::error::CloseReason;
 use crate::handle::ConnectionHandle;
 use crate::options::Tuning;
@@ -178,7 +179,7 @@ impl Connection {
             ticket.poll(cx, |session, held, waker| session.poll_finished(held, waker))
         });
         // The driver holds the deadline too, but it may be one that nobody polls.
-        if tokio::time::timeout_at(after(now, timeout), finished).await.is_err() {
+        if until(shared, after(now, timeout), finished).await.is_none() {
             shared.with(|session| session.give_up_closing());
         }
         self.closed().await

@@ -38,8 +38,10 @@
 //!
 //! # Panics
 //!
-//! Connections need a tokio runtime with I/O and time enabled (`enable_all`); connecting panics without.
-//! Dropping handles needs no runtime.
+//! Connections need a tokio runtime with I/O and time enabled (`enable_all`); connecting panics without, and so does a
+//! [`Driver`] that is polled elsewhere. Everything else may be awaited anywhere, also on a thread that knows of no runtime:
+//! deadlines are kept by the driver then. In a runtime of its own whoever waits has its own timers, so closes, shutdowns and
+//! streamed publishes need one with time enabled. Dropping handles needs no runtime.
 //!
 //! # Cancel safety
 //!
@@ -61,6 +63,7 @@ mod codec;
 mod connect;
 mod connection;
 mod consumer;
+mod deadline;
 mod driver;
 mod error;
 mod handle;

@@ -34,6 +34,7 @@ pub use exchange::{ExchangeDeclare, ExchangeDelete};
 pub use queue::{QueueDeclare, QueueDelete};
 
 use crate::call::{Call, CallWithContent, refuse_reserved};
+use crate::deadline::until;
 use crate::error::{CloseReason, Error, Result};
 use crate::handle::ChannelHandle;
 use crate::outcome::Returned;
@@ -272,9 +273,9 @@ impl Channel {
         let closed = poll_fn(|cx| {
             ticket.poll(cx, |session, held, waker| session.poll_channel_closed(key, held, waker))
         });
-        match tokio::time::timeout_at(after(now, timeout), closed).await {
-            Ok(()) => Ok(()),
-            Err(_) => {
+        match until(shared, after(now, timeout), closed).await {
+            Some(()) => Ok(()),
+            None => {
                 // The driver holds the deadline too, but it may be one that nobody polls.
                 shared.with(|session| session.give_up_draining(key));
                 Err(Error::timeout("channel.close"))

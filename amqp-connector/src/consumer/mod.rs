@@ -18,6 +18,7 @@ use amqp_types::ShortStr;
 use amqp_types::protocol::basic;
 use futures_core::Stream;
 use futures_core::stream::FusedStream;
+use tokio::time::Instant;
 
 pub use delivery::{Acker, Delivery};
 pub(crate) use delivery::{Origin, Source};
@@ -25,11 +26,12 @@ pub use shutdown::ShutdownReport;
 pub use streamed::{BodyStream, ConsumeStreamed, RecvStreamed, StreamConsumer, StreamedDelivery};
 
 use crate::call::Completion;
+use crate::deadline::until;
 use crate::error::{Error, Result};
 use crate::handle::ChannelHandle;
 use crate::options::Unsettled;
 use crate::outcome::ConsumerEnd;
-use crate::session::{Queued, Unread};
+use crate::session::{Queued, Unread, after};
 use crate::turn::{poll_turn, spend};
 
 /// Deliveries that make a unit of tokio's cooperative budget, of which a task has 128 each time it is polled.
@@ -130,9 +132,9 @@ impl Consumer {
                 let waiting = poll_fn(|cx| {
                     shared.poll(cx, |session, waker| session.poll_cancelled(key, id, waker))
                 });
-                let deadline = shared.options.call_timeout;
-                let waited = tokio::time::timeout(deadline, waiting).await;
-                return waited.unwrap_or_else(|_| Err(Error::timeout("basic.cancel")));
+                let deadline = after(Instant::now(), shared.options.call_timeout);
+                let waited = until(shared, deadline, waiting).await;
+                return waited.unwrap_or_else(|| Err(Error::timeout("basic.cancel")));
             }
             let cancel = basic::Cancel { consumer_tag: self.tag.clone(), ..Default::default() };
             Completion::new(self.channel.clone(), Ok(cancel)).at(place).await

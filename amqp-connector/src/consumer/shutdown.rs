@@ -6,9 +6,10 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::Consumer;
+use crate::deadline::until;
 use crate::error::CloseReason;
 use crate::session::{Line, after};
 use crate::shared::Ticket;
@@ -94,7 +95,7 @@ impl Consumer {
                 session.poll_consumer_shutdown(key, id, in_flight, held, waker)
             })
         });
-        let _ = timeout_at(deadline, waiting).await;
+        let _ = until(shared, deadline, waiting).await;
         drop(ticket);
 
         let (mut position, mut ticket) = (None, Ticket::new(shared, Line::Flushed));
@@ -103,7 +104,7 @@ impl Consumer {
                 session.poll_flush(key, &mut position, held, waker)
             })
         });
-        let flushed = matches!(timeout_at(deadline, flushing).await, Ok(Ok(())));
+        let flushed = matches!(until(shared, deadline, flushing).await, Some(Ok(())));
         let held = self.in_flight();
         let unsettled = self.origin.in_flight().unsettled().saturating_sub(before);
         let state = shared.with(|session| session.consumer_shutdown_state(key, id));

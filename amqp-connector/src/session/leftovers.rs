@@ -28,7 +28,7 @@ pub struct Leftovers {
     pub confirms: usize,
     /// Octets of published messages that are kept for their return, or to be handed back.
     pub kept: usize,
-    /// Tasks in any line: for room, for a flush, for an end.
+    /// Tasks in any line: for room, for a flush, for an end, for their time.
     pub waiting: usize,
     /// Subscribers to the connection's events.
     pub subscribers: usize,
@@ -49,6 +49,7 @@ impl Session {
                 + self.close_waiters.len()
                 + self.finish_waiters.len()
                 + self.flush_waiters.len()
+                + self.alarms.len()
                 + self.block_watch.waiting(),
             octets: self.outbox.outstanding(),
             bodies: self.channels.retired_bodies(),

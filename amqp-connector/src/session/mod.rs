@@ -60,7 +60,7 @@ use self::events::Subscribers;
 use self::output::outbox::Outbox;
 use self::publish::admission::Admission;
 use self::stream::Streaming;
-use self::timers::Heartbeat;
+use self::timers::{Alarms, Heartbeat};
 use self::wait::WaitList;
 use crate::error::{CloseReason, Error, Result};
 use crate::options::{Options, Tuning};
@@ -88,7 +88,8 @@ pub(crate) struct Session {
     /// Deadlines of calls, the nearest first, and the second ones of those that have missed theirs.
     deadlines: BTreeMap<(Instant, u64), ChannelKey>,
     overdue: BTreeMap<(Instant, u64), ChannelKey>,
-    /// Numbers calls and consumers.
+    alarms: Alarms,
+    /// Numbers calls, consumers and alarms.
     next_id: u64,
     outbox: Outbox,
     /// Publishers that wait for room in the shared queue, or for the broker to unblock.
@@ -166,6 +167,7 @@ impl Session {
             slots: HashMap::new(),
             deadlines: BTreeMap::new(),
             overdue: BTreeMap::new(),
+            alarms: Alarms::default(),
             next_id: 0,
             outbox: Outbox::default(),
             room: Admission::default(),

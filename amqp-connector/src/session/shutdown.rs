@@ -45,10 +45,8 @@ impl Session {
     /// Ends the connection gracefully, at the latest after `timeout`. Joins an end that is under way: the
     /// earlier deadline holds.
     pub(crate) fn shut_down(&mut self, now: Instant, timeout: Duration) {
-        if self.is_closed() {
-            return;
-        }
         let deadline = after(now, timeout);
+        // Of a connection that is over, too, whose last octets may still be on their way.
         self.close_deadline = Some(self.close_deadline.map_or(deadline, |at| at.min(deadline)));
         if matches!(self.phase, Phase::Open) {
             let reason = Arc::new(requested(Scope::Connection));

@@ -17,6 +17,7 @@ mod cancellation;
 mod closing;
 mod driver_rules;
 mod dropping;
+mod elsewhere;
 mod events;
 mod flow;
 mod handshake;

@@ -185,3 +185,51 @@ fn runtime_that_ends_first_takes_the_socket_along() {
         tokio::task::spawn_blocking(|| other.join().unwrap()).await.unwrap();
     });
 }
+
+/// Runs a future on this thread, with no runtime.
+fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = std::sync::Arc::new(Unpark(std::thread::current())).into();
+    let mut future = std::pin::pin!(future);
+    loop {
+        match future.as_mut().poll(&mut std::task::Context::from_waker(&waker)) {
+            std::task::Poll::Ready(output) => return output,
+            std::task::Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+#[test]
+fn thread_without_a_runtime_can_end_everything_and_deadlines_hold_there() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        let channel = connection.channel_open().await.unwrap();
+        let queue = t.name("queue");
+        channel.queue_declare(QueueDeclare::new(&queue).exclusive(true)).await.unwrap();
+        let consume = || BasicConsume::new(&queue, Prefetch::Count(1));
+        let mut consumer = channel.basic_consume(consume()).await.unwrap();
+        drop(channel.basic_publish(BasicPublish::new("", &queue, "held")).await.unwrap());
+        let held = timeout(SOON, consumer.recv()).await.unwrap().unwrap();
+        let mut other = channel.basic_consume(consume()).await.unwrap();
+        let ended = tokio::task::spawn_blocking(move || {
+            let thread = std::thread::spawn(move || {
+                block_on(async move {
+                    let report = consumer.shutdown(Duration::from_millis(100)).await;
+                    assert_eq!((report.held, report.cancelled), (1, true), "{report:?}");
+                    held.ack().unwrap();
+                    other.cancel().await.unwrap();
+                    channel.close().await.unwrap();
+                    connection.close_within(SOON).await
+                })
+            });
+            thread.join().unwrap()
+        });
+        let reason = timeout(2 * SOON, ended).await.unwrap().unwrap();
+        assert_eq!(reason.initiator(), Initiator::Application);
+    });
+}

@@ -3,19 +3,19 @@
 //! Its source is polled only while there is room for a piece, and its last piece is kept back till it has ended:
 //! so a body that is too long, too, is never complete on the wire.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::panic::Location;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use amqp_types::ShortStr;
 use bytes::Bytes;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 use super::{BasicPublishStream, Source, SourceError};
 use crate::call::ChannelOpen;
+use crate::deadline::Deadline;
 use crate::error::{BrokenStream, Error, ErrorKind, Result, StreamFault};
 use crate::handle::{ChannelHandle, ConnectionHandle};
 use crate::outcome::Outcome;
@@ -46,7 +46,8 @@ pub(crate) async fn publish(
     };
     let BasicPublishStream { message, length, source_timeout, .. } = publish;
     let names = (message.publish.exchange, message.publish.routing_key);
-    let patience = Patience::new(source_timeout.unwrap_or(options.source_timeout));
+    let patience = source_timeout.unwrap_or(options.source_timeout);
+    let patience = Patience::new(channel.shared(), patience);
     let mut run = Run {
         channel: &channel,
         names,
@@ -79,7 +80,7 @@ pub(crate) async fn publish(
     }
     let tag = run.push(&mut head, begun, &mut last.unwrap_or_default())?.or(tag);
     run.claimed = false;
-    drop(run);
+    drop((run, patience));
     Ok(Confirmation::of(channel, tag))
 }
 
@@ -194,7 +195,7 @@ impl Run<'_> {
         &mut self,
         cx: &mut Context<'_>,
         source: &mut impl Source,
-        patience: &mut Patience,
+        patience: &mut Patience<'_>,
     ) -> Poll<Result<Next>> {
         for _ in 0..EMPTY_MAX {
             // A source that always has something must leave the driver its turns.
@@ -235,7 +236,7 @@ impl Run<'_> {
     }
 
     /// Whether the source may be asked.
-    fn poll_room(&mut self, cx: &mut Context<'_>, patience: &mut Patience) -> Poll<Result<()>> {
+    fn poll_room(&mut self, cx: &mut Context<'_>, patience: &mut Patience<'_>) -> Poll<Result<()>> {
         let Self { channel, line, own, .. } = self;
         let key = channel.key();
         let room = channel
@@ -292,17 +293,18 @@ impl Drop for Run<'_> {
 }
 
 /// How long the source may take for a piece.
-struct Patience {
+struct Patience<'a> {
     timeout: Duration,
     /// What is left of it, and since when that runs.
     left: Duration,
     since: Option<Instant>,
-    sleep: Option<Pin<Box<Sleep>>>,
+    deadline: Deadline<'a>,
 }
 
-impl Patience {
-    fn new(timeout: Duration) -> Self {
-        Self { timeout, left: timeout, since: None, sleep: None }
+impl<'a> Patience<'a> {
+    fn new(shared: &'a Shared, timeout: Duration) -> Self {
+        let deadline = Deadline::new(shared, Instant::now());
+        Self { timeout, left: timeout, since: None, deadline }
     }
 
     /// The source has given octets.
@@ -321,13 +323,9 @@ impl Patience {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.since.is_none() {
             let now = Instant::now();
-            let until = after(now, self.left);
             self.since = Some(now);
-            match &mut self.sleep {
-                Some(sleep) => sleep.as_mut().reset(until),
-                none => *none = Some(Box::pin(tokio::time::sleep_until(until))),
-            }
+            self.deadline.reset(after(now, self.left));
         }
-        self.sleep.as_mut().map_or(Poll::Pending, |sleep| sleep.as_mut().poll(cx))
+        self.deadline.poll(cx)
     }
 }

@@ -116,6 +116,44 @@ fn close_has_a_deadline() {
 }
 
 #[test]
+fn the_earliest_deadline_of_a_close_holds_though_the_connection_is_over_already() {
+    let mut bench = Bench::new();
+    bench.receive(0, connection::Close { reply_code: 320, ..Default::default() });
+    let now = bench.now;
+    bench.run(|session| session.ensure_close_deadline(now));
+    let set = due(&mut bench).expect("the last octets are not written for ever");
+    for (timeout, deadline) in [(SECOND, now + SECOND), (2 * SECOND, now + SECOND)] {
+        assert!(deadline < set);
+        bench.run(|session| session.shut_down(now, timeout));
+        assert_eq!(due(&mut bench), Some(deadline));
+    }
+}
+
+#[test]
+fn an_alarm_rings_once_at_its_time_whatever_else_is_due() {
+    let mut bench = Bench::new();
+    let (at, later) = (bench.now + SECOND, bench.now + 2 * SECOND);
+    let (count, waker) = counter();
+    let (mut first, mut second, mut gone) = (None, None, None);
+    let poll = |bench: &mut Bench, at, ticket: &mut Option<u64>| {
+        bench.run(|session| session.poll_alarm(at, ticket, &waker)).is_ready()
+    };
+    assert!(!poll(&mut bench, later, &mut second) && !poll(&mut bench, at, &mut first));
+    assert!(!poll(&mut bench, at, &mut gone));
+    bench.run(|session| session.drop_alarm(at, gone.expect("it waits")));
+    assert_eq!(due(&mut bench), Some(at));
+    bench.pass(SECOND - Duration::from_millis(1));
+    assert_eq!(count.reset(), 0);
+    bench.pass(Duration::from_millis(1));
+    assert_eq!(count.reset(), 1);
+    assert!(poll(&mut bench, at, &mut first) && !poll(&mut bench, later, &mut second));
+    assert_eq!(due(&mut bench), Some(later));
+    bench.pass(SECOND);
+    assert_eq!((count.get(), due(&mut bench)), (1, None));
+    assert!(poll(&mut bench, later, &mut second));
+}
+
+#[test]
 fn close_is_idempotent_and_the_first_reason_wins() {
     let mut bench = Bench::new();
     bench.run(|session| session.close(200.into(), "mine", None));

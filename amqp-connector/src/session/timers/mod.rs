@@ -1,7 +1,9 @@
-//! Time: heartbeats both ways, deadlines of calls, the pause of reading, held acks and paces, and the deadline of a close.
+//! Time: heartbeats both ways, deadlines of calls, the pause of reading, held acks and paces, the deadline of a close,
+//! and alarms of handles that have no clock.
 //!
 //! The clock is the caller's; this module only compares instants.
 
+mod alarms;
 mod heartbeat;
 
 use std::collections::BTreeMap;
@@ -9,6 +11,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+pub(super) use self::alarms::Alarms;
 pub(super) use self::heartbeat::Heartbeat;
 use crate::session::{ChannelKey, Session};
 
@@ -87,7 +90,7 @@ impl Session {
         };
         let mut due = earlier(self.heartbeat.due(), earlier(call, self.tidy_at));
         due = earlier(due, earlier(self.pause, self.soon));
-        due = earlier(due, self.close_deadline);
+        due = earlier(due, earlier(self.close_deadline, self.alarms.next()));
         match self.is_draining() {
             true => earlier(due, self.next_drain()),
             false => due,
@@ -106,6 +109,9 @@ impl Session {
 
     /// Does whatever is due at `now`.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        if self.alarms.next().is_some_and(|at| at <= now) {
+            self.ring_alarms(now);
+        }
         if self.is_draining() {
             self.advance_drains(now);
         }

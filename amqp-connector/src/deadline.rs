@@ -1,0 +1,76 @@
+//! Deadlines of what handles wait for, which need no runtime.
+//!
+//! For closes, shutdowns and sources. Whoever waits within a tokio runtime has a timer of its own, since the driver may
+//! be one that nobody polls now. Elsewhere there are no timers, and the driver keeps the time: the session
+//! wakes whoever waits. No timer is made before there is something to wait for.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+
+use tokio::runtime::Handle;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::shared::Shared;
+
+/// An instant to wait for, wherever it is polled.
+///
+/// # Drop
+///
+/// Gives its place with the session up.
+pub(crate) struct Deadline<'a> {
+    shared: &'a Shared,
+    at: Instant,
+    sleep: Option<Pin<Box<Sleep>>>,
+    /// Its place with the session.
+    held: Option<u64>,
+}
+
+impl<'a> Deadline<'a> {
+    pub(crate) fn new(shared: &'a Shared, at: Instant) -> Self {
+        Self { shared, at, sleep: None, held: None }
+    }
+
+    /// Waits for another instant from now on.
+    pub(crate) fn reset(&mut self, at: Instant) {
+        self.leave();
+        self.at = at;
+        if let Some(sleep) = &mut self.sleep {
+            sleep.as_mut().reset(at);
+        }
+    }
+
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Self { shared, at, sleep, held } = self;
+        if Handle::try_current().is_ok() {
+            let sleep = sleep.get_or_insert_with(|| Box::pin(sleep_until(*at)));
+            return sleep.as_mut().poll(cx);
+        }
+        // It is another runtime's, which may be gone.
+        *sleep = None;
+        shared.poll(cx, |session, waker| session.poll_alarm(*at, held, waker))
+    }
+
+    fn leave(&mut self) {
+        if let Some(held) = self.held.take() {
+            let at = self.at;
+            self.shared.with(|session| session.drop_alarm(at, held));
+        }
+    }
+}
+
+impl Drop for Deadline<'_> {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+/// What `work` gives, or `None` at the deadline.
+pub(crate) async fn until<F: Future>(shared: &Shared, at: Instant, work: F) -> Option<F::Output> {
+    let (mut work, mut deadline) = (pin!(work), Deadline::new(shared, at));
+    poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => deadline.poll(cx).map(|()| None),
+    })
+    .await
+}
