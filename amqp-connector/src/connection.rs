@@ -18,8 +18,7 @@ use crate::handle::ConnectionHandle;
 use crate::options::Tuning;
 use crate::session::{Line, after};
 use crate::shared::{Shared, Ticket};
-use crate::watch::Blocked;
-use crate::watch::Events;
+use crate::watch::{BlockedWatch, Events};
 
 /// An open connection. Clones are handles of the same connection.
 ///
@@ -118,8 +117,8 @@ impl Connection {
 
     /// A watch on whether the broker takes publishes, with its reason if it does not.
     #[must_use]
-    pub fn blocked(&self) -> Blocked {
-        Blocked::new(self.handle.shared().clone())
+    pub fn blocked(&self) -> BlockedWatch {
+        BlockedWatch::new(self.handle.shared().clone())
     }
 
     /// Whether the broker has blocked publishing on this connection (`connection.blocked`).

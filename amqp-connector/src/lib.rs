@@ -107,4 +107,4 @@ pub use outcome::{
     Alert, ConfirmCounts, ConsumerEnd, Event, IncomingMethod, Outcome, Returned, UnknownReason,
 };
 pub use publish::{BasicPublish, BasicPublishStream, Confirmation, Publish, Returns};
-pub use watch::{Blocked, Events, Incoming};
+pub use watch::{BlockedWatch, Events, Incoming};

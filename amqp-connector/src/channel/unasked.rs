@@ -1,12 +1,7 @@
-//! What comes on a channel unasked-for: methods of the old classes, and alerts.
-
-use std::future::poll_fn;
+//! What comes on a channel unasked-for: methods of the old classes.
 
 use super::Channel;
 use crate::error::Result;
-use crate::outcome::Alert;
-use crate::session::Line;
-use crate::shared::Ticket;
 use crate::watch::Incoming;
 
 impl Channel {
@@ -31,28 +26,5 @@ impl Channel {
         let key = self.handle.key();
         self.handle.shared().with(|session| session.claim_inbox(key))?;
         Ok(Incoming::new(self.handle.clone()))
-    }
-
-    /// The next alert of the peer about this channel (`channel.alert`, 0-8). It is only told: the channel goes
-    /// on. Of those that nobody asks for, the last 64 are kept; all are logged.
-    ///
-    /// # Errors
-    ///
-    /// `Unsupported` where the specification has no alerts; the reason why the channel is closed.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropped before it resolves, no alert is lost.
-    pub async fn alerted(&self) -> Result<Alert> {
-        amqp_types::if_spec! { channel.alert => {} else {
-            if true {
-                crate::turn::unit().await;
-                return Err(crate::error::Error::unsupported("channel.alert"));
-            }
-        } }
-        let key = self.handle.key();
-        let mut ticket = Ticket::new(self.handle.shared(), Line::Alerted(key));
-        poll_fn(|cx| ticket.poll(cx, |session, held, waker| session.poll_alert(key, held, waker)))
-            .await
     }
 }

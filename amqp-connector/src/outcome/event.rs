@@ -51,7 +51,7 @@ pub enum Event {
         /// Its number.
         channel: u16,
     },
-    /// The peer tells something about a channel that goes on (`channel.alert`, 0-8).
+    /// The peer tells something about a channel that goes on (`channel.alert`). Only 0-8 has it.
     #[non_exhaustive]
     Alerted {
         /// Its number.

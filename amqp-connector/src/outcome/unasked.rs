@@ -50,7 +50,7 @@ impl IncomingMethod {
 }
 
 /// What the peer tells about a channel that goes on (`channel.alert` of 0-8); see
-/// [`Channel::alerted`](crate::Channel::alerted).
+/// [`Event::Alerted`](crate::Event::Alerted).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Alert {

@@ -4,7 +4,7 @@
 //! Such a broker reads nothing: it answers calls and closes only when it has unblocked us. So their time stands
 //! still, unless the user wants to hear of it, and no channel is closed for a reply that cannot come. A channel
 //! that the peer pauses by `channel.flow` is the lesser case: its publishes wait, and nothing else. Called by
-//! `incoming` and by [`Blocked`](crate::Blocked).
+//! `incoming` and by [`BlockedWatch`](crate::BlockedWatch).
 
 use std::task::Poll;
 

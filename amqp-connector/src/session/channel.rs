@@ -33,7 +33,7 @@ use crate::session::publish::confirm::Confirms;
 use crate::session::publish::pace::Flow;
 use crate::session::stream::Streaming;
 use crate::session::stream::bodies::Bodies;
-use crate::session::unasked::{Alerts, Inbox};
+use crate::session::unasked::Inbox;
 use crate::session::wait::WaitList;
 
 /// One incarnation of a channel: its number may be reused, its epoch never is.
@@ -135,7 +135,6 @@ pub(crate) struct ChannelState {
     pub(crate) ticket: u16,
     /// Methods that came unasked-for, once somebody wants them.
     pub(crate) inbox: Option<Box<Inbox>>,
-    pub(crate) alerts: Option<Box<Alerts>>,
     pub(crate) returns: VecDeque<Returned>,
     /// Octets of their bodies.
     pub(crate) returns_octets: usize,
@@ -199,7 +198,6 @@ impl ChannelState {
             large_round: 0,
             ticket: 0,
             inbox: None,
-            alerts: None,
             returns: VecDeque::new(),
             returns_octets: 0,
             return_waiters: WaitList::default(),

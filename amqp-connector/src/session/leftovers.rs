@@ -20,7 +20,7 @@ pub struct Leftovers {
     pub consumers: usize,
     /// Returned messages that nobody has taken.
     pub returns: usize,
-    /// Methods and alerts that came unasked-for and that nobody has taken.
+    /// Methods that came unasked-for and that nobody has taken.
     pub unasked: usize,
     /// Streamed bodies that were not read to their end, those of closed channels too.
     pub bodies: usize,
@@ -60,7 +60,6 @@ impl Session {
             left.consumers += channel.consumers.len();
             left.returns += channel.returns.len();
             left.unasked += channel.inbox.as_ref().map_or(0, |inbox| inbox.len());
-            left.unasked += channel.alerts.as_ref().map_or(0, |alerts| alerts.len());
             left.bodies += channel.bodies.as_ref().map_or(0, |bodies| bodies.len());
             left.confirms += channel.confirms.as_ref().map_or(0, |confirms| confirms.held());
             left.kept += channel.confirms.as_ref().map_or(0, |confirms| confirms.kept());
@@ -69,8 +68,7 @@ impl Session {
                 + channel.return_waiters.len()
                 + channel.answer_waiters.len()
                 + channel.close_waiters.len()
-                + channel.settle_waiters.len()
-                + channel.alerts.as_ref().map_or(0, |alerts| alerts.waiters.len());
+                + channel.settle_waiters.len();
         }
         left
     }

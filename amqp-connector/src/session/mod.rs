@@ -149,7 +149,6 @@ pub(crate) enum Line {
     Blocked,
     ChannelClosed(ChannelKey),
     Returned(ChannelKey),
-    Alerted(ChannelKey),
     Settled(ChannelKey),
     Answered(ChannelKey),
     Flushed,
@@ -343,11 +342,6 @@ impl Session {
             Line::Returned(key) => {
                 self.channels.get(key).map(|channel| &mut channel.return_waiters)
             }
-            Line::Alerted(key) => self
-                .channels
-                .get(key)
-                .and_then(|channel| channel.alerts.as_mut())
-                .map(|alerts| &mut alerts.waiters),
             Line::Settled(key) => self.channels.get(key).map(|channel| &mut channel.settle_waiters),
             Line::Answered(key) => {
                 self.channels.get(key).map(|channel| &mut channel.answer_waiters)

@@ -3,7 +3,7 @@
 //!
 //! Kept, within bounds, for the one handle that has asked for them ([`Incoming`](crate::Incoming)), or will: a
 //! request that may bring them about ([`brings_unasked`]) is followed by them before anybody can ask. As long as there
-//! was neither, they are violations of the protocol. `channel.alert` is kept apart, as it may come unasked-for.
+//! was neither, they are violations of the protocol. `channel.alert` may always come, and is only told as an event.
 
 use std::collections::VecDeque;
 use std::task::{Poll, Waker};
@@ -18,13 +18,10 @@ use crate::outcome::Event;
 use crate::outcome::{Alert, IncomingMethod};
 use crate::session::Caller;
 use crate::session::channel::ChannelKey;
-use crate::session::wait::WaitList;
 use crate::session::{Garbage, Session};
 
 /// Methods that may wait for the user.
 const METHODS_MAX: usize = 1024;
-/// Alerts that may: they are only told, so the oldest make room.
-const ALERTS_MAX: usize = 64;
 
 /// The methods of one channel that wait for the user.
 #[derive(Default)]
@@ -39,24 +36,9 @@ pub(crate) struct Inbox {
     awaited: bool,
 }
 
-/// The alerts of one channel that wait for the user.
-#[derive(Default)]
-pub(crate) struct Alerts {
-    queue: VecDeque<Alert>,
-    pub(in crate::session) waiters: WaitList,
-}
-
 #[cfg(feature = "testing")]
 impl Inbox {
     /// How many methods wait.
-    pub(in crate::session) fn len(&self) -> usize {
-        self.queue.len()
-    }
-}
-
-#[cfg(feature = "testing")]
-impl Alerts {
-    /// How many alerts wait.
     pub(in crate::session) fn len(&self) -> usize {
         self.queue.len()
     }
@@ -159,36 +141,7 @@ impl Session {
     pub(in crate::session) fn handle_alert(&mut self, key: ChannelKey, alert: Alert) {
         let (channel, code, text) = (key.id, alert.reply_code, alert.reply_text.clone());
         self.effects.log(move || tracing::warn!(channel, %code, %text, "alert"));
-        self.record(|| Event::Alerted { channel: key.id, alert: alert.clone() });
-        let Some(channel) = self.channels.get(key) else { return };
-        let alerts = channel.alerts.get_or_insert_default();
-        if alerts.queue.len() == ALERTS_MAX {
-            alerts.queue.pop_front();
-        }
-        alerts.queue.push_back(alert);
-        self.effects.wake_all(alerts.waiters.take_all());
-    }
-
-    /// The next alert.
-    pub(crate) fn poll_alert(
-        &mut self,
-        key: ChannelKey,
-        ticket: &mut Option<u64>,
-        waker: &dyn Caller,
-    ) -> Poll<Result<Alert>> {
-        let alerts = self.channels.get(key).and_then(|channel| channel.alerts.as_mut());
-        if let Some(alert) = alerts.and_then(|alerts| alerts.queue.pop_front()) {
-            return Poll::Ready(Ok(alert));
-        }
-        match self.live_channel(key) {
-            Err(error) => Poll::Ready(Err(error)),
-            Ok(channel) => {
-                let alerts = channel.alerts.get_or_insert_default();
-                let old = alerts.waiters.stay(ticket, waker);
-                self.effects.discard_waker(old);
-                Poll::Pending
-            }
-        }
+        self.record(|| Event::Alerted { channel, alert });
     }
 
     /// The channel is over: those who wait for what comes on it are to look.
@@ -196,9 +149,6 @@ impl Session {
         let Some(channel) = self.channels.get(key) else { return };
         if let Some(inbox) = &mut channel.inbox {
             self.effects.wake(inbox.waker.take());
-        }
-        if let Some(alerts) = &mut channel.alerts {
-            self.effects.wake_all(alerts.waiters.take_all());
         }
     }
 }

@@ -21,12 +21,12 @@ use crate::shared::{Shared, Ticket};
 ///
 /// It does not keep the connection open.
 #[derive(Clone)]
-pub struct Blocked {
+pub struct BlockedWatch {
     shared: Arc<Shared>,
     seen: u64,
 }
 
-impl Blocked {
+impl BlockedWatch {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let seen = shared.with(|session| session.block_version());
         Self { shared, seen }
@@ -64,8 +64,8 @@ impl Blocked {
     }
 }
 
-impl fmt::Debug for Blocked {
+impl fmt::Debug for BlockedWatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Blocked").field("reason", &self.reason()).finish_non_exhaustive()
+        f.debug_struct("BlockedWatch").field("reason", &self.reason()).finish_non_exhaustive()
     }
 }

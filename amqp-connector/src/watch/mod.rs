@@ -6,6 +6,6 @@ mod blocked;
 mod events;
 mod incoming;
 
-pub use blocked::Blocked;
+pub use blocked::BlockedWatch;
 pub use events::Events;
 pub use incoming::Incoming;

@@ -102,7 +102,6 @@ async fn confirm_mode_with_options_can_be_dropped() {
 #[tokio::test(start_paused = true)]
 async fn waiting_for_what_comes_unasked_can_be_dropped() {
     survives(async |_, channel, polls| {
-        drop(poll_and_drop(polls, channel.alerted()).await);
         let mut incoming = channel.incoming().expect("the first");
         drop(poll_and_drop(polls, incoming.recv()).await);
         drop(incoming);

@@ -115,17 +115,17 @@ fn an_alarm_hangs_nobody_under_any_specification_and_all_goes_on_after_it() {
 
 if_spec! { connection.blocked => {
     use amqp_connector::{
-        BasicConsume, Blocked, Event, Outcome, Prefetch, QueueDelete, WhileBlocked,
+        BasicConsume, BlockedWatch, Event, Outcome, Prefetch, QueueDelete, WhileBlocked,
     };
 
     /// The broker tells those who publish, and only once they do.
-    async fn block(channel: &Channel, queue: &str, blocked: &mut Blocked) -> String {
+    async fn block(channel: &Channel, queue: &str, blocked: &mut BlockedWatch) -> String {
         publish(channel, queue, "first").await.unwrap();
         let reason = timeout(SOON, blocked.changed()).await.expect("no connection.blocked came");
         reason.unwrap().unwrap().to_string()
     }
 
-    async fn unblocked(blocked: &mut Blocked) {
+    async fn unblocked(blocked: &mut BlockedWatch) {
         assert_eq!(timeout(SOON, blocked.changed()).await.expect("no unblock").unwrap(), None);
     }
 

@@ -181,8 +181,14 @@ async fn channels(wire: &mut Wire) {
     assert!(ok.active);
     if_spec! { channel.alert => {
         let (reply_code, reply_text) = (313, short("slow down"));
+        let mut events = wire.connection.events();
         wire.send(channel::Alert { reply_code, reply_text, details: table() }).await;
-        let alert = wire.channel.alerted().await.expect("told");
+        let alert = loop {
+            match events.recv().await.expect("not over") {
+                amqp_connector::Event::Alerted { alert, .. } => break alert,
+                _ => {}
+            }
+        };
         assert_eq!((alert.reply_code.0, alert.reply_text), (313, short("slow down")));
         assert_eq!(alert.details, table());
     } else {} }
