@@ -54,9 +54,11 @@ impl<R: Request<Protocol = Spec>> Call<R> {
         Self { inner: RawCall::new(channel, request), request: PhantomData }
     }
 
-    /// Gives this call a deadline of its own in place of [`Options::call_timeout`](crate::Options), counted
-    /// from when it is sent. A reply that comes later is undone as if the call had been dropped; one that
-    /// does not come within a further `Options::call_timeout` ends the channel.
+    /// Gives this call a deadline of its own in place of [`Options::call_timeout`](crate::Options::call_timeout). It is
+    /// counted from when the call is first polled, whether or not the request could be written since: that is the
+    /// longest that is waited, apart from the time that the broker blocks us. A reply that comes later is undone as if
+    /// the call had been dropped; one that does not come within a further `Options::call_timeout`, counted from when the
+    /// request is written if that is later, ends the channel.
     pub fn within(mut self, timeout: Duration) -> Self {
         self.inner = self.inner.within(timeout);
         self

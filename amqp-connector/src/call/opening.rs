@@ -43,8 +43,9 @@ impl ChannelOpen {
         Self { connection, place: Location::caller(), timeout: None, state: State::Unsent }
     }
 
-    /// Gives this call a deadline of its own in place of [`Options::call_timeout`](crate::Options), counted
-    /// from when it is sent. A channel that is opened later is closed again.
+    /// Gives this call a deadline of its own in place of [`Options::call_timeout`](crate::Options::call_timeout),
+    /// counted from when it is first polled, as [`Call::within`](crate::Call::within) does. A channel that is opened
+    /// later is closed again.
     pub fn within(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
@@ -55,7 +56,7 @@ impl ChannelOpen {
         let options = CallOptions {
             accepts: <channel::OpenOk as Reply>::accepts,
             place: self.place,
-            timeout: self.timeout.unwrap_or(shared.options.call_timeout),
+            within: self.timeout,
             now: Instant::now(),
         };
         shared.with(|session| session.open(&options))

@@ -256,8 +256,8 @@ impl RawCall {
     }
 
     fn call_options(&self) -> CallOptions {
-        let timeout = self.timeout.unwrap_or(self.target.shared().options.call_timeout);
-        CallOptions { accepts: self.accepts, place: self.place, timeout, now: Instant::now() }
+        let (place, within) = (self.place, self.timeout);
+        CallOptions { accepts: self.accepts, place, within, now: Instant::now() }
     }
 }
 

@@ -53,6 +53,8 @@ pub struct Driver<T> {
     queue: WriteQueue,
     /// Octets written, and chunks emptied, since the session was told last.
     written: usize,
+    /// When octets were written last.
+    wrote_at: Instant,
     /// The transport has flushed all that was written, and the session is to be told so.
     flushed: bool,
     report: bool,
@@ -120,6 +122,7 @@ impl<T> Driver<T> {
             frames,
             queue: WriteQueue::default(),
             written: 0,
+            wrote_at: Instant::now(),
             flushed: true,
             report: false,
             spent: Vec::new(),
@@ -184,7 +187,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         let (overdue, quiet) =
             (self.timeout.is_some_and(|at| at <= now), matches!(read, Read::Pending));
         let mut frames = self.frames.take();
-        let Self { shared, queue, written, flushed, report, spent, spare, state, turn, .. } = self;
+        let Self { shared, queue, written, wrote_at, .. } = self;
+        let Self { flushed, report, spent, spare, state, turn, .. } = self;
         let driver = Ready::holding(cx.waker(), spare.take());
         let view = shared.with(|session| {
             if overdue {
@@ -200,6 +204,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
                     session.handle_frame(frame, now);
                     *turn += 1;
                 }
+            }
+            if *written > 0 {
+                session.handle_progress(*wrote_at);
             }
             handle_end(session, read, state);
             session.handle_timeout(now);
@@ -249,6 +256,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(octets)) => {
                     self.written += octets;
+                    self.wrote_at = self.now;
                     self.wrote += octets;
                     let spent = &mut self.spent;
                     self.queue.advance(octets, |segment| {

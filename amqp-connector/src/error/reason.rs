@@ -58,7 +58,8 @@ pub enum CloseCause {
     },
     /// The peer broke a rule of the protocol.
     ProtocolViolation,
-    /// The peer left a call unanswered for twice its deadline, so that no later reply could be told apart.
+    /// The peer left a call unanswered for twice its deadline, so that no later reply could be told apart, or did not
+    /// even take it in that time: see [`Options::call_timeout`](crate::Options::call_timeout).
     CallUnanswered,
     /// The body of a streamed publish broke off: its source failed, stalled, gave another length than was
     /// promised, or was dropped. [`CloseReason::text`] tells which, [`CloseReason::place`] who published it.

@@ -33,7 +33,13 @@ pub struct Options {
     /// opening the virtual host. Default 30 seconds.
     pub connect_timeout: Duration,
     /// How long a call waits for its reply; the time the broker blocks us does not count. A call that
-    /// stays unanswered for twice this long closes its channel. A broker that may not tell that it blocks us
+    /// stays unanswered for twice this long closes its channel.
+    ///
+    /// Behind what a slow link takes long to write, the time begins when the request is written, which is when the
+    /// operating system has taken it. Until then the call waits on as long as octets are written at all: it ends when none
+    /// was for this long, or when it has waited ten times as long. So none waits for more than eleven times as long.
+    ///
+    /// A broker that may not tell that it blocks us
     /// (a specification without `connection.blocked`) just does not answer meanwhile, which is no different from
     /// a dead one: set this longer than the blocks to live with. Default 30 seconds.
     pub call_timeout: Duration,

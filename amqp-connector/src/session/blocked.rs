@@ -17,7 +17,9 @@ use crate::options::WhileBlocked;
 use crate::outcome::Event;
 use crate::session::Caller;
 use crate::session::Session;
+use crate::session::calls::deadline::Deadline;
 use crate::session::channel::ChannelKey;
+use crate::session::timers::after;
 use crate::session::wait::WaitList;
 
 /// What is told about the block, and to whom.
@@ -149,20 +151,15 @@ impl Session {
         let paused = self.calls_pause();
         let Some(since) = self.blocked.take() else { return };
         let blocked = now.saturating_duration_since(since);
-        let overdue = std::mem::take(&mut self.overdue);
-        self.overdue =
-            overdue.into_iter().map(|((at, id), key)| ((at + blocked, id), key)).collect();
+        self.excuse_unsent(now, blocked);
+        for ((at, id), key) in std::mem::take(&mut self.overdue) {
+            self.move_deadline(key, id, Deadline::Second(after(at, blocked)));
+        }
         if !paused {
             return;
         }
         for ((at, id), key) in std::mem::take(&mut self.deadlines) {
-            let at = at + blocked;
-            self.deadlines.insert((at, id), key);
-            if let Some(deadline) =
-                self.pending_call(key, id).and_then(|call| call.deadline.as_mut())
-            {
-                *deadline = at;
-            }
+            self.move_deadline(key, id, Deadline::First(after(at, blocked)));
         }
     }
 

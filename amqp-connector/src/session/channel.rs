@@ -64,6 +64,7 @@ pub(crate) struct ChannelState {
     /// No handle is left; the state goes as soon as the channel is closed.
     pub(crate) released: bool,
     pub(crate) assembler: Assembler<Spec>,
+    /// In the order of their numbers.
     pub(crate) calls: VecDeque<PendingCall>,
     /// Messages that were got and whose callers have not taken them yet.
     pub(crate) untaken: usize,
@@ -127,6 +128,8 @@ pub(crate) struct ChannelState {
     pub(crate) waits_behind: bool,
     /// Its own queue: a large content that is under way, and all that comes after it.
     pub(crate) large: VecDeque<LargeItem>,
+    /// How many items of it the driver has taken.
+    pub(in crate::session) large_taken: u64,
     /// Octets of it, with the frames around them.
     pub(crate) large_octets: usize,
     /// The driver's last turn that took something of `large`.
@@ -194,6 +197,7 @@ impl ChannelState {
             behind: Admission::default(),
             waits_behind: false,
             large: VecDeque::new(),
+            large_taken: 0,
             large_octets: 0,
             large_round: 0,
             ticket: 0,

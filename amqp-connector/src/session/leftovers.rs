@@ -43,7 +43,7 @@ impl Session {
             retired: self.channels.retired_count(),
             calls: self.control.len(),
             slots: self.slots.len(),
-            deadlines: self.deadlines.len() + self.overdue.len(),
+            deadlines: self.deadlines.len() + self.overdue.len() + self.unsent.len(),
             subscribers: self.subscribers.len(),
             waiting: self.room.len()
                 + self.close_waiters.len()

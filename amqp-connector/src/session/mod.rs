@@ -54,6 +54,7 @@ pub(crate) use timers::after;
 
 use self::blocked::BlockWatch;
 use self::calls::pending::{CallSlot, PendingCall};
+use self::calls::unsent::UnsentCalls;
 use self::channel::{ChannelPhase, ChannelState, ChannelTable};
 use self::consume::backlog::Crowd;
 use self::events::Subscribers;
@@ -82,12 +83,14 @@ pub(crate) struct Session {
     tuning: Tuning,
     phase: Phase,
     channels: ChannelTable,
-    /// Calls on channel 0.
+    /// Calls on channel 0, in the order of their numbers.
     control: VecDeque<PendingCall>,
     slots: HashMap<u64, CallSlot>,
     /// Deadlines of calls, the nearest first, and the second ones of those that have missed theirs.
     deadlines: BTreeMap<(Instant, u64), ChannelKey>,
     overdue: BTreeMap<(Instant, u64), ChannelKey>,
+    /// Calls whose time begins when they are written.
+    unsent: UnsentCalls,
     alarms: Alarms,
     /// Numbers calls, consumers and alarms.
     next_id: u64,
@@ -166,6 +169,7 @@ impl Session {
             slots: HashMap::new(),
             deadlines: BTreeMap::new(),
             overdue: BTreeMap::new(),
+            unsent: UnsentCalls::default(),
             alarms: Alarms::default(),
             next_id: 0,
             outbox: Outbox::default(),

@@ -33,6 +33,7 @@ mod publishing;
 mod reasons;
 mod shutdown;
 mod simulation;
+mod slow_link;
 mod specs;
 mod stream_consuming;
 mod stream_ending;

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::error::{CloseCause, CloseReason, Error, Scope};
 use crate::session::Session;
+use crate::session::calls::deadline::Deadline;
 use crate::session::calls::pending::{CallReply, CallSlot, Undo};
 use crate::session::calls::{CONTROL, CallId};
 use crate::session::channel::ChannelKey;
@@ -38,10 +39,12 @@ impl Session {
     pub(in crate::session) fn expire_call(&mut self, key: ChannelKey, id: u64, now: Instant) {
         let timeout = self.options.call_timeout;
         let Some(call) = self.pending_call(key, id) else { return };
-        let (name, place, second) =
-            (call.name, call.place, call.abandoned && call.deadline.is_none());
-        if second {
-            let text = format!("no reply to {name} for two deadlines");
+        let (name, place) = (call.name, call.place);
+        if let Deadline::Second(_) = call.deadline {
+            let text = match self.unsent.holds(id) {
+                true => format!("{name} could not be written for two deadlines"),
+                false => format!("no reply to {name} for two deadlines"),
+            };
             let scope = match key == CONTROL {
                 true => Scope::Connection,
                 false => Scope::Channel(key.id),
@@ -56,10 +59,9 @@ impl Session {
             return;
         }
         call.abandoned = true;
-        call.deadline = None;
         // A second deadline never runs while the broker blocks us: no channel is closed for that.
-        let second = after(self.blocked.unwrap_or(now), timeout);
-        self.overdue.insert((second, id), key);
+        let second = Deadline::Second(after(self.blocked.unwrap_or(now), timeout));
+        self.move_deadline(key, id, second);
         if let Some(CallSlot::Waiting(waker)) = self.slots.remove(&id) {
             self.effects.wake(waker);
             let error = match self.is_blocked() {

@@ -5,9 +5,11 @@
 
 pub(in crate::session) mod abandon;
 pub(in crate::session) mod blame;
+pub(in crate::session) mod deadline;
 pub(in crate::session) mod pending;
 pub(in crate::session) mod replies;
 mod requests;
+pub(in crate::session) mod unsent;
 
 use std::panic::Location;
 use std::task::Poll;
@@ -19,6 +21,7 @@ use crate::error::{CloseCause, Error, Result};
 use crate::outcome::Event;
 use crate::session::Caller;
 use crate::session::Session;
+use crate::session::calls::deadline::Deadline;
 use crate::session::calls::pending::{
     CallOptions, CallReply, CallSlot, PendingCall, Undo, consumer_tag, take_answered,
 };
@@ -77,6 +80,7 @@ impl Session {
         request: &Method,
         options: &CallOptions,
     ) -> Result<CallId> {
+        let waits = self.outbox.outstanding() > 0;
         if key == CONTROL {
             self.send_control(request)?;
         } else {
@@ -87,8 +91,9 @@ impl Session {
         self.note_inviting(key, request.info());
         let consumer = self.note_request(key, request);
         // While the broker blocks us, no time passes for calls, unless that is wanted.
-        let deadline = after(self.call_clock(options.now), options.timeout);
-        self.deadlines.insert((deadline, id), key);
+        let timeout = options.within.unwrap_or(self.options.call_timeout);
+        let deadline = Deadline::First(after(self.call_clock(options.now), timeout));
+        self.note_deadline(key, id, deadline);
         let call = PendingCall {
             id,
             name: full_name(request),
@@ -97,14 +102,14 @@ impl Session {
             undo: Undo::of(request),
             consumer,
             place: Some(options.place),
-            deadline: Some(deadline),
+            deadline,
             abandoned: false,
         };
-        match self.channels.get(key) {
-            Some(channel) => channel.calls.push_back(call),
-            None => self.control.push_back(call),
-        }
+        self.stand_in_line(key, call);
         self.slots.insert(id, CallSlot::Waiting(None));
+        if waits {
+            self.note_unsent(key, id, options);
+        }
         Ok(CallId { key, id })
     }
 
@@ -183,12 +188,22 @@ impl Session {
             undo: Undo::Nothing,
             consumer: self.note_cancel(key, request),
             place,
-            deadline: None,
+            deadline: Deadline::None,
             abandoned: true,
         };
-        if let Some(channel) = self.channels.get(key) {
-            channel.calls.push_back(call);
+        if self.channels.get(key).is_some() {
+            self.stand_in_line(key, call);
         }
+    }
+
+    /// Puts a call that was sent behind those before it. Their numbers were given in this order.
+    fn stand_in_line(&mut self, key: ChannelKey, call: PendingCall) {
+        let line = match self.channels.get(key) {
+            Some(channel) => &mut channel.calls,
+            None => &mut self.control,
+        };
+        debug_assert!(line.back().is_none_or(|last| last.id < call.id), "numbers only grow");
+        line.push_back(call);
     }
 
     /// The consumer that a cancel is meant for: another may have its tag by the time of the answer.
@@ -244,7 +259,9 @@ impl Session {
             Some(channel) => &mut channel.calls,
             None => &mut self.control,
         };
-        calls.iter_mut().find(|call| call.id == id)
+        // They stand in the order of their numbers.
+        let at = calls.binary_search_by_key(&id, |call| call.id).ok()?;
+        calls.get_mut(at)
     }
 
     /// A method that can only be the reply to a call.
@@ -292,16 +309,6 @@ impl Session {
             {
                 channel.untaken += 1;
             }
-        }
-    }
-
-    /// Both the first deadline and, for an overdue call, the second are found by the call's id.
-    fn forget_deadline(&mut self, call: &PendingCall) {
-        match call.deadline {
-            Some(at) => {
-                self.deadlines.remove(&(at, call.id));
-            }
-            None => self.overdue.retain(|(_, id), _| *id != call.id),
         }
     }
 

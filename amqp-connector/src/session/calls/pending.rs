@@ -15,6 +15,7 @@ use amqp_types::{AnyMethod, Body, ShortStr};
 use tokio::time::Instant;
 
 use crate::error::Error;
+use crate::session::calls::deadline::Deadline;
 
 /// What a reply undoes when its caller is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +69,7 @@ pub(crate) struct PendingCall {
     pub(crate) consumer: Option<u64>,
     /// Where in the program it was made; nothing where the library made it.
     pub(crate) place: Option<&'static Location<'static>>,
-    pub(crate) deadline: Option<Instant>,
+    pub(in crate::session) deadline: Deadline,
     pub(crate) abandoned: bool,
 }
 
@@ -122,6 +123,7 @@ pub(crate) enum CallSlot {
 pub(crate) struct CallOptions {
     pub(crate) accepts: fn(u16, u16) -> bool,
     pub(crate) place: &'static Location<'static>,
-    pub(crate) timeout: Duration,
+    /// The call's own deadline, counted from `now` on whatever happens, if it is not the connection's for all calls.
+    pub(crate) within: Option<Duration>,
     pub(crate) now: Instant,
 }

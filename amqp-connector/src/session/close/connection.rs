@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::error::{CloseCause, CloseReason, Error, Initiator, Scope};
 use crate::outcome::Event;
+use crate::session::calls::unsent::UnsentCalls;
 use crate::session::close::{blamed, dropped, short};
 use crate::session::timers::after;
 use crate::session::{Caller, Garbage, Phase, Session};
@@ -241,6 +242,7 @@ impl Session {
         }
         let control = std::mem::take(&mut self.control);
         self.fail_calls(control, &Error::connection_closed(reason.clone()));
+        self.unsent = UnsentCalls::default();
         self.forget_block();
         self.pause = None;
         self.drain_until = None;

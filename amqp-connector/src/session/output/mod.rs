@@ -283,6 +283,7 @@ impl Session {
             let Some(id) = self.outbox.next_turn() else { break };
             let Some(channel) = self.channels.by_id(id) else { continue };
             let frame_max = self.tuning.frame_max;
+            let items = channel.large.len();
             let mut size = take_frame(&mut channel.large, id, frame_max, out);
             if size == 0 {
                 size = channel.take_streamed(frame_max, out, &mut self.outbox, &mut self.effects);
@@ -290,6 +291,10 @@ impl Session {
             budget = budget.saturating_sub(size);
             channel.large_octets = channel.large_octets.saturating_sub(size);
             channel.large_round = self.outbox.round();
+            if channel.large.len() < items {
+                channel.large_taken += 1;
+                self.unsent.note_taken();
+            }
             let waiting = channel.is_short().then_some(channel.key);
             if channel.large.is_empty() {
                 // A queue that held large items once should not keep their slots.
@@ -326,6 +331,9 @@ impl Session {
             self.outbox.drained();
             self.answers = 0;
             self.wake_flush_waiters();
+        }
+        if !self.unsent.is_empty() {
+            self.look_for_sent(drained);
         }
         self.wake_room();
         if !self.waiting_behind.is_empty() {

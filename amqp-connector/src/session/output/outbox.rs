@@ -120,6 +120,11 @@ impl Outbox {
         self.written
     }
 
+    /// How far the shared queue is written, whether or not the transport has flushed it.
+    pub(crate) fn shared_written(&self) -> u64 {
+        self.taken - self.shared_taken as u64
+    }
+
     /// The driver has written all that it took.
     pub(crate) fn drained(&mut self) {
         self.written = self.taken;

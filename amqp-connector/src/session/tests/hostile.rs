@@ -159,7 +159,7 @@ fn an_endless_call_timeout() {
     let mut bench = Bench::new();
     let key = bench.open();
     let mut options = bench.options::<basic::Qos>();
-    options.timeout = Duration::MAX;
+    options.within = Some(Duration::MAX);
     let _ = bench.run(|s| s.call(key, &basic::Qos::default().into_any(), &options));
 }
 
@@ -296,8 +296,7 @@ fn a_pause_of_our_own_does_not_use_up_a_calls_time() {
     for tag in 1..=70_000 {
         bench.deliver(key, "c", tag, &[7; 200]);
     }
-    let mut o = bench.options::<basic::Qos>();
-    o.timeout = Duration::from_secs(5);
+    let o = bench.options::<basic::Qos>();
     let call = bench.run(|s| s.call(key, &basic::Qos::default().into_any(), &o)).expect("sent");
     let mut batch = VecDeque::new();
     for _ in 0..2 {

@@ -21,6 +21,7 @@ mod output;
 mod publish;
 mod room;
 mod shutdown;
+mod slow_link;
 mod stalls;
 
 mod streams;
@@ -139,9 +140,15 @@ impl Bench {
                 octets += written.len();
                 self.out.extend_from_slice(&written);
             }
-            let now = self.now;
-            self.run(|session| session.handle_written(octets, true, now));
+            self.tell_written(octets, true);
         }
+    }
+
+    /// As a driver: tells that so much of what it took is written now, and whether that is all of it.
+    fn tell_written(&mut self, octets: usize, drained: bool) {
+        let now = self.now;
+        self.run(|session| session.handle_progress(now));
+        self.run(|session| session.handle_written(octets, drained, now));
     }
 
     /// The frames sent since the last look.
@@ -230,7 +237,7 @@ impl Bench {
         CallOptions {
             accepts: <R::Reply as amqp_types::Reply>::accepts,
             place: Location::caller(),
-            timeout: Duration::from_secs(30),
+            within: None,
             now: self.now,
         }
     }

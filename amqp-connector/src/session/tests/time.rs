@@ -244,7 +244,7 @@ amqp_types::if_spec! { connection.blocked => {
         let key = bench.open();
         bench.receive(0, connection::Blocked::default());
         let mut request = bench.options::<queue::Declare>();
-        request.timeout = Duration::ZERO;
+        request.within = Some(Duration::ZERO);
         let method = queue::Declare::default().into_any();
         bench.run(|session| session.call(key, &method, &request)).expect("sent");
         bench.pass(SECOND);

@@ -206,12 +206,18 @@ impl Session {
             && !self.is_blocked()
             && let Some(((at, id), key)) = first_due(&self.overdue, now)
         {
+            if self.put_off_unsent(key, id, now) {
+                continue;
+            }
             self.overdue.remove(&(at, id));
             self.expire_call(key, id, now);
         }
         while !self.calls_pause()
             && let Some(((at, id), key)) = first_due(&self.deadlines, now)
         {
+            if self.put_off_unsent(key, id, now) {
+                continue;
+            }
             self.deadlines.remove(&(at, id));
             self.expire_call(key, id, now);
         }
