@@ -40,10 +40,11 @@ impl Session {
             Some(confirms) => confirms.confirm(tag, multiple, positive, &mut self.effects),
             None => false,
         };
+        let strays = channel.confirms.as_ref().is_some_and(Confirms::has_strays);
         if channel.confirms.as_mut().is_some_and(Confirms::wakes_waiters) {
             self.effects.wake_all(channel.answer_waiters.take_all());
         }
-        if !positive {
+        if strays {
             self.keep_strays(key);
         }
         self.wake_gate(key);

@@ -17,7 +17,7 @@ use crate::outcome::{ConfirmCounts, Outcome, Returned};
 use crate::session::Caller;
 use crate::session::effects::{Effects, Garbage};
 use crate::session::publish::Message;
-use crate::session::publish::keep::{Keep, Pairing};
+use crate::session::publish::keep::{Keep, Verdict};
 use crate::session::publish::origin::{Origin, Origins};
 use crate::session::publish::slot::{Slot, State, is_failure, outcome_cost, return_cost};
 use crate::session::publish::tally::{Awaited, Tally};
@@ -50,8 +50,6 @@ pub(crate) struct Confirms {
     tally: Tally,
     /// The broker has said that it confirms: what came back before was published without confirms.
     begun: bool,
-    /// Slots that a return was given to and that the broker has not answered.
-    back: usize,
     /// What the messages cost that came back and that nobody has taken.
     back_octets: usize,
     /// Returns whose publishes ended otherwise than by an ack.
@@ -73,7 +71,6 @@ impl Confirms {
             origins: Origins::default(),
             limits,
             tally: Tally::default(),
-            back: 0,
             back_octets: 0,
             strays: Vec::new(),
         }
@@ -101,6 +98,19 @@ impl Confirms {
     #[cfg(feature = "testing")]
     pub(crate) fn kept(&self) -> usize {
         self.keep.octets()
+    }
+
+    /// How many messages were looked at for returns.
+    #[cfg(test)]
+    #[allow(dead_code, reason = "not every specification has confirms")]
+    pub(crate) fn looks(&self) -> usize {
+        self.keep.looks()
+    }
+
+    /// Whether returns are no publish's outcome after all.
+    #[inline]
+    pub(crate) fn has_strays(&self) -> bool {
+        !self.strays.is_empty()
     }
 
     #[cfg(test)]
@@ -209,34 +219,12 @@ impl Confirms {
         if !self.begun {
             return Some(returned);
         }
-        let Self { keep, ring, base, .. } = self;
-        let is_open = |tag: u64| {
-            let index = tag.checked_sub(*base).and_then(|n| usize::try_from(n).ok());
-            index
-                .and_then(|n| ring.get(n))
-                .is_some_and(|slot| matches!(slot.state, State::Pending | State::Uncertain))
-        };
-        match keep.pair(&returned, is_open) {
-            Pairing::One(tag) => {
-                let octets = return_cost(&returned);
-                if let Some(slot) = self.slot(tag) {
-                    slot.state = State::Returned(Box::new(returned));
-                    self.back += 1;
-                    self.back_octets += octets;
-                }
-                None
-            }
-            Pairing::Doubt(tags) => {
-                for tag in tags {
-                    if let Some(slot) = self.slot(tag)
-                        && matches!(slot.state, State::Pending)
-                    {
-                        slot.state = State::Uncertain;
-                    }
-                }
-                Some(returned)
-            }
+        let octets = return_cost(&returned);
+        let unpaired = self.keep.pair(returned);
+        if unpaired.is_none() {
+            self.back_octets += octets;
         }
+        unpaired
     }
 
     /// An ack or nack of the broker. Gives false for a tag that was never published.
@@ -266,73 +254,40 @@ impl Confirms {
     /// Resolves these slots of the ring, as far as they are open.
     #[inline]
     fn resolve(&mut self, tags: RangeInclusive<u64>, positive: bool, effects: &mut Effects) {
-        if self.back > 0 {
-            self.hand_on_returns(&tags, positive);
-        }
-        let Self { ring, base, keep, tally, open, open_octets, back, .. } = self;
-        let returned = tally.counts.returned;
+        let Self { ring, base, keep, tally, open, open_octets, .. } = self;
         let index = |tag: u64| usize::try_from(tag.saturating_sub(*base)).unwrap_or(usize::MAX);
         let (from, count) = (index(*tags.start()), index(*tags.end() + 1));
         let slots = ring.iter_mut().take(count).skip(from);
         let (mut answered, mut octets, kept) = (0, 0, !keep.is_empty());
+        let indexed = keep.is_indexed();
         for (slot, tag) in slots.zip(*tags.start()..) {
-            if slot.resolve(positive, &mut tally.counts, effects) {
-                answered += 1;
-                octets += slot.octets as usize;
-                if kept {
-                    keep.settle(tag, slot.state.has_failed());
-                }
+            if !slot.state.is_open() {
+                continue;
+            }
+            let verdict = match indexed && positive {
+                true => keep.verdict(tag),
+                false => Verdict::Plain,
+            };
+            tally.count(positive, &verdict);
+            slot.resolve(positive, verdict, effects);
+            answered += 1;
+            octets += slot.octets as usize;
+            if kept {
+                keep.settle(tag, slot.state.has_failed());
             }
         }
         *open -= answered;
         *open_octets -= octets;
-        *back -= usize::try_from(tally.counts.returned - returned).unwrap_or(*back).min(*back);
+        if indexed {
+            self.collect_strays();
+        }
     }
 
-    /// Of identical messages it is not known which one came back, till the broker acks it, which it does with all
-    /// that it returns: the return goes to the one that is acked first, and leaves one that is nacked.
     #[inline(never)]
-    fn hand_on_returns(&mut self, tags: &RangeInclusive<u64>, positive: bool) {
-        let (first, last) = (*tags.start(), *tags.end());
-        if positive {
-            // With more than one tag nothing open is before them.
-            if first == last && self.slot(first).is_some_and(|slot| slot.state.is_pending()) {
-                let earlier = self.keep.identical(first, self.base..first);
-                let state = earlier.into_iter().find_map(|tag| self.take_return(tag));
-                if let (Some(state), Some(slot)) = (state, self.slot(first)) {
-                    slot.state = State::Returned(state);
-                }
-            }
-            return;
-        }
-        for tag in first.max(self.base)..=last {
-            if let Some(returned) = self.take_return(tag) {
-                let later = self.keep.identical(tag, last + 1..self.next_tag());
-                let next = later
-                    .into_iter()
-                    .find(|tag| self.slot(*tag).is_some_and(|slot| slot.state.is_pending()));
-                match next.and_then(|tag| self.slot(tag)) {
-                    Some(slot) => slot.state = State::Returned(returned),
-                    None => {
-                        self.back -= 1;
-                        self.back_octets -= return_cost(&returned);
-                        self.strays.push(*returned);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Takes the return from an open slot, which is pending again.
-    fn take_return(&mut self, tag: u64) -> Option<Box<Returned>> {
-        let slot = self.slot(tag)?;
-        match std::mem::take(&mut slot.state) {
-            State::Returned(returned) => Some(returned),
-            other => {
-                slot.state = other;
-                None
-            }
-        }
+    fn collect_strays(&mut self) {
+        let strays = self.keep.take_strays();
+        self.back_octets -= strays.iter().map(return_cost).sum::<usize>();
+        self.strays.extend(strays);
     }
 
     /// Returns that are no publish's outcome after all.
@@ -345,15 +300,8 @@ impl Confirms {
     pub(crate) fn end(&mut self, reason: &Arc<CloseReason>, effects: &mut Effects) {
         self.tally.end(self.base, self.open);
         (self.open, self.open_octets) = (0, 0);
-        if self.back > 0 {
-            for tag in self.base..self.next_tag() {
-                if let Some(returned) = self.take_return(tag) {
-                    self.back_octets -= return_cost(&returned);
-                    self.strays.push(*returned);
-                }
-            }
-            self.back = 0;
-        }
+        self.keep.give_up_returns();
+        self.collect_strays();
         for (slot, tag) in self.ring.iter_mut().zip(self.base..) {
             if slot.end(reason) && !self.keep.is_empty() {
                 self.keep.settle(tag, true);

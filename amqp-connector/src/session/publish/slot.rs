@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use crate::error::CloseReason;
-use crate::outcome::{ConfirmCounts, Outcome, Returned, UnknownReason};
+use crate::outcome::{Outcome, Returned, UnknownReason};
 use crate::session::consume::backlog::content_cost;
 use crate::session::effects::Effects;
+use crate::session::publish::keep::Verdict;
 
 #[derive(Default)]
 pub(super) struct Slot {
@@ -24,10 +25,6 @@ pub(super) struct Slot {
 pub(super) enum State {
     #[default]
     Pending,
-    /// A return came and fits; the ack that covers it is to follow.
-    Returned(Box<Returned>),
-    /// A return came that fits none of the pending publishes: this one may or may not be meant.
-    Uncertain,
     Done(Outcome),
     Claimed,
 }
@@ -53,10 +50,6 @@ pub(super) fn outcome_cost(outcome: &Outcome) -> usize {
 
 impl State {
     pub(super) fn is_open(&self) -> bool {
-        matches!(self, Self::Pending | Self::Returned(_) | Self::Uncertain)
-    }
-
-    pub(super) fn is_pending(&self) -> bool {
         matches!(self, Self::Pending)
     }
 
@@ -66,36 +59,17 @@ impl State {
 }
 
 impl Slot {
-    /// True if it was open.
+    /// The broker has answered an open one.
     #[inline]
-    pub(super) fn resolve(
-        &mut self,
-        positive: bool,
-        counts: &mut ConfirmCounts,
-        effects: &mut Effects,
-    ) -> bool {
-        let outcome = match std::mem::take(&mut self.state) {
-            State::Pending if positive => Outcome::Acked,
-            State::Returned(returned) if positive => {
-                counts.returned += 1;
-                Outcome::Returned(returned)
-            }
-            State::Uncertain if positive => {
-                counts.unknown += 1;
-                Outcome::Unknown(UnknownReason::UnmatchedReturn)
-            }
-            State::Pending | State::Returned(_) | State::Uncertain => {
-                counts.nacked += 1;
-                Outcome::Nacked
-            }
-            settled @ (State::Done(_) | State::Claimed) => {
-                self.state = settled;
-                return false;
-            }
+    pub(super) fn resolve(&mut self, positive: bool, verdict: Verdict, effects: &mut Effects) {
+        let outcome = match verdict {
+            _ if !positive => Outcome::Nacked,
+            Verdict::Plain => Outcome::Acked,
+            Verdict::Returned(returned) => Outcome::Returned(returned),
+            Verdict::Doubt => Outcome::Unknown(UnknownReason::UnmatchedReturn),
         };
         self.state = State::Done(outcome);
         effects.wake(self.waker.take());
-        true
     }
 
     /// True if it was open.

@@ -3,6 +3,7 @@
 //! Called by [`Confirms`](super::confirm::Confirms) alone. Acks are not counted as they come: they are what is left.
 
 use crate::outcome::ConfirmCounts;
+use crate::session::publish::keep::Verdict;
 
 /// One wait for all publishes of a channel: filled in by its first look.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,6 +37,17 @@ impl Tally {
     pub(super) fn end(&mut self, base: u64, open: usize) {
         self.ended_at.get_or_insert(base);
         self.counts.unknown += open as u64;
+    }
+
+    /// A publish was answered.
+    #[inline]
+    pub(super) fn count(&mut self, positive: bool, verdict: &Verdict) {
+        match verdict {
+            _ if !positive => self.counts.nacked += 1,
+            Verdict::Plain => {}
+            Verdict::Returned(_) => self.counts.returned += 1,
+            Verdict::Doubt => self.counts.unknown += 1,
+        }
     }
 
     /// Whether everything below the wait's target, at first `next`, is answered, and what was since the last wait that had

@@ -118,8 +118,8 @@ fn what_differed_only_in_what_the_broker_took_out_is_not_guessed() {
 #[test]
 fn a_change_that_nobody_knows_of_is_paired_by_the_body_where_that_is_certain() {
     let (mut bench, key) = ready();
-    for body in ["one", "two", "three", "three"] {
-        publish(&mut bench, key, mandatory(headers(&[("n", 1)]), body));
+    for (n, body) in [(1, "one"), (1, "two"), (1, "three"), (2, "three"), (3, "four"), (3, "four")] {
+        publish(&mut bench, key, mandatory(headers(&[("n", n)]), body));
     }
     let stamped = headers(&[("n", 1), ("timestamp_in_ms", 5)]);
     give_back(&mut bench, key, &stamped, "two");
@@ -128,6 +128,9 @@ fn a_change_that_nobody_knows_of_is_paired_by_the_body_where_that_is_certain() {
     give_back(&mut bench, key, &stamped, "three");
     answer(&mut bench, key, 4, true, true);
     assert_eq!(outcomes(&mut bench, key, 3..=4), "uu", "two have this body");
+    give_back(&mut bench, key, &stamped, "four");
+    answer(&mut bench, key, 6, true, true);
+    assert_eq!(outcomes(&mut bench, key, 5..=6), "ra", "two have this body and are equal");
 }
 
 #[test]
@@ -226,6 +229,100 @@ fn a_select_without_a_reply_stays_one_where_nothing_was_published_before() {
     give_back(&mut bench, key, &headers(&[]), "same");
     answer(&mut bench, key, 1, false, true);
     assert_eq!(outcomes(&mut bench, key, 1..=1), "r");
+}
+
+#[test]
+fn what_the_broker_took_out_of_one_and_another_never_had_is_not_guessed() {
+    let (mut bench, key) = ready();
+    publish(&mut bench, key, mandatory(headers(&[("n", 1)]), "same"));
+    publish(&mut bench, key, mandatory(headers(&[("n", 1), ("BCC", 7)]), "same"));
+    give_back(&mut bench, key, &headers(&[("n", 1)]), "same");
+    answer(&mut bench, key, 2, true, true);
+    assert_eq!(outcomes(&mut bench, key, 1..=2), "uu");
+}
+
+fn looks(bench: &mut Bench, key: ChannelKey) -> usize {
+    bench.session.channels.get(key).expect("open").confirms.as_ref().expect("confirms").looks()
+}
+
+const MANY: u64 = 5000;
+
+/// Publishes many, all of which come back, and answers them; every message may be looked at a few times.
+fn come_back(message: fn(i32) -> basic::Properties, returned: fn(i32) -> basic::Properties) {
+    for (shuffled, multiple) in [(false, false), (true, false), (false, true)] {
+        let mut options = Options::default();
+        options.unconfirmed_max = 20_000;
+        options.retained_budget = usize::MAX;
+        let mut bench = Bench::with(options);
+        let key = bench.open();
+        select(&mut bench, key);
+        let all = i32::try_from(MANY).unwrap();
+        for n in 0..all {
+            publish(&mut bench, key, mandatory(message(n), "same"));
+            bench.write();
+        }
+        for n in 0..all {
+            give_back(&mut bench, key, &returned(n), "same");
+        }
+        match multiple {
+            true => answer(&mut bench, key, MANY, true, true),
+            false => {
+                for n in 0..MANY {
+                    // Every tag once, in another order than theirs.
+                    let tag = if shuffled { n * 3 % MANY } else { n };
+                    answer(&mut bench, key, tag + 1, false, true);
+                }
+            }
+        }
+        let looks = looks(&mut bench, key);
+        assert!(looks < 20 * 5000, "{looks} looks");
+        let outcomes = outcomes(&mut bench, key, 1..=MANY);
+        assert!(outcomes.bytes().all(|it| it == b'r'), "{outcomes}");
+    }
+}
+
+#[test]
+fn many_returns_of_changed_messages_look_at_each_a_few_times_only() {
+    come_back(|n| headers(&[("n", n), ("BCC", 7)]), |n| headers(&[("n", n)]));
+}
+
+#[test]
+fn many_returns_of_messages_that_were_changed_in_unknown_ways_look_at_each_a_few_times_only() {
+    come_back(|_| headers(&[("n", 1)]), |n| headers(&[("n", 1), ("stamp", n)]));
+}
+
+#[test]
+fn many_returns_of_equal_messages_look_at_each_a_few_times_only() {
+    come_back(|_| headers(&[]), |_| headers(&[]));
+}
+
+#[test]
+fn many_returns_that_could_be_of_many_look_at_each_a_few_times_only() {
+    let (mut bench, key) = ready();
+    for n in 0..1000 {
+        publish(&mut bench, key, mandatory(headers(&[("n", 1), ("BCC", n)]), "same"));
+    }
+    for _ in 0..1000 {
+        give_back(&mut bench, key, &headers(&[("n", 1)]), "same");
+    }
+    assert!(looks(&mut bench, key) < 20_000, "{}", looks(&mut bench, key));
+    answer(&mut bench, key, 1000, true, true);
+    assert_eq!(outcomes(&mut bench, key, 1..=1000), "u".repeat(1000));
+}
+
+#[test]
+fn equal_messages_that_came_back_and_were_rejected_hand_their_returns_on_at_once() {
+    let (mut bench, key) = ready();
+    for _ in 0..1000 {
+        publish(&mut bench, key, mandatory(headers(&[]), "same"));
+    }
+    for _ in 0..500 {
+        give_back(&mut bench, key, &headers(&[]), "same");
+    }
+    answer(&mut bench, key, 500, true, false);
+    answer(&mut bench, key, 1000, true, true);
+    assert!(looks(&mut bench, key) < 20_000, "{}", looks(&mut bench, key));
+    assert_eq!(outcomes(&mut bench, key, 1..=1000), "n".repeat(500) + &"r".repeat(500));
 }
 
 /// What a broker does with one publish.

@@ -5,14 +5,20 @@
 //! hollow, and goes when it comes to the front or when there are many. Called by [`Confirms`](super::confirm::Confirms)
 //! alone; messages hold users' octets, so that none is dropped here: they leave by [`Keep::take_gone`].
 
+mod group;
+mod index;
+mod prints;
+
 use std::collections::VecDeque;
-use std::ops::Range;
 
 use amqp_types::FieldTable;
 use amqp_types::protocol::basic;
 
 use crate::outcome::Returned;
 use crate::session::publish::Message;
+pub(super) use index::Verdict;
+
+use index::Index;
 
 /// Hollow entries that do not matter.
 const HOLLOW: usize = 64;
@@ -23,6 +29,8 @@ const BCC: &[u8] = b"BCC";
 
 struct Entry {
     tag: u64,
+    /// Its number in the index, as long as it is unanswered; zero if it is not there.
+    class: u32,
     /// What it counts in the budget.
     octets: usize,
     /// It may come back.
@@ -42,40 +50,18 @@ impl Entry {
     }
 
     fn has_body_of(&self, returned: &Returned) -> bool {
-        self.message.as_ref().is_some_and(|message| returned.body == *message.body)
+        self.is_addressed_as(returned)
+            && self.message.as_ref().is_some_and(|message| returned.body == *message.body)
     }
 
     /// Whether it comes back as this: as it is, or as brokers are known to change it.
-    fn comes_back_as(&self, returned: &Returned) -> Likeness {
-        if !self.is_addressed_as(returned) || !self.has_body_of(returned) {
-            return Likeness::None;
-        }
-        self.message.as_ref().map_or(Likeness::None, |message| {
-            if message.properties == returned.properties {
-                Likeness::Equal
-            } else if is_changed_to(&message.properties, &returned.properties) {
-                Likeness::Changed
-            } else {
-                Likeness::None
-            }
-        })
+    fn comes_back_as(&self, returned: &Returned) -> bool {
+        self.has_body_of(returned)
+            && self.message.as_ref().is_some_and(|message| {
+                message.properties == returned.properties
+                    || is_changed_to(&message.properties, &returned.properties)
+            })
     }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Likeness {
-    None,
-    Equal,
-    Changed,
-}
-
-/// What a return means.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Pairing {
-    /// This publish.
-    One(u64),
-    /// One of these, or none.
-    Doubt(Vec<u64>),
 }
 
 /// The kept messages of one channel.
@@ -88,6 +74,8 @@ pub(super) struct Keep {
     pub(super) retains: bool,
     /// Returns come in publish order: none is for this tag or an earlier one.
     returned_to: u64,
+    /// What returns may mean; there is none before the first.
+    index: Option<Box<Index>>,
     gone: Vec<Message>,
 }
 
@@ -104,6 +92,11 @@ impl Keep {
     #[cfg(test)]
     pub(super) fn entries(&self) -> usize {
         self.entries.len()
+    }
+
+    #[cfg(test)]
+    pub(super) fn looks(&self) -> usize {
+        self.index.as_ref().map_or(0, |index| index.work.looks)
     }
 
     /// What the messages count in the budget.
@@ -124,74 +117,57 @@ impl Keep {
             body: std::mem::take(body),
         };
         let (failed, orphan, message) = (false, false, Some(message));
-        self.entries.push_back(Entry { tag, octets, mandatory, failed, orphan, message });
+        self.entries.push_back(Entry { tag, class: 0, octets, mandatory, failed, orphan, message });
     }
 
-    /// Finds the publish that came back, among those that `is_open` says the broker has not answered: the first
-    /// one that is the same. Of several that are equal in everything it is not known which is meant, and
-    /// makes no difference but for their tags.
-    pub(super) fn pair(&mut self, returned: &Returned, is_open: impl Fn(u64) -> bool) -> Pairing {
-        let from = self.entries.partition_point(|entry| entry.tag <= self.returned_to);
-        let pending =
-            || self.entries.range(from..).filter(|entry| entry.mandatory && is_open(entry.tag));
-        let mut like = pending().filter_map(|entry| match entry.comes_back_as(returned) {
-            Likeness::None => None,
-            likeness => Some((entry, likeness)),
-        });
-        let tags = |entries: &mut dyn Iterator<Item = &Entry>| -> Vec<u64> {
-            entries.map(|entry| entry.tag).collect()
-        };
-        let found = match like.next() {
-            Some((entry, Likeness::Equal)) => Pairing::One(entry.tag),
-            // As it left they may differ in what the broker has changed, and in where they are routed to.
-            Some((first, _)) if like.any(|(entry, _)| !is_same(first, entry)) => {
-                let alike =
-                    &mut pending().filter(|entry| entry.comes_back_as(returned) != Likeness::None);
-                Pairing::Doubt(tags(alike))
-            }
-            Some((entry, _)) => Pairing::One(entry.tag),
-            // A change that is not known. Where only one has this address and body it is certain all the same.
-            None => {
-                let mut alike = pending()
-                    .filter(|entry| entry.is_addressed_as(returned) && entry.has_body_of(returned));
-                match (alike.next(), alike.next()) {
-                    (Some(only), None) => Pairing::One(only.tag),
-                    (Some(first), Some(second)) => {
-                        let mut all = vec![first.tag, second.tag];
-                        all.extend(alike.map(|entry| entry.tag));
-                        Pairing::Doubt(all)
-                    }
-                    (None, _) => {
-                        let addressed =
-                            tags(&mut pending().filter(|entry| entry.is_addressed_as(returned)));
-                        match addressed.is_empty() {
-                            true => Pairing::Doubt(tags(&mut pending())),
-                            false => Pairing::Doubt(addressed),
-                        }
-                    }
-                }
-            }
-        };
-        if let Pairing::One(tag) = found {
-            self.returned_to = tag;
+    /// Keeps a return for the publish that it is of, and gives it back where that is not certain.
+    pub(super) fn pair(&mut self, returned: Returned) -> Option<Returned> {
+        if self.entries.is_empty() {
+            return Some(returned);
         }
-        found
+        let Self { entries, index, returned_to, .. } = self;
+        let index = index.get_or_insert_default();
+        index.update(entries);
+        match index.give(Box::new(returned), entries, *returned_to) {
+            Ok(tag) => {
+                *returned_to = tag;
+                None
+            }
+            Err(returned) => Some(*returned),
+        }
     }
 
-    /// The tags in this range whose messages may come back and are the same as that of `tag` in everything.
-    pub(super) fn identical(&self, tag: u64, among: Range<u64>) -> Vec<u64> {
-        let Some(entry) = self.position(tag).and_then(|at| self.entries.get(at)) else {
-            return Vec::new();
-        };
-        let from = self.entries.partition_point(|entry| entry.tag < among.start);
-        let to = self.entries.partition_point(|entry| entry.tag < among.end).max(from);
-        let mandatory = self.entries.range(from..to).filter(|other| other.mandatory);
-        mandatory.filter(|other| is_identical(entry, other)).map(|other| other.tag).collect()
+    /// Whether a return may change what an answer means.
+    #[inline]
+    pub(super) fn is_indexed(&self) -> bool {
+        self.index.as_ref().is_some_and(|index| !index.is_empty())
+    }
+
+    /// What an ack of `tag` means.
+    pub(super) fn verdict(&mut self, tag: u64) -> Verdict {
+        let class = self.position(tag).and_then(|at| self.entries.get(at)).map(|it| it.class);
+        match (&mut self.index, class) {
+            (Some(index), Some(class)) if class != 0 => index.verdict(tag, class),
+            _ => Verdict::Plain,
+        }
+    }
+
+    /// The channel ended: returns without an outcome are none any more.
+    pub(super) fn give_up_returns(&mut self) {
+        if let Some(index) = &mut self.index {
+            index.give_up();
+        }
+    }
+
+    /// Returns that are no publish's outcome after all.
+    pub(super) fn take_strays(&mut self) -> Vec<Returned> {
+        self.index.as_mut().map(|index| index.take_strays()).unwrap_or_default()
     }
 
     /// The outcome of `tag` is known: its message goes, unless it failed and is to be handed back.
     pub(super) fn settle(&mut self, tag: u64, failed: bool) {
         if let Some(at) = self.position(tag) {
+            self.leave_index(at);
             if failed && self.retains {
                 if let Some(entry) = self.entries.get_mut(at) {
                     entry.failed = true;
@@ -199,6 +175,15 @@ impl Keep {
             } else if let Some(message) = self.empty(at) {
                 self.gone.push(message);
             }
+        }
+    }
+
+    #[inline]
+    fn leave_index(&mut self, at: usize) {
+        if let (Some(index), Some(entry)) = (&mut self.index, self.entries.get_mut(at))
+            && entry.class != 0
+        {
+            index.leave(std::mem::take(&mut entry.class));
         }
     }
 
@@ -236,6 +221,7 @@ impl Keep {
     pub(super) fn clear(&mut self) {
         self.octets = 0;
         self.hollow = 0;
+        self.index = None;
         let messages = self.entries.drain(..).filter_map(|entry| entry.message);
         self.gone.extend(messages);
     }
@@ -247,11 +233,7 @@ impl Keep {
     }
 
     fn position(&self, tag: u64) -> Option<usize> {
-        // Mostly they are settled in order.
-        match self.entries.front() {
-            Some(front) if front.tag == tag => Some(0),
-            _ => self.entries.binary_search_by_key(&tag, |entry| entry.tag).ok(),
-        }
+        position(&self.entries, tag)
     }
 
     fn empty(&mut self, at: usize) -> Option<Message> {
@@ -279,22 +261,11 @@ impl Keep {
     }
 }
 
-fn is_same(one: &Entry, other: &Entry) -> bool {
-    match (&one.message, &other.message) {
-        (Some(one), Some(other)) => one.properties == other.properties,
-        _ => false,
-    }
-}
-
-fn is_identical(one: &Entry, other: &Entry) -> bool {
-    match (&one.message, &other.message) {
-        (Some(one), Some(other)) => {
-            one.publish.routing_key == other.publish.routing_key
-                && one.publish.exchange == other.publish.exchange
-                && one.body == other.body
-                && one.properties == other.properties
-        }
-        _ => false,
+fn position(entries: &VecDeque<Entry>, tag: u64) -> Option<usize> {
+    // Mostly they are settled in order.
+    match entries.front() {
+        Some(front) if front.tag == tag => Some(0),
+        _ => entries.binary_search_by_key(&tag, |entry| entry.tag).ok(),
     }
 }
 

@@ -1,0 +1,244 @@
+//! Which kept messages a return may mean: those of one content together, found by their fingerprints.
+//!
+//! Made when a return comes, of the messages that may come back and are unanswered then; each is looked at once, however
+//! many returns there are. What is answered leaves it, and the last one clears it: where nothing comes back, nothing here is
+//! touched. Called by [`Keep`](super::Keep) alone.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use super::group::{Doubts, Group, Meant, Work};
+use super::prints::{Printer, Prints};
+use super::{Entry, position};
+use crate::outcome::Returned;
+
+/// What the answer to a publish means for it.
+pub(in crate::session::publish) enum Verdict {
+    /// What the answer says.
+    Plain,
+    /// It came back.
+    Returned(Box<Returned>),
+    /// A return came that may be of it, or of another.
+    Doubt,
+}
+
+/// Unanswered messages that are equal in everything.
+struct Class {
+    prints: Prints,
+    /// How many they are.
+    open: usize,
+    /// Returns of them, each with the last tag that it cannot be of. Those are never the same for two.
+    back: BTreeMap<u64, Box<Returned>>,
+}
+
+#[derive(Default)]
+pub(super) struct Index {
+    printer: Printer,
+    /// Messages up to this tag were looked at.
+    to: u64,
+    /// How many unanswered ones it holds.
+    open: usize,
+    /// The numbers of classes count from 1.
+    classes: Vec<Option<Class>>,
+    free: Vec<u32>,
+    by_content: HashMap<u64, u32>,
+    groups: HashMap<u64, Group>,
+    doubts: Doubts,
+    strays: Vec<Returned>,
+    pub(super) work: Work,
+}
+
+impl Index {
+    pub(super) fn is_empty(&self) -> bool {
+        self.open == 0
+    }
+
+    /// Takes in what was published since the last look.
+    pub(super) fn update(&mut self, entries: &mut VecDeque<Entry>) {
+        let from = entries.partition_point(|entry| entry.tag <= self.to);
+        for at in from..entries.len() {
+            let Some(entry) = entries.get(at) else { break };
+            let (tag, may_come) = (entry.tag, entry.mandatory && !entry.failed);
+            self.to = tag;
+            let Some(message) = entry.message.as_ref().filter(|_| may_come) else { continue };
+            self.work.count();
+            let prints = self.printer.of_message(message);
+            let class = self.join(prints, tag, entries);
+            if let Some(entry) = entries.get_mut(at) {
+                entry.class = class;
+            }
+        }
+    }
+
+    /// Adds a message to its class and groups; gives the class.
+    fn join(&mut self, prints: Prints, tag: u64, entries: &VecDeque<Entry>) -> u32 {
+        let class = match self.by_content.get(&prints.whole) {
+            Some(class) => *class,
+            None => {
+                let free = self.free.pop();
+                let class = free.unwrap_or_else(|| {
+                    self.classes.push(None);
+                    u32::try_from(self.classes.len()).unwrap_or(0)
+                });
+                self.by_content.insert(prints.whole, class);
+                class
+            }
+        };
+        for group in [prints.address, prints.body, prints.family] {
+            self.groups.entry(group).or_default().add(tag, class, entries);
+        }
+        self.open += 1;
+        if let Some(place) = self.classes.get_mut(slot(class)) {
+            let fresh = || Class { prints, open: 0, back: BTreeMap::new() };
+            place.get_or_insert_with(fresh).open += 1;
+        }
+        class
+    }
+
+    /// Gives a return to the messages that it is of, if that is certain: to the first behind `past` and those that are equal to it.
+    /// Gives that one's tag, or the return where it may mean several different ones or none: whose outcome is then in doubt.
+    pub(super) fn give(
+        &mut self,
+        returned: Box<Returned>,
+        entries: &VecDeque<Entry>,
+        past: u64,
+    ) -> Result<u64, Box<Returned>> {
+        let suspects = self.printer.of_returned(&returned);
+        let mut meant = Meant::None;
+        let known = |tag: u64, like: fn(&Entry, &Returned) -> bool| {
+            let entry = position(entries, tag).and_then(|at| entries.get(at));
+            entry.is_some_and(|entry| like(entry, &returned))
+        };
+        for family in suspects.families.into_iter().flatten() {
+            meant = meant.or(self.meant(family, entries, past));
+        }
+        match meant {
+            Meant::Equal(tag, class) if known(tag, Entry::comes_back_as) => {
+                return self.give_to(returned, tag, class, past);
+            }
+            Meant::Different => {
+                for family in suspects.families.into_iter().flatten() {
+                    self.doubt(family, entries, past);
+                }
+                return Err(returned);
+            }
+            _ => {}
+        }
+        // A change that is not known. Where all that have this address and body are equal it is certain all the same.
+        match self.meant(suspects.body, entries, past) {
+            Meant::Equal(tag, class) if known(tag, Entry::has_body_of) => {
+                return self.give_to(returned, tag, class, past);
+            }
+            Meant::Different => {
+                self.doubt(suspects.body, entries, past);
+                return Err(returned);
+            }
+            _ => {}
+        }
+        match self.meant(suspects.address, entries, past) {
+            Meant::None => self.doubts.add(past, self.to, front(entries)),
+            _ => self.doubt(suspects.address, entries, past),
+        }
+        Err(returned)
+    }
+
+    fn meant(&mut self, group: u64, entries: &VecDeque<Entry>, past: u64) -> Meant {
+        let Self { groups, work, .. } = self;
+        groups.get_mut(&group).map_or(Meant::None, |group| group.meant(entries, past, work))
+    }
+
+    fn doubt(&mut self, group: u64, entries: &VecDeque<Entry>, past: u64) {
+        let to = self.to;
+        if let Some(group) = self.groups.get_mut(&group) {
+            group.doubts.add(past, to, front(entries));
+        }
+    }
+
+    fn give_to(
+        &mut self,
+        returned: Box<Returned>,
+        tag: u64,
+        class: u32,
+        past: u64,
+    ) -> Result<u64, Box<Returned>> {
+        match self.classes.get_mut(slot(class)) {
+            Some(Some(class)) => {
+                class.back.insert(past, returned);
+                Ok(tag)
+            }
+            _ => Err(returned),
+        }
+    }
+
+    /// The broker acks `tag`. A return goes to the first that is acked of those that it may be of: brokers ack all that they return.
+    pub(super) fn verdict(&mut self, tag: u64, class: u32) -> Verdict {
+        let Some(Some(class)) = self.classes.get_mut(slot(class)) else { return Verdict::Plain };
+        // The one that the fewest others can have.
+        let past = class.back.range(..tag).next_back().map(|(past, _)| *past);
+        if let Some(returned) = past.and_then(|past| class.back.remove(&past)) {
+            return Verdict::Returned(returned);
+        }
+        let Prints { address, body, family, .. } = class.prints;
+        let groups = [address, body, family].map(|group| self.groups.get(&group));
+        let mut groups = groups.into_iter().flatten();
+        match self.doubts.contain(tag) || groups.any(|group| group.doubts.contain(tag)) {
+            true => Verdict::Doubt,
+            false => Verdict::Plain,
+        }
+    }
+
+    /// One of this class is answered. Returns that are left when the last one is, are no publish's outcome.
+    pub(super) fn leave(&mut self, class: u32) {
+        let at = slot(class);
+        let Some(place) = self.classes.get_mut(at) else { return };
+        let Some(members) = place else { return };
+        let Prints { address, body, family, whole } = members.prints;
+        members.open -= 1;
+        if members.open == 0 {
+            let back = std::mem::take(&mut members.back);
+            self.strays.extend(back.into_values().map(|returned| *returned));
+            *place = None;
+            self.free.push(class);
+            self.by_content.remove(&whole);
+        }
+        for print in [address, body, family] {
+            if let Some(group) = self.groups.get_mut(&print) {
+                group.open -= 1;
+                if group.open == 0 {
+                    self.groups.remove(&print);
+                }
+            }
+        }
+        self.open -= 1;
+        if self.open == 0 {
+            self.doubts = Doubts::default();
+            self.classes.clear();
+            self.free.clear();
+            if self.groups.capacity() > 1024 {
+                (self.groups, self.by_content) = Default::default();
+                (self.classes, self.free) = Default::default();
+            }
+        }
+    }
+
+    /// The channel ended: what came back is no outcome any more.
+    pub(super) fn give_up(&mut self) {
+        let mut back = BTreeMap::new();
+        for class in self.classes.iter_mut().flatten() {
+            back.append(&mut class.back);
+        }
+        self.strays.extend(back.into_values().map(|returned| *returned));
+    }
+
+    pub(super) fn take_strays(&mut self) -> Vec<Returned> {
+        std::mem::take(&mut self.strays)
+    }
+}
+
+fn slot(class: u32) -> usize {
+    usize::try_from(class).unwrap_or(usize::MAX).wrapping_sub(1)
+}
+
+/// The first tag that is of interest.
+fn front(entries: &VecDeque<Entry>) -> u64 {
+    entries.front().map_or(0, |entry| entry.tag)
+}
