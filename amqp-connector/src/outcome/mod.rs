@@ -25,7 +25,8 @@ pub enum Outcome {
     Acked,
     /// The broker could not take responsibility for it.
     Nacked,
-    /// The broker could not route it and gave it back.
+    /// The broker could not route it and gave it back. Of equal messages as many have this outcome as came back, those
+    /// that are acked first after their return; see [`Confirmation`](crate::Confirmation).
     Returned(Box<Returned>),
     /// Nobody can tell: the broker's answer did not come, or did not fit.
     Unknown(UnknownReason),
@@ -95,7 +96,8 @@ impl ConfirmCounts {
 pub enum UnknownReason {
     /// The channel or connection ended before the broker answered.
     Closed(Arc<CloseReason>),
-    /// A message came back that is none of those pending, so this one may be meant.
+    /// A message came back that may be this one, or another that differs from it: the broker has changed it in a way
+    /// that hides which.
     UnmatchedReturn,
 }
 
@@ -103,7 +105,7 @@ impl fmt::Display for UnknownReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Closed(reason) => reason.fmt(f),
-            Self::UnmatchedReturn => f.write_str("a returned message fits no pending publish"),
+            Self::UnmatchedReturn => f.write_str("a returned message may be this one or another"),
         }
     }
 }

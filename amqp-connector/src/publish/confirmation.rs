@@ -17,9 +17,11 @@ use crate::turn::{poll_turn, spend};
 /// It resolves exactly once, whatever happens: the end of the channel or connection makes it
 /// [`Outcome::Unknown`]. On a channel without confirms it is [`Outcome::Accepted`] at once.
 ///
-/// A returned message is told from others by its address, properties and body. Of messages that are equal in all of
-/// these as many are [`Outcome::Returned`] as came back; which of them it was cannot be known, and the earliest
-/// that is unconfirmed is taken for it.
+/// A returned message is told from others by its exchange, routing key, properties and body. Of messages that are equal in all of
+/// these it cannot be known which one came back: exactly as many of them are [`Outcome::Returned`] as came back, and a return goes to the
+/// first of them that the broker acks after it, since brokers ack what they return. Where a return may mean publishes that
+/// differ, each of these is [`Outcome::Unknown`] unless it is nacked, and the return goes to
+/// [`Channel::returns`](crate::Channel::returns).
 ///
 /// # Drop
 ///

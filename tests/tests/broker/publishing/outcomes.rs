@@ -5,9 +5,10 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use amqp_connector::amqp_types::FieldArray;
 use amqp_connector::{
     BasicConsume, BasicPublish, Channel, Connection, ConsumerEnd, ExchangeDeclare, ExchangeDelete,
-    FieldTable, Outcome, Prefetch, QueueBind, QueueDeclare, QueueDelete, QueueUnbind, Returned,
+    FieldTable, FieldValue, Outcome, Prefetch, QueueBind, QueueDeclare, QueueDelete, QueueUnbind, Returned,
 };
 use amqp_tests::{Fixture, broker_test};
 
@@ -29,6 +30,8 @@ struct Messages {
     keys: [String; 2],
     /// The header that a headers exchange looks at.
     by_header: bool,
+    /// A header that the broker takes out.
+    bcc: bool,
     mark: Mark,
 }
 
@@ -47,6 +50,10 @@ impl Messages {
         let message = BasicPublish::new(self.exchange.as_str(), key, body).mandatory(true);
         let message = match self.by_header {
             true => message.header("to", if routed { "queue" } else { "nobody" }),
+            false => message,
+        };
+        let message = match self.bcc {
+            true => message.header("BCC", FieldArray::from(vec![FieldValue::from("nobody")])),
             false => message,
         };
         match self.mark {
@@ -138,7 +145,7 @@ async fn to_queue(t: &Fixture, channel: &Channel, kind: &str, mark: Mark) -> Mes
         .await
         .unwrap();
     let keys = [queue, t.name("nobody")];
-    Messages { exchange: String::new(), keys, by_header: false, mark }
+    Messages { exchange: String::new(), keys, by_header: false, bcc: false, mark }
 }
 
 async fn delete(channel: &Channel, messages: &Messages) {
@@ -153,6 +160,21 @@ fn every_publish_to_a_classic_queue_gets_its_own_outcome() {
         let messages = to_queue(t, &channel, "classic", Mark::Body).await;
         for (tasks, channels) in [(1, 1), (1, 1), (8, 1), (8, 4)] {
             check("classic", &connection, &messages, tasks, channels).await;
+        }
+        delete(&channel, &messages).await;
+        connection.close().await;
+    });
+}
+
+#[test]
+fn every_publish_gets_its_own_outcome_though_the_broker_takes_a_header_out_of_each() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        let channel = connection.channel_open().await.unwrap();
+        let messages = to_queue(t, &channel, "classic", Mark::Header).await;
+        let messages = Messages { bcc: true, ..messages };
+        for (tasks, channels) in [(1, 1), (8, 1), (8, 4)] {
+            check("BCC", &connection, &messages, tasks, channels).await;
         }
         delete(&channel, &messages).await;
         connection.close().await;
@@ -184,7 +206,7 @@ async fn by_header(t: &Fixture, channel: &Channel, mark: Mark) -> Messages {
     let arguments = FieldTable::new().try_with("to", "queue").unwrap();
     channel.queue_bind(QueueBind::new(&queue, &exchange, "").arguments(arguments)).await.unwrap();
     let keys = ["same".to_owned(), "same".to_owned()];
-    Messages { exchange, keys, by_header: true, mark }
+    Messages { exchange, keys, by_header: true, bcc: false, mark }
 }
 
 #[test]

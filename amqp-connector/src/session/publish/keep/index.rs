@@ -21,13 +21,23 @@ pub(in crate::session::publish) enum Verdict {
     Doubt,
 }
 
+/// A return of one of a class.
+struct Back {
+    /// The last tag that it can be of.
+    to: u64,
+    returned: Box<Returned>,
+}
+
 /// Unanswered messages that are equal in everything.
 struct Class {
     prints: Prints,
     /// How many they are.
     open: usize,
     /// Returns of them, each with the last tag that it cannot be of. Those are never the same for two.
-    back: BTreeMap<u64, Box<Returned>>,
+    back: BTreeMap<u64, Back>,
+    /// Returns, by the tags before and up to which they may have been of, that went to one in doubt: another of these may have
+    /// come back instead, and be what the doubt was about.
+    moved: BTreeMap<u64, u64>,
 }
 
 #[derive(Default)]
@@ -88,7 +98,7 @@ impl Index {
         }
         self.open += 1;
         if let Some(place) = self.classes.get_mut(slot(class)) {
-            let fresh = || Class { prints, open: 0, back: BTreeMap::new() };
+            let fresh = || Class { prints, open: 0, back: BTreeMap::new(), moved: BTreeMap::new() };
             place.get_or_insert_with(fresh).open += 1;
         }
         class
@@ -162,7 +172,7 @@ impl Index {
     ) -> Result<u64, Box<Returned>> {
         match self.classes.get_mut(slot(class)) {
             Some(Some(class)) => {
-                class.back.insert(past, returned);
+                class.back.insert(past, Back { to: self.to, returned });
                 Ok(tag)
             }
             _ => Err(returned),
@@ -172,16 +182,27 @@ impl Index {
     /// The broker acks `tag`. A return goes to the first that is acked of those that it may be of: brokers ack all that they return.
     pub(super) fn verdict(&mut self, tag: u64, class: u32) -> Verdict {
         let Some(Some(class)) = self.classes.get_mut(slot(class)) else { return Verdict::Plain };
-        // The one that the fewest others can have.
-        let past = class.back.range(..tag).next_back().map(|(past, _)| *past);
-        if let Some(returned) = past.and_then(|past| class.back.remove(&past)) {
-            return Verdict::Returned(returned);
-        }
         let Prints { address, body, family, .. } = class.prints;
         let groups = [address, body, family].map(|group| self.groups.get(&group));
         let mut groups = groups.into_iter().flatten();
-        match self.doubts.contain(tag) || groups.any(|group| group.doubts.contain(tag)) {
+        let doubt = self.doubts.contain(tag) || groups.any(|group| group.doubts.contain(tag));
+        // The one that the fewest others can have.
+        let past = class.back.range(..tag).next_back().map(|(past, _)| *past);
+        if let Some((past, Back { to, returned })) =
+            past.and_then(|past| Some((past, class.back.remove(&past)?)))
+        {
+            if doubt {
+                class.moved.insert(past, to);
+            }
+            return Verdict::Returned(returned);
+        }
+        let moved = class.moved.range(..tag).next_back();
+        let moved = moved.filter(|(_, to)| **to >= tag).map(|(past, _)| *past);
+        match doubt {
             true => Verdict::Doubt,
+            false if moved.is_some_and(|past| class.moved.remove(&past).is_some()) => {
+                Verdict::Doubt
+            }
             false => Verdict::Plain,
         }
     }
@@ -195,7 +216,7 @@ impl Index {
         members.open -= 1;
         if members.open == 0 {
             let back = std::mem::take(&mut members.back);
-            self.strays.extend(back.into_values().map(|returned| *returned));
+            self.strays.extend(back.into_values().map(|back| *back.returned));
             *place = None;
             self.free.push(class);
             self.by_content.remove(&whole);
@@ -226,7 +247,7 @@ impl Index {
         for class in self.classes.iter_mut().flatten() {
             back.append(&mut class.back);
         }
-        self.strays.extend(back.into_values().map(|returned| *returned));
+        self.strays.extend(back.into_values().map(|back| *back.returned));
     }
 
     pub(super) fn take_strays(&mut self) -> Vec<Returned> {

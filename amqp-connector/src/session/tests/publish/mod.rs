@@ -6,6 +6,7 @@ use super::*;
 
 amqp_types::if_spec! { confirm.select => {
     mod confirming;
+    mod model;
     mod pairing;
 
     use amqp_types::protocol::confirm;

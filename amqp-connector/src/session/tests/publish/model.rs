@@ -1,0 +1,249 @@
+//! Publishes of few contents at random on several channels, against a broker that is known to return some of them: a
+//! model says what may be told of each.
+
+use std::collections::BTreeMap;
+
+use amqp_types::FieldTable;
+use amqp_types::protocol::confirm;
+
+use super::super::*;
+use crate::testing::Rng;
+use crate::{Outcome, UnknownReason};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Ack,
+    Nack,
+    Return,
+}
+
+/// What is sent and how it comes back: as it is, without `BCC`, with a completed address, changed in a way that nobody
+/// knows; the last four in pairs that differ only in what the broker hides.
+const CONTENTS: usize = 9;
+
+fn content(n: usize) -> (basic::Properties, &'static str) {
+    let headers = |n: i32, bcc: Option<i32>| {
+        let table = FieldTable::new().with(short("n"), n);
+        let table = bcc.into_iter().fold(table, |table, bcc| table.with(short("BCC"), bcc));
+        basic::Properties::default().with_headers(table)
+    };
+    match n {
+        0 => (headers(1, None), "one"),
+        1 => (headers(2, None), "one"),
+        2 => (headers(3, Some(1)), "one"),
+        3 => (headers(4, None).with_reply_to(short("amq.rabbitmq.reply-to")), "one"),
+        4 => (headers(1, None), "stamped"),
+        5 | 6 => (headers(5, Some(i32::try_from(n).unwrap())), "two"),
+        _ => (headers(i32::try_from(n).unwrap(), None), "three"),
+    }
+}
+
+/// Those of a pair look alike when they come back.
+fn is_hidden(n: usize) -> bool {
+    n >= 5
+}
+
+fn pair(n: usize) -> usize {
+    n.div_ceil(2)
+}
+
+fn changed(n: usize) -> basic::Properties {
+    let (mut properties, _) = content(n);
+    let mut headers = properties.headers.take().unwrap();
+    headers.remove("BCC");
+    if matches!(n, 4 | 7 | 8) {
+        headers = FieldTable::new().with(short("stamp"), 5);
+    }
+    if properties.reply_to.is_some() {
+        properties.reply_to = Some(short("amq.rabbitmq.reply-to.g2dkAB"));
+    }
+    properties.headers = Some(headers);
+    properties
+}
+
+struct Sent {
+    content: usize,
+    fate: Fate,
+    /// A return came that may have been this one or another.
+    doubtful: bool,
+}
+
+/// One channel with what the broker does with it.
+struct Line {
+    key: ChannelKey,
+    sent: Vec<Sent>,
+    returned_to: usize,
+    open: Vec<usize>,
+    returns: usize,
+}
+
+fn publish(bench: &mut Bench, key: ChannelKey, n: usize) -> Option<u64> {
+    let (properties, body) = content(n);
+    let publish = basic::Publish { mandatory: true, routing_key: short("k"), ..Default::default() };
+    let mut message = Message { publish, properties, body: Bytes::from_static(body.as_bytes()) };
+    match bench.publish_from(key, &mut message, &mut Place::None, Waker::noop()) {
+        Poll::Ready(Ok(tag)) => tag,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn give_back(bench: &mut Bench, key: ChannelKey, n: usize) {
+    let returned = basic::Return { reply_code: 312, routing_key: short("k"), ..Default::default() };
+    bench.receive_with(key.id, returned, &changed(n), content(n).1.as_bytes());
+}
+
+/// A channel that goes into confirm mode after some publishes; what of them comes back does so when others are under way.
+fn begin(bench: &mut Bench, rng: &mut Rng) -> Line {
+    let key = bench.open();
+    let before: Vec<_> = (0..rng.below(6)).map(|_| rng.below(CONTENTS)).collect();
+    for n in &before {
+        assert_eq!(publish(bench, key, *n), None);
+    }
+    let no_wait = rng.one_in(2);
+    let call = match no_wait {
+        true => {
+            bench.send(key, confirm::Select { no_wait }).expect("sent");
+            None
+        }
+        false => Some(bench.call(key, confirm::Select::default())),
+    };
+    let mut line = Line { key, sent: Vec::new(), returned_to: 0, open: Vec::new(), returns: 0 };
+    for _ in 0..rng.below(20) {
+        line.publish(bench, rng);
+    }
+    for n in &before {
+        if rng.one_in(2) {
+            give_back(bench, key, *n);
+            line.returns += 1;
+        }
+    }
+    if !no_wait || !before.is_empty() {
+        bench.receive(key.id, confirm::SelectOk::default());
+    }
+    if let Some(call) = call {
+        bench.reply(call);
+    }
+    line
+}
+
+impl Line {
+    fn publish(&mut self, bench: &mut Bench, rng: &mut Rng) {
+        let content = rng.below(CONTENTS);
+        // Some contents are never returned, some always.
+        let fate = match (content, rng.below(7)) {
+            (1, _) => Fate::Ack,
+            (2, 0..4) | (_, 0..2) => Fate::Return,
+            (_, 2) => Fate::Nack,
+            (2, _) => Fate::Return,
+            _ => Fate::Ack,
+        };
+        let tag = publish(bench, self.key, content);
+        assert_eq!(tag, Some(self.sent.len() as u64 + 1));
+        self.open.push(self.sent.len());
+        self.sent.push(Sent { content, fate, doubtful: false });
+    }
+
+    /// The broker answers one or several publishes; it has looked at everything up to the last of them.
+    fn answer(&mut self, bench: &mut Bench, rng: &mut Rng) {
+        let at = rng.below(self.open.len());
+        let index = self.open[at];
+        for n in self.returned_to..=index {
+            let Sent { content, fate: Fate::Return, .. } = self.sent[n] else { continue };
+            give_back(bench, self.key, content);
+            self.returns += 1;
+            if is_hidden(content) {
+                for other in &self.open {
+                    let other = &mut self.sent[*other];
+                    other.doubtful |= pair(other.content) == pair(content);
+                }
+            }
+        }
+        self.returned_to = self.returned_to.max(index + 1);
+        let positive = |n: usize| self.sent[n].fate != Fate::Nack;
+        let same = self.open[..=at].iter().all(|n| positive(*n) == positive(index));
+        let (multiple, delivery_tag) = (same && rng.one_in(2), index as u64 + 1);
+        match positive(index) {
+            true => bench.receive(self.key.id, basic::Ack { delivery_tag, multiple }),
+            false => {
+                bench.receive(self.key.id, basic::Nack { delivery_tag, multiple, requeue: false });
+            }
+        }
+        match multiple {
+            true => drop(self.open.drain(..=at)),
+            false => drop(self.open.remove(at)),
+        }
+    }
+
+    fn check(&mut self, bench: &mut Bench, what: &str) -> usize {
+        let key = self.key;
+        let mut told = BTreeMap::<usize, [usize; 4]>::new();
+        let (mut returned, mut unknown) = (0, 0);
+        for (n, sent) in self.sent.iter().enumerate() {
+            let outcome =
+                match bench.run(|it| it.poll_confirm(key, n as u64 + 1, Waker::noop())) {
+                    Poll::Ready(claimed) => claimed.outcome.expect("confirm mode"),
+                    Poll::Pending => panic!("{what}: publish {n} has no outcome"),
+                };
+            let told = told.entry(sent.content).or_default();
+            assert_eq!(matches!(outcome, Outcome::Nacked), sent.fate == Fate::Nack, "{what}, {n}");
+            match outcome {
+                Outcome::Acked => told[0] += 1,
+                Outcome::Returned(it) => {
+                    assert_eq!(it.body.to_bytes(), content(sent.content).1, "{what}, {n}");
+                    (told[1], returned) = (told[1] + 1, returned + 1);
+                }
+                Outcome::Nacked => {}
+                Outcome::Unknown(UnknownReason::UnmatchedReturn) => {
+                    let equal = self.sent.iter().filter(|it| it.content == sent.content);
+                    let doubtful = equal.filter(|it| it.doubtful).count() > 0;
+                    assert!(doubtful, "{what}: nothing is in doubt of publish {n}");
+                    (told[2], unknown) = (told[2] + 1, unknown + 1);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        for (content, [acked, returned, unknown, _]) in told {
+            let fated = |fate| {
+                let all = self.sent.iter();
+                all.filter(|it| it.content == content && it.fate == fate).count()
+            };
+            let (acks, returns) = (fated(Fate::Ack), fated(Fate::Return));
+            let what = format!("{what}, content {content}");
+            if is_hidden(content) {
+                assert!(returned <= returns, "{what}: {returned} of {returns} came back");
+                assert!(acked <= acks, "{what}: {acked} of {acks} were acked");
+            } else {
+                assert_eq!((acked, returned, unknown), (acks, returns, 0), "{what}");
+            }
+        }
+        let news = std::iter::from_fn(|| bench.run(|session| session.take_returned(key)));
+        assert_eq!(news.count() + returned, self.returns, "{what}: every return is told once");
+        unknown
+    }
+}
+
+#[test]
+fn of_every_content_as_many_are_returned_as_came_back_and_nothing_is_guessed() {
+    let mut unknown = 0;
+    for seed in 0..150 {
+        let mut rng = Rng::new(seed);
+        let mut bench = Bench::new();
+        let mut lines: Vec<_> = (0..3).map(|_| begin(&mut bench, &mut rng)).collect();
+        for _ in 0..600 {
+            let at = rng.below(lines.len());
+            let line = &mut lines[at];
+            match line.open.is_empty() || rng.one_in(2) {
+                true => line.publish(&mut bench, &mut rng),
+                false => line.answer(&mut bench, &mut rng),
+            }
+        }
+        for line in &mut lines {
+            while !line.open.is_empty() {
+                line.answer(&mut bench, &mut rng);
+            }
+            unknown += line.check(&mut bench, &format!("seed {seed}, channel {}", line.key.id));
+        }
+        assert_eq!(bench.left(), Leftovers { channels: 3, ..Default::default() }, "seed {seed}");
+    }
+    assert!(unknown > 0, "nothing was in doubt");
+}
