@@ -44,9 +44,11 @@ const CHARGED_UNIT: u8 = 4;
 /// # Drop
 ///
 /// Cancels the consumer at the broker; deliveries that were not read go back to their queue. Many go back by one
-/// `basic.nack` once the broker has confirmed the cancel, as far as no earlier delivery of the channel is with the user,
-/// left to it, or another consumer's. All others go back one by one, as everything does where the specification has no
-/// `basic.nack`: RabbitMQ takes back some hundred a second so. Closing the channel gives back everything at once.
+/// `basic.nack` once the broker has confirmed the cancel, as far as no earlier delivery of the channel is left to it or
+/// another consumer's, and as soon as none at all is with the user. That is waited for as many milliseconds as there are
+/// messages to go back, and at most a second; [`shutdown`](Self::shutdown) has more patience. All others go back one by
+/// one, as everything does where the specification has no `basic.nack`: RabbitMQ takes back some hundred a second so.
+/// Closing the channel gives back everything at once.
 #[must_use = "dropping a consumer cancels it"]
 pub struct Consumer {
     channel: Arc<ChannelHandle>,

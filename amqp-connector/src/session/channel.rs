@@ -19,6 +19,7 @@ use std::task::Waker;
 
 use amqp_types::content::Assembler;
 use amqp_types::protocol::Spec;
+use tokio::time::Instant;
 
 use crate::error::{BlamedPublish, CloseReason};
 use crate::options::ConfirmOptions;
@@ -90,6 +91,8 @@ pub(crate) struct ChannelState {
     pub(crate) left: Option<(u64, u64)>,
     /// What nobody has read of consumers that are being cancelled, to be given back when they are.
     pub(crate) giving: Vec<u64>,
+    /// When it has to be at the latest, as a shutdown of one of them says.
+    pub(crate) give_by: Option<Instant>,
     /// A queue that keeps its messages was, or is, read here.
     pub(crate) keeps: bool,
     /// Deliveries up to this tag were given back by `basic.recover`.
@@ -177,6 +180,7 @@ impl ChannelState {
             tx_settled_to: 0,
             left: None,
             giving: Vec::new(),
+            give_by: None,
             keeps: false,
             recovered_to: 0,
             recovering: 0,

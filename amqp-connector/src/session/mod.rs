@@ -57,6 +57,7 @@ use self::calls::pending::{CallSlot, PendingCall};
 use self::calls::unsent::UnsentCalls;
 use self::channel::{ChannelPhase, ChannelState, ChannelTable};
 use self::consume::backlog::Crowd;
+use self::consume::hold::Hold;
 use self::events::Subscribers;
 use self::output::outbox::Outbox;
 use self::publish::admission::Admission;
@@ -121,6 +122,8 @@ pub(crate) struct Session {
     /// Until when the connection drains, and each channel that does so by itself.
     drain_until: Option<Instant>,
     drains: Vec<(ChannelKey, Instant)>,
+    /// Channels of which something is given back as soon as nothing is with the user.
+    holds: Vec<Hold>,
     /// When to look for buffers that nobody needs any more.
     tidy_at: Option<Instant>,
     /// Octets that moved since that was looked after last.
@@ -188,6 +191,7 @@ impl Session {
             close_deadline: None,
             drain_until: None,
             drains: Vec::new(),
+            holds: Vec::new(),
             tidy_at: None,
             moved: 0,
             idle: false,

@@ -37,7 +37,7 @@ const HANDSHAKE_MAX: Duration = Duration::from_secs(2);
 const GIVE_BACK_MAX: usize = 256;
 
 /// How long of `timeout` may be spent on waiting for what was begun.
-fn patience(timeout: Duration) -> Duration {
+pub(in crate::session) fn patience(timeout: Duration) -> Duration {
     timeout - (timeout / 4).min(HANDSHAKE_MAX)
 }
 

@@ -6,7 +6,8 @@
 //! everything where the specification has no `basic.nack`, goes back one by one.
 //!
 //! Of a consumer with much to give back, or to which much comes while its cancel is on its way, it is gathered
-//! until the peer has confirmed that: from then on nothing can come that would go back alone. Never waits.
+//! until the peer has confirmed that: from then on nothing can come that would go back alone. While something is
+//! with the user it waits for that, too (`hold`). Never waits itself.
 
 use std::collections::VecDeque;
 
@@ -37,9 +38,16 @@ impl ChannelState {
 
     /// The first tag that may be unsettled, and is of none that are given back now.
     fn others_from(&self) -> u64 {
-        // Which tags those are is with the user.
-        let unknown = self.in_flight > 0 || self.untaken > 0 || self.recovering > 0 || self.tx;
-        if unknown || self.is_draining() {
+        match self.is_with_user() {
+            // Which tags those are is with the user.
+            true => 0,
+            false => self.others_unread_from(),
+        }
+    }
+
+    /// The same, but for what is with the user.
+    pub(in crate::session) fn others_unread_from(&self) -> u64 {
+        if self.recovering > 0 || self.tx || self.is_draining() {
             return 0;
         }
         let left = self.left.filter(|(_, last)| *last > self.settled_to).map(|(first, _)| {
@@ -91,6 +99,12 @@ impl Session {
         {
             return channel.giving.append(&mut tags);
         }
+        if tags.len() >= MANY
+            && let Some(channel) = self.channels.get(key).filter(|it| has_nack() && it.is_open())
+        {
+            channel.giving.append(&mut tags);
+            return self.give_back_gathered(key);
+        }
         self.give_back_tags(key, tags);
     }
 
@@ -128,10 +142,31 @@ impl Session {
         if channel.giving.is_empty() || channel.consumers.iter().any(|it| it.gathers) {
             return;
         }
+        if !self.hold_back(key) {
+            self.give_back_all(key);
+        }
+    }
+
+    /// Gives back what was gathered, whatever may come.
+    pub(in crate::session) fn give_back_all(&mut self, key: ChannelKey) {
+        let Some(channel) = self.channels.get(key) else { return };
+        channel.give_by = None;
         let tags = std::mem::take(&mut channel.giving);
         // The close of one that drains gives everything back.
         if channel.is_open() {
             self.give_back_tags(key, tags);
+        }
+    }
+
+    /// A multiple of the user's is to be sent: what was gathered goes back before, since it would cover that.
+    #[cold]
+    pub(in crate::session) fn give_back_below(&mut self, key: ChannelKey, tag: u64) {
+        let Some(channel) = self.channels.get(key) else { return };
+        let (below, above) = channel.giving.iter().partition(|it| **it < tag);
+        channel.giving = above;
+        let below: Vec<u64> = below;
+        for tag in below {
+            self.requeue(key, tag);
         }
     }
 

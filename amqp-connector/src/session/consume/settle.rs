@@ -102,6 +102,9 @@ impl Session {
         settle: Settle,
         in_flight: &InFlight,
     ) -> Result<()> {
+        if settle.is_multiple() && settle != (Settle::Nack { multiple: true, requeue: true }) {
+            self.give_back_below(key, tag);
+        }
         let channel = match self.live_channel(key) {
             Ok(channel) => channel,
             Err(error) => {

@@ -4,6 +4,9 @@
 
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::error::{CloseReason, Error, Result};
 use crate::outcome::ConsumerEnd;
@@ -12,6 +15,8 @@ use crate::session::Session;
 use crate::session::channel::ChannelKey;
 use crate::session::consume::consumer::{ConsumerState, Phase};
 use crate::session::consume::in_flight::InFlight;
+use crate::session::shutdown::patience;
+use crate::session::timers::after;
 
 /// How far the end of a consumer has come.
 #[derive(Debug)]
@@ -25,9 +30,16 @@ pub(crate) struct ShutdownState {
 }
 
 impl Session {
-    /// Cancels a consumer and gives back what it has not read; gives how much that was.
-    pub(crate) fn begin_consumer_shutdown(&mut self, key: ChannelKey, id: u64) -> usize {
+    /// Cancels a consumer and gives back what it has not read, in time for `timeout`; gives how much that was.
+    pub(crate) fn begin_consumer_shutdown(
+        &mut self,
+        key: ChannelKey,
+        id: u64,
+        now: Instant,
+        timeout: Duration,
+    ) -> usize {
         let Some(channel) = self.channels.get(key) else { return 0 };
+        channel.give_by = Some(after(now, patience(timeout)));
         let recovered_to = channel.recovered_to;
         let Some(consumer) = channel.consumers.by_id(id) else { return 0 };
         // What a recover has taken back is not given back by us.
@@ -89,7 +101,17 @@ impl Session {
             self.effects.keep(&mut consumer.waker, waker);
             return Poll::Pending;
         }
-        self.poll_settled(key, Some(in_flight), ticket, waker)
+        if self.poll_settled(key, Some(in_flight), ticket, waker).is_pending() {
+            return Poll::Pending;
+        }
+        if self.is_holding(key)
+            && let Some(channel) = self.channels.get(key)
+        {
+            let old = channel.settle_waiters.stay(ticket, waker);
+            self.effects.discard_waker(old);
+            return Poll::Pending;
+        }
+        Poll::Ready(())
     }
 
     pub(crate) fn consumer_shutdown_state(&mut self, key: ChannelKey, id: u64) -> ShutdownState {

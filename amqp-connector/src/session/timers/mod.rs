@@ -91,6 +91,9 @@ impl Session {
         let mut due = earlier(self.heartbeat.due(), earlier(call, self.tidy_at));
         due = earlier(due, earlier(self.pause, self.soon));
         due = earlier(due, earlier(self.close_deadline, self.alarms.next()));
+        if !self.holds.is_empty() {
+            due = earlier(due, self.next_hold());
+        }
         match self.is_draining() {
             true => earlier(due, self.next_drain()),
             false => due,
@@ -114,6 +117,9 @@ impl Session {
         }
         if self.is_draining() {
             self.advance_drains(now);
+        }
+        if !self.holds.is_empty() {
+            self.advance_holds(now);
         }
         if self.close_deadline.is_some_and(|at| at <= now) {
             self.give_up_closing();

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use amqp_connector::amqp_types::if_spec;
 use amqp_connector::{
-    BasicConsume, BasicGet, BasicPublish, Channel, Connection, Consumer, ConsumerEnd, Initiator,
-    Options, Prefetch, QueueDeclare,
+    BasicConsume, BasicGet, BasicPublish, Channel, Connection, Consumer, ConsumerEnd, Delivery,
+    Initiator, Options, Prefetch, QueueDeclare,
 };
-use amqp_tests::{Fixture, broker_test};
+use amqp_tests::{Fixture, broker_test, broker_test_alone};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::{SOON, await_counts, filled, text};
@@ -196,13 +197,14 @@ async fn stuffed(t: &Fixture, messages: usize) -> (Connection, Channel, String, 
     (connection, channel, queue, consumer)
 }
 
-/// RabbitMQ puts back some hundred a second one by one, and all of these at once.
+/// RabbitMQ puts back some hundred a second one by one, and all of these at once. It has much to do with them: such a
+/// test runs alone.
 const MANY: usize = if_spec! { basic.nack => { 20_000 } else { 500 } };
 const MANY_READY: u32 = if_spec! { basic.nack => { 20_000 } else { 500 } };
 
 #[test]
 fn a_consumer_that_is_dropped_gives_back_a_huge_backlog_within_seconds() {
-    broker_test(async |t| {
+    broker_test_alone(async |t| {
         let (connection, channel, queue, mut consumer) = stuffed(t, MANY).await;
         // The handle has some of them in hand.
         timeout(SOON, consumer.recv()).await.unwrap().unwrap().ack().unwrap();
@@ -217,7 +219,7 @@ fn a_consumer_that_is_dropped_gives_back_a_huge_backlog_within_seconds() {
 
 #[test]
 fn a_consumer_that_is_shut_down_gives_back_a_huge_backlog_within_seconds() {
-    broker_test(async |t| {
+    broker_test_alone(async |t| {
         let (connection, channel, queue, consumer) = stuffed(t, MANY).await;
         let report = consumer.shutdown(SOON).await;
         assert!(report.is_complete() && report.given_back > 0, "{report:?}");
@@ -237,6 +239,54 @@ fn what_the_user_holds_stays_with_him_while_the_rest_goes_back() {
         channel.queue_declare(QueueDeclare::new(&queue).passive(true)).await.unwrap();
         assert!(channel.close_reason().is_none());
         await_counts(&channel, &queue, (199, 0)).await;
+        connection.close().await;
+    });
+}
+
+/// Settles a delivery a little later.
+fn settle_later(delivery: Delivery) -> JoinHandle<amqp_connector::Result<()>> {
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        delivery.ack()
+    })
+}
+
+/// Reads what is in the queue: each message but the first, once.
+async fn expect_all_but_the_first(channel: &Channel, queue: &str) {
+    let consume = BasicConsume::new(queue, Prefetch::Unlimited).no_ack(true).budget(1 << 30);
+    let mut consumer = channel.basic_consume(consume).await.unwrap();
+    for expected in 1..MANY {
+        let delivery = timeout(SOON, consumer.recv()).await.unwrap().unwrap();
+        assert_eq!(text(&delivery.body), expected.to_string());
+    }
+    drop(consumer);
+    await_counts(channel, queue, (0, 0)).await;
+}
+
+#[test]
+fn a_huge_backlog_is_back_within_seconds_though_a_delivery_is_held_when_the_shutdown_begins() {
+    broker_test_alone(async |t| {
+        let (connection, channel, queue, mut consumer) = stuffed(t, MANY).await;
+        let settling = settle_later(timeout(SOON, consumer.recv()).await.unwrap().unwrap());
+        let report = consumer.shutdown(Duration::from_secs(10)).await;
+        assert!(report.is_complete(), "{report:?}");
+        assert_eq!((report.given_back, report.settled), (MANY - 1, 1), "{report:?}");
+        settling.await.unwrap().unwrap();
+        await_counts(&channel, &queue, (MANY_READY - 1, 0)).await;
+        expect_all_but_the_first(&channel, &queue).await;
+        connection.close().await;
+    });
+}
+
+#[test]
+fn a_huge_backlog_is_back_within_seconds_though_a_delivery_is_held_when_its_consumer_is_dropped() {
+    broker_test_alone(async |t| {
+        let (connection, channel, queue, mut consumer) = stuffed(t, MANY).await;
+        let settling = settle_later(timeout(SOON, consumer.recv()).await.unwrap().unwrap());
+        drop(consumer);
+        settling.await.unwrap().unwrap();
+        await_counts(&channel, &queue, (MANY_READY - 1, 0)).await;
+        expect_all_but_the_first(&channel, &queue).await;
         connection.close().await;
     });
 }

@@ -8,7 +8,7 @@ use super::*;
 use crate::Unsettled;
 
 /// What was sent to settle deliveries, in order: the method's name, the tag, and whether up to there.
-fn settled(bench: &mut Bench) -> Vec<(&'static str, u64, bool)> {
+pub(super) fn settled(bench: &mut Bench) -> Vec<(&'static str, u64, bool)> {
     let sent = bench.sent().into_iter();
     sent.filter_map(|(_, incoming)| {
         let Incoming::Method(Method::Basic(method)) = incoming else { return None };
@@ -28,7 +28,7 @@ fn settled(bench: &mut Bench) -> Vec<(&'static str, u64, bool)> {
 }
 
 /// As it is with a `basic.nack`, or else one by one.
-fn expect_back(bench: &mut Bench, all: &[u64], multiple: Option<u64>) {
+pub(super) fn expect_back(bench: &mut Bench, all: &[u64], multiple: Option<u64>) {
     let has_nack = amqp_types::if_spec! { basic.nack => { true } else { false } };
     let multiple = multiple.filter(|_| has_nack);
     let rest = all.iter().filter(|tag| multiple.is_none_or(|to| **tag > to));
@@ -37,11 +37,11 @@ fn expect_back(bench: &mut Bench, all: &[u64], multiple: Option<u64>) {
     assert_eq!(settled(bench), expected);
 }
 
-fn cancel_ok(bench: &mut Bench, key: ChannelKey, tag: &str) {
+pub(super) fn cancel_ok(bench: &mut Bench, key: ChannelKey, tag: &str) {
     bench.receive(key.id, basic::CancelOk { consumer_tag: short(tag) });
 }
 
-fn deliver(
+pub(super) fn deliver(
     bench: &mut Bench,
     key: ChannelKey,
     consumer: &str,
@@ -52,7 +52,10 @@ fn deliver(
     }
 }
 
-fn all(tags: std::ops::RangeInclusive<u64>) -> Vec<u64> {
+/// As long as what goes back may wait for the user where nobody waits for it.
+const A_MOMENT: Duration = Duration::from_secs(1);
+
+pub(super) fn all(tags: std::ops::RangeInclusive<u64>) -> Vec<u64> {
     tags.collect()
 }
 
@@ -103,9 +106,12 @@ fn nothing_of_the_users_goes_back_with_what_nobody_has_read() {
     deliver(&mut bench, key, "c", 2..=100);
     drop_consumer(&mut bench, key, user.id);
     cancel_ok(&mut bench, key, "c");
+    bench.pass(Duration::ZERO);
+    bench.pass_awake(A_MOMENT);
     expect_back(&mut bench, &all(2..=100), None);
     other.ack(&mut bench, 1);
     assert_eq!(settled(&mut bench), [("ack", 1, false)]);
+    assert_eq!(bench.left(), Leftovers { channels: 1, consumers: 1, ..Default::default() });
 }
 
 #[test]
@@ -321,12 +327,18 @@ fn give_back_at_random(seed: u64) -> (usize, usize) {
             }
         }
         let before = books.rejected.len();
+        if dice.roll(3) == 0 {
+            bench.pass(Duration::from_millis(dice.roll(20) as u64));
+        }
         books.look(&mut bench);
         methods += usize::from(books.rejected.len() > before + 40);
     }
     for tag in cancelling {
         cancel_ok(&mut bench, key, &tag);
     }
+    // Some is with the user still, and is not waited for any longer.
+    bench.pass(Duration::ZERO);
+    bench.pass(A_MOMENT);
     flush(&mut bench, key, &mut books);
     let missing = |told: &BTreeSet<u64>, done: &BTreeSet<u64>| -> Vec<u64> {
         done.difference(told).copied().collect()

@@ -2,6 +2,7 @@
 
 mod coalescing;
 mod giving_back;
+amqp_types::if_spec! { basic.nack => { mod holding; } else {} }
 mod limits;
 mod random;
 mod settling;

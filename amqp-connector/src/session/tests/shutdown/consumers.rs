@@ -205,9 +205,10 @@ amqp_types::if_spec! { basic.recover_ok => {
         bench.reply(recover);
         bench.deliver(key, "c", 2, b"anew");
         bench.frames();
+        let now = bench.now;
         let given_back = bench.run(|session| {
             session.put_back(key, id, &mut batch, &in_flight);
-            session.begin_consumer_shutdown(key, id)
+            session.begin_consumer_shutdown(key, id, now, TIMEOUT)
         });
         assert_eq!(given_back, 1);
         let names: Vec<_> = bench.names().into_iter().map(|(_, name)| name).collect();
