@@ -87,7 +87,8 @@ pub(crate) fn consumer_tag(request: &Method) -> Option<ShortStr> {
 /// Takes the call that `method` answers out of its line. Replies come in the order of the calls, but for
 /// those about consumers: a broker may leave these to the queue, and answer later calls meanwhile (RabbitMQ
 /// does). They are told apart by the consumer's tag; one with a tag that nobody asked for goes to the oldest that left the
-/// choice to the server.
+/// choice to the server, and answers nothing if none did: the specification has the peer tell the tag that was asked for,
+/// and what came under another one would be for nobody.
 pub(crate) fn take_answered(
     line: &mut VecDeque<PendingCall>,
     method: &Method,
@@ -107,8 +108,7 @@ pub(crate) fn take_answered(
             let unnamed =
                 |call: &PendingCall| call.consumer_tag.as_ref().is_none_or(ShortStr::is_empty);
             line.iter().position(|call| accepts(call) && unnamed(call))
-        })
-        .or_else(|| line.iter().position(accepts))?;
+        })?;
     let in_order = line.iter().take(position).all(|call| call.consumer_tag.is_some());
     if in_order { line.remove(position) } else { None }
 }

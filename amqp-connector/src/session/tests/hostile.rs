@@ -308,3 +308,25 @@ fn a_pause_of_our_own_does_not_use_up_a_calls_time() {
     assert!(bench.session.wants_read(), "no pause is long, progress or not");
     assert!(bench.poll(call).is_pending());
 }
+
+/// Not this: a consume-ok or cancel-ok under a tag that nobody asked for answers the oldest call about a consumer.
+#[test]
+fn an_answer_about_a_consumer_that_nobody_asked_for_is_a_violation() {
+    for cancels in [false, true] {
+        let mut bench = Bench::new();
+        let key = bench.open();
+        let call = consume_call(&mut bench, key, "mine");
+        if cancels {
+            bench.receive(key.id, basic::ConsumeOk { consumer_tag: short("mine") });
+            bench.call(key, basic::Cancel { consumer_tag: short("mine"), ..Default::default() });
+            bench.frames();
+            bench.receive(key.id, basic::CancelOk { consumer_tag: short("another") });
+        } else {
+            bench.frames();
+            bench.receive(key.id, basic::ConsumeOk { consumer_tag: short("another") });
+            let error = bench.error(call);
+            assert_eq!(error.close_reason().and_then(|it| it.method()), Some("basic.consume-ok"));
+        }
+        bench.is_closing_with(503);
+    }
+}
