@@ -122,6 +122,8 @@ impl Session {
             self.wake_settled(key);
         }
         match (settled, coalesces) {
+            // Zero is no number of a delivery: in an ack it means all that there are.
+            (true, _) if tag == 0 => Err(Error::invalid("the peer gave it no delivery tag (0)")),
             (true, _) if tag <= recovered_to => Err(Error::recovered()),
             (true, _) => Err(Error::invalid("a later delivery's multiple has settled it already")),
             (false, true) => self.settle_coalesced(key, tag, settle),

@@ -208,3 +208,29 @@ fn what_a_dropped_handle_had_not_given_out_is_in_flight_no_more() {
     let expected = ["basic.cancel", "basic.reject", "basic.reject"].map(|name| (key.id, name));
     assert_eq!(bench.names(), expected);
 }
+
+#[test]
+fn a_delivery_without_a_number_cannot_be_settled_and_the_error_says_so() {
+    let mut bench = Bench::new();
+    let key = bench.open();
+    let user = User::new(&mut bench, key, "c");
+    for tag in [0, 1] {
+        bench.deliver(key, "c", tag, b"x");
+    }
+    assert_eq!(user.take(&mut bench), [0, 1]);
+    for settle in [
+        Settle::Ack { multiple: false },
+        Settle::Ack { multiple: true },
+        Settle::Nack { multiple: false, requeue: true },
+        Settle::Reject { requeue: false },
+    ] {
+        let error = user.settle(&mut bench, 0, settle).expect_err("it has no number");
+        assert_eq!(error.kind(), crate::ErrorKind::Invalid);
+        assert!(error.to_string().contains("no delivery tag"), "{error}");
+    }
+    user.drop(&mut bench, 0, Unsettled::Requeue);
+    // It would acknowledge everything.
+    bench.nothing_sent();
+    user.ack(&mut bench, 1);
+    bench.only::<basic::Ack>();
+}
