@@ -164,6 +164,65 @@ if_spec! { stream.deliver => {
     }
 } else {} }
 
+if_spec! { file.open => {
+    #[tokio::test(start_paused = true)]
+    async fn a_file_that_follows_its_consumer_at_once_waits_for_the_handle_that_is_asked_for_later() {
+        use amqp_connector::protocol::file;
+
+        use super::wire::short as name;
+
+        let mut wire = Wire::open().await;
+        let consume = file::Consume { consumer_tag: name("c"), ..Default::default() };
+        wire.call(consume, file::ConsumeOk { consumer_tag: name("c") }).await;
+        let open = file::Open { identifier: name("f"), content_size: 5 };
+        wire.send(open.clone()).await;
+        wire.peer.expect_nothing(std::time::Duration::from_secs(1)).await;
+        let mut incoming = wire.channel.incoming().expect("mine");
+        let came = resolves("the file", incoming.recv()).await.expect("kept");
+        assert_eq!(came.into_method::<file::Open>().expect("a file"), open);
+        let staged = wire.channel.call_with_content(file::OpenOk { staged_size: 0 });
+        let script = async {
+            wire.expect::<file::OpenOk>().await;
+            wire.send_content(file::Stage::default(), file::Properties::default(), "notes").await;
+        };
+        let (staged, ()) = tokio::join!(staged, script);
+        assert_eq!(staged.expect("staged").1.expect("a file").1.to_bytes(), "notes");
+        let deliver =
+            file::Deliver { consumer_tag: name("c"), delivery_tag: 1, ..Default::default() };
+        wire.unasked(&mut incoming, deliver).await;
+        drop(incoming);
+        wire.close().await;
+    }
+} else {} }
+
+if_spec! { message.transfer => {
+    #[tokio::test(start_paused = true)]
+    async fn a_message_that_follows_its_request_at_once_waits_for_the_handle_that_is_asked_for_later() {
+        use amqp_connector::amqp_types::wire::ContentDomain;
+        use amqp_connector::protocol::message;
+
+        for gets in [true, false] {
+            let mut wire = Wire::open().await;
+            if gets {
+                let reply = wire.call(message::Get::default(), message::Ok::default()).await;
+                assert!(matches!(reply, message::GetReply::Ok(_)));
+            } else {
+                wire.call(message::Consume::default(), message::Ok::default()).await;
+            }
+            let body = ContentDomain::Inline(amqp_connector::Bytes::from_static(b"the work"));
+            let transfer = message::Transfer { body, ..Default::default() };
+            wire.send(transfer.clone()).await;
+            wire.peer.expect_nothing(std::time::Duration::from_secs(1)).await;
+            let mut incoming = wire.channel.incoming().expect("mine");
+            let came = resolves("the message", incoming.recv()).await.expect("kept");
+            assert_eq!(came.into_method::<message::Transfer>().expect("a message"), transfer);
+            wire.sent(message::Ok::default()).await;
+            drop(incoming);
+            wire.close().await;
+        }
+    }
+} else {} }
+
 if_spec! { channel.alert => {
     #[tokio::test(start_paused = true)]
     async fn alerts_are_told_as_events_and_the_channel_goes_on() {

@@ -6,4 +6,5 @@ mod classes;
 mod incoming;
 mod recover;
 mod redirect;
+mod unsupported;
 mod wire;

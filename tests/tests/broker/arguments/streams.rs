@@ -57,6 +57,35 @@ fn a_stream_is_read_from_the_offset_that_was_asked_for() {
 }
 
 #[test]
+fn a_stream_is_read_from_its_last_messages_or_from_what_comes_next() {
+    broker_test(async |t| {
+        let (connection, channel) = channel(t).await;
+        let stream = stream_of_ten(t, &channel).await;
+        if ARGUMENTS {
+            let consume = BasicConsume::new(&stream, Prefetch::Count(10));
+            let consume = consume.stream_offset(StreamOffset::Last);
+            let mut consumer = channel.basic_consume(consume).await.unwrap();
+            // From the last of the pieces in which the broker wrote them, whose sizes are its own choice.
+            while text(&mut consumer).await != "9" {}
+            consumer.cancel().await.unwrap();
+        }
+        // What comes next is what is given without an offset, too.
+        for (offset, body) in [(Some(StreamOffset::Next), "next"), (None, "without")] {
+            let mut consume = BasicConsume::new(&stream, Prefetch::Count(10));
+            if let Some(offset) = offset.filter(|_| ARGUMENTS) {
+                consume = consume.stream_offset(offset);
+            }
+            let mut consumer = channel.basic_consume(consume).await.unwrap();
+            publish(&channel, &stream, body).await;
+            assert_eq!(text(&mut consumer).await, body);
+            consumer.cancel().await.unwrap();
+        }
+        channel.queue_delete(QueueDelete::new(&stream)).await.unwrap();
+        connection.close().await;
+    });
+}
+
+#[test]
 fn a_consumer_of_a_stream_can_be_dropped_with_messages_unread() {
     broker_test(async |t| {
         let (connection, channel) = channel(t).await;
@@ -191,6 +220,38 @@ fn a_streamed_delivery_of_a_stream_can_be_acked_only() {
             drop(consumer.recv().await);
             consumer.recv().await.unwrap().ack().unwrap();
             drop(consumer);
+            channel.queue_declare(QueueDeclare::new(&stream).passive(true)).await.unwrap();
+        }
+        channel.queue_delete(QueueDelete::new(&stream)).await.unwrap();
+        connection.close().await;
+    });
+}
+
+#[test]
+fn a_streamed_delivery_from_an_offset_can_be_acked_only() {
+    broker_test(async |t| {
+        let (connection, channel) = channel(t).await;
+        let stream = stream_of_ten(t, &channel).await;
+        for unsettled in [Unsettled::Leave, Unsettled::Requeue, Unsettled::Reject] {
+            if !ARGUMENTS {
+                break;
+            }
+            let consume = BasicConsume::new(&stream, Prefetch::Count(10))
+                .stream_offset(StreamOffset::First)
+                .unsettled(unsettled);
+            let mut consumer = channel.basic_consume_streamed(consume).await.unwrap();
+            let refused = consumer.recv().await.unwrap().nack(true).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::Invalid);
+            let refused = consumer.recv().await.unwrap().reject(false).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::Invalid);
+            let refused = consumer.recv().await.unwrap().nack_multiple(true).unwrap_err();
+            let expected =
+                if_spec! { basic.nack => { ErrorKind::Invalid } else { ErrorKind::Unsupported } };
+            assert_eq!(refused.kind(), expected);
+            drop(consumer.recv().await);
+            consumer.recv().await.unwrap().ack().unwrap();
+            let report = consumer.shutdown(Duration::from_secs(5)).await;
+            assert!(report.cancelled && report.closed.is_none(), "{report:?}");
             channel.queue_declare(QueueDeclare::new(&stream).passive(true)).await.unwrap();
         }
         channel.queue_delete(QueueDelete::new(&stream)).await.unwrap();

@@ -163,6 +163,45 @@ fn consumers_share_the_prefetch_of_their_channel() {
 }
 
 #[test]
+fn the_prefetch_of_a_channel_bounds_consumers_that_were_started_before_it_was_set() {
+    broker_test(async |t| {
+        let (connection, channel, queue) = filled(t, 0).await;
+        let other = t.name("other");
+        channel.queue_declare(QueueDeclare::new(&other).exclusive(true)).await.unwrap();
+        let consume = |queue: &str, prefetch| BasicConsume::new(queue, Prefetch::Count(prefetch));
+        // Of different prefetches, which RabbitMQ would take away the channel's limit for if they came after it.
+        let mut one = channel.basic_consume(consume(&queue, 4)).await.unwrap();
+        let mut two = channel.basic_consume(consume(&other, 3)).await.unwrap();
+        channel.basic_qos(Prefetch::Count(5), true).await.unwrap();
+        for n in 0..20 {
+            for queue in [&queue, &other] {
+                let message = BasicPublish::new("", queue, n.to_string());
+                drop(channel.basic_publish(message).await.unwrap());
+            }
+        }
+        let mut handled = 0;
+        while handled < 40 {
+            let mut held = Vec::new();
+            while let Ok(delivery) = timeout(A_WHILE, one.recv()).await {
+                held.push(delivery.unwrap());
+            }
+            let ones = held.len();
+            while let Ok(delivery) = timeout(A_WHILE, two.recv()).await {
+                held.push(delivery.unwrap());
+            }
+            let twos = held.len() - ones;
+            assert!(ones <= 4 && twos <= 3 && held.len() <= 5, "{ones} and {twos}");
+            assert!(!held.is_empty());
+            handled += held.len();
+            for delivery in held {
+                delivery.ack().unwrap();
+            }
+        }
+        connection.close().await;
+    });
+}
+
+#[test]
 fn a_prefetch_of_zero_is_refused_and_unlimited_is_meant() {
     broker_test(async |t| {
         let (connection, channel, queue) = filled(t, 300).await;
