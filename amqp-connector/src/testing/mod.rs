@@ -46,6 +46,7 @@
 
 #![allow(clippy::panic, clippy::missing_panics_doc, reason = "a failed expectation ends its test")]
 
+pub mod broker;
 mod faulty;
 mod leftovers;
 mod peer;

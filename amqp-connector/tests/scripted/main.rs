@@ -26,6 +26,7 @@ mod hostile;
 mod limits;
 mod lock_rules;
 mod logging;
+mod memory_broker;
 mod no_wait;
 mod numbers;
 mod pacing;

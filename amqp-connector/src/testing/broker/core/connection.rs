@@ -1,0 +1,321 @@
+//! One connection as the core sees it: what it has negotiated, its channels, and octets in both directions.
+//!
+//! Frames are cut and put together here, and what breaks the rules of framing ends the connection here.
+
+use std::collections::BTreeMap;
+use std::task::Waker;
+use std::time::Duration;
+
+use amqp_types::content::{AssembleError, Assembler, ContentHeader, Incoming};
+use amqp_types::frame::{Frame, FrameError, FrameKind, OVERHEAD};
+use amqp_types::protocol::{FRAMING, Method, PROTOCOL_HEADER, Spec, basic, connection};
+use amqp_types::wire::Writer;
+use amqp_types::{AnyMethod as _, DecodeErrorKind, Method as _, ShortStr};
+use bytes::{Buf, BytesMut};
+use tokio::time::Instant;
+
+use super::Core;
+use super::channel::Channel;
+use super::fault::{Fault, Handled};
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Header,
+    StartOk,
+    TuneOk,
+    Open,
+    Running,
+    /// Closed by the broker, not answered yet.
+    Closing,
+    /// Nothing is read any more; what is to be written still is.
+    Ended,
+}
+
+#[derive(Debug)]
+pub(in super::super) struct Connection {
+    pub(super) phase: Phase,
+    pub(super) user: String,
+    pub(super) host: String,
+    pub(super) name: Option<String>,
+    pub(super) takes_blocks: bool,
+    pub(super) takes_cancels: bool,
+    pub(super) reports_refusals: bool,
+    pub(super) channel_max: u16,
+    pub(super) frame_max: u32,
+    pub(super) heartbeat: Duration,
+    pub(super) channels: BTreeMap<u16, Channel>,
+    /// It has published while the broker was blocked: nothing of it is read before that ends.
+    pub(super) held: bool,
+    /// For the methods on channel 0.
+    assembler: Assembler<Spec>,
+    input: BytesMut,
+    output: BytesMut,
+    /// The transport ends at once, whatever is to be written.
+    is_cut: bool,
+    pub(super) waker: Option<Waker>,
+    last_read: Instant,
+    last_written: Instant,
+}
+
+impl Connection {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            phase: Phase::Header,
+            user: String::new(),
+            host: String::new(),
+            name: None,
+            takes_blocks: false,
+            takes_cancels: false,
+            reports_refusals: false,
+            channel_max: 0,
+            frame_max: FRAMING.min_size,
+            heartbeat: Duration::ZERO,
+            channels: BTreeMap::new(),
+            held: false,
+            assembler: Assembler::new(),
+            input: BytesMut::new(),
+            output: BytesMut::new(),
+            is_cut: false,
+            waker: None,
+            last_read: now,
+            last_written: now,
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.phase == Phase::Running
+    }
+
+    /// Whether its octets are to be read. If not, its transport has to fill up.
+    pub(in super::super) fn reads(&self) -> bool {
+        !self.held && self.phase != Phase::Ended
+    }
+
+    /// Whether nothing is left to do but to end the transport.
+    pub(in super::super) fn is_over(&self) -> bool {
+        self.is_cut || (self.phase == Phase::Ended && self.output.is_empty())
+    }
+
+    pub(in super::super) fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    pub(super) fn cut(&mut self) {
+        self.is_cut = true;
+    }
+
+    /// Whom to wake when there is something to write.
+    pub(in super::super) fn set_waker(&mut self, waker: Waker) {
+        self.waker = Some(waker);
+    }
+
+    pub(in super::super) fn output(&mut self) -> &mut BytesMut {
+        &mut self.output
+    }
+
+    /// When it has to be looked at, if nothing else comes.
+    pub(in super::super) fn deadline(&self) -> Option<Instant> {
+        if self.heartbeat.is_zero() {
+            return None;
+        }
+        let send = self.last_written.checked_add(self.heartbeat / 2);
+        let judge = self.last_read.checked_add(self.heartbeat * 2).filter(|_| self.reads());
+        send.into_iter().chain(judge).min()
+    }
+
+    /// Sends a heartbeat when it is time, and ends a connection that has fallen silent.
+    pub(in super::super) fn tick(&mut self, now: Instant) {
+        if self.heartbeat.is_zero() || self.phase == Phase::Ended {
+            return;
+        }
+        if self.reads() && now.saturating_duration_since(self.last_read) >= self.heartbeat * 2 {
+            self.cut();
+        } else if now.saturating_duration_since(self.last_written) >= self.heartbeat / 2 {
+            FRAMING.put_heartbeat(&mut self.output);
+            self.last_written = now;
+        }
+    }
+
+    /// A method to be written.
+    pub(super) fn put(&mut self, channel: u16, method: &Method) {
+        if self.phase == Phase::Ended {
+            return;
+        }
+        let mut writer = Writer::new(&mut self.output);
+        let put =
+            FRAMING.write(&mut writer, FrameKind::Method, channel, self.frame_max, |writer| {
+                method.encode(writer)
+            });
+        writer.finish();
+        if put.is_err() {
+            self.cut();
+        }
+    }
+
+    /// A method and its content, the body in pieces of the negotiated size.
+    pub(super) fn put_content(
+        &mut self,
+        channel: u16,
+        method: &Method,
+        properties: &basic::Properties,
+        body: &[u8],
+    ) {
+        self.put(channel, method);
+        let mut writer = Writer::new(&mut self.output);
+        let header =
+            FRAMING.write(&mut writer, FrameKind::Header, channel, self.frame_max, |writer| {
+                ContentHeader::write(properties, body.len() as u64, writer)
+            });
+        writer.finish();
+        if header.is_err() {
+            self.cut();
+        }
+        let room = usize::try_from(self.frame_max).unwrap_or(usize::MAX).saturating_sub(OVERHEAD);
+        for piece in body.chunks(room.max(1)) {
+            if FRAMING.put(FrameKind::Body, channel, piece, &mut self.output).is_err() {
+                self.cut();
+            }
+        }
+    }
+
+    /// Cuts the next frame off what was read.
+    fn next_frame(&mut self) -> Handled<Option<Frame>> {
+        FRAMING.decode(&mut self.input, self.frame_max).map_err(|error| match error {
+            FrameError::FrameTooLarge { size, frame_max } => {
+                let (size, most) = (u64::from(size) + OVERHEAD as u64, frame_max);
+                Fault::frame(format!("frame of {size} octets, at most {most} are allowed"))
+            }
+            error => Fault::frame(error.to_string()),
+        })
+    }
+}
+
+impl Core {
+    /// Octets from the transport.
+    pub(in super::super) fn receive(&mut self, id: u64, octets: &[u8]) {
+        let now = self.now.instant;
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        connection.input.extend_from_slice(octets);
+        if !octets.is_empty() {
+            connection.last_read = now;
+        }
+        if connection.phase == Phase::Header && !self.take_header(id) {
+            return;
+        }
+        while let Some(connection) = self.connections.get_mut(&id).filter(|it| it.reads()) {
+            match connection.next_frame() {
+                Ok(Some(frame)) => self.take_frame(id, frame),
+                Ok(None) => break,
+                Err(fault) => {
+                    connection.input.clear();
+                    self.fail_connection(id, &fault, (0, 0));
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Whether the protocol header is there and the right one; another is answered with ours.
+    fn take_header(&mut self, id: u64) -> bool {
+        let Some(connection) = self.connections.get_mut(&id) else { return false };
+        let Some(header) = connection.input.first_chunk::<8>().copied() else { return false };
+        connection.input.advance(header.len());
+        if header != PROTOCOL_HEADER {
+            connection.output.extend_from_slice(&PROTOCOL_HEADER);
+            connection.phase = Phase::Ended;
+            self.wakers.extend(connection.waker.take());
+            return false;
+        }
+        self.greet(id);
+        true
+    }
+
+    fn take_frame(&mut self, id: u64, frame: Frame) {
+        let number = frame.channel;
+        if frame.kind == FrameKind::Heartbeat {
+            return;
+        }
+        if number != 0 {
+            return self.take_channel_frame(id, frame);
+        }
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let result = match connection.assembler.push(frame) {
+            Ok(Some(Incoming::Method(method))) => {
+                let info = method.info();
+                let at = (info.class_id, info.method_id);
+                self.take_connection_method(id, method).map_err(|fault| (fault, at))
+            }
+            Ok(_) => Ok(()),
+            Err(error) => Err((assemble_fault(&error), (0, 0))),
+        };
+        if let Err((fault, at)) = result {
+            self.fail_connection(id, &fault, at);
+        }
+    }
+
+    /// Closes a connection for what it did.
+    pub(super) fn fail_connection(&mut self, id: u64, fault: &Fault, at: (u16, u16)) {
+        self.close_connection(id, fault.code, fault.reply_text(), at);
+    }
+
+    pub(super) fn close_connection(&mut self, id: u64, code: u16, text: ShortStr, at: (u16, u16)) {
+        let Some(connection) = self.connections.get(&id) else { return };
+        match connection.phase {
+            Phase::Closing | Phase::Ended => return,
+            // Nobody has said yet that the other side speaks AMQP at all.
+            Phase::Header => return self.end(id),
+            _ => {}
+        }
+        let close = connection::Close {
+            reply_code: code,
+            reply_text: text,
+            class_id: at.0,
+            method_id: at.1,
+            ..Default::default()
+        };
+        self.send(id, 0, &close.into_any());
+        self.end_channels(id);
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.phase = Phase::Closing;
+            connection.held = false;
+        }
+    }
+
+    pub(super) fn end_channels(&mut self, id: u64) {
+        let Some(connection) = self.connections.get(&id) else { return };
+        let channels: Vec<u16> = connection.channels.keys().copied().collect();
+        for channel in channels {
+            self.end_channel(id, channel);
+        }
+    }
+
+    /// Ends a connection once all is written.
+    pub(super) fn end(&mut self, id: u64) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.phase = Phase::Ended;
+            self.wakers.extend(connection.waker.take());
+        }
+    }
+}
+
+/// What a broker says of frames that make no method or content.
+pub(super) fn assemble_fault(error: &AssembleError) -> Fault {
+    match error {
+        AssembleError::UnexpectedFrame { .. }
+        | AssembleError::WrongClass { .. }
+        | AssembleError::BodyOverrun { .. } => Fault::unexpected_frame(error.to_string()),
+        AssembleError::WrongChannel { .. } => Fault::command_invalid(error.to_string()),
+        AssembleError::BodyTooLarge { size, max } => Fault::precondition(format!(
+            "message size {size} is larger than configured max size {max}"
+        )),
+        AssembleError::Decode(inner) => match inner.kind() {
+            DecodeErrorKind::UnknownClass(_) | DecodeErrorKind::UnknownMethod(..) => {
+                Fault::command_invalid(inner.to_string())
+            }
+            DecodeErrorKind::BadWeight(_) => Fault::unexpected_frame(inner.to_string()),
+            _ => Fault::syntax(inner.to_string()),
+        },
+        _ => Fault::syntax(error.to_string()),
+    }
+}

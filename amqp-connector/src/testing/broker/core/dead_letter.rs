@@ -1,0 +1,113 @@
+//! Dead letters: messages that were rejected, became too old or found no place, sent on with the story of their deaths.
+//!
+//! Called by queues and settlements. The headers are RabbitMQ's.
+
+use std::sync::Arc;
+
+use amqp_types::{FieldArray, FieldTable, FieldValue, ShortStr, Timestamp, short_str};
+
+use super::Core;
+use super::topology::Message;
+
+/// Why a message left its queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Death {
+    Rejected,
+    Expired,
+    MaxLength,
+}
+
+impl Death {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Rejected => "rejected",
+            Self::Expired => "expired",
+            Self::MaxLength => "maxlen",
+        }
+    }
+}
+
+const X_DEATH: ShortStr = short_str!("x-death");
+
+impl Core {
+    /// Sends a message on to where its queue sends dead letters; without such a place it is gone.
+    pub(super) fn bury(&mut self, host: &str, queue: &ShortStr, message: Message, death: Death) {
+        let Some(policy) = self.queue_mut(host, queue).map(|queue| queue.policy.clone()) else {
+            return;
+        };
+        let Some(exchange) = policy.dead_letter_exchange else { return };
+        let mut dead = message;
+        let own_key = policy.dead_letter_key.unwrap_or_else(|| dead.key.clone());
+        self.write_death(&mut dead, queue, death);
+        dead.exchange = exchange;
+        dead.key = own_key;
+        dead.expires = None;
+        let headers = dead.properties.headers.clone();
+        let keys = [dead.key.clone()];
+        let routed =
+            self.hosts.get(host).map(|it| it.route(&dead.exchange, &keys, headers.as_ref()));
+        for target in routed.unwrap_or_default() {
+            let goes_round = death != Death::Rejected && is_cycle(headers.as_ref(), &target);
+            if !goes_round {
+                self.enqueue(host, &target, dead.clone());
+            }
+        }
+    }
+
+    fn write_death(&self, message: &mut Message, queue: &ShortStr, death: Death) {
+        let (exchange, key) = (message.exchange.clone(), message.key.clone());
+        let properties = Arc::make_mut(&mut message.properties);
+        let expiration = properties.expiration.take();
+        let headers = properties.headers.get_or_insert_with(FieldTable::new);
+        let text = |text: &ShortStr| FieldValue::LongString(text.clone().into());
+        let reason = || FieldValue::from(death.name());
+        let mut count = 1;
+        let mut others = Vec::new();
+        for entry in headers.get_array(X_DEATH).into_iter().flat_map(|array| array.iter()) {
+            match entry {
+                FieldValue::Table(table) if is_of(table, queue, death) => {
+                    count += table.get_i64("count").unwrap_or(0);
+                }
+                other => others.push(other.clone()),
+            }
+        }
+        let keys: FieldArray = std::iter::once(text(&key)).collect();
+        let mut entry = FieldTable::new()
+            .with(short_str!("count"), FieldValue::I64(count))
+            .with(short_str!("reason"), reason())
+            .with(short_str!("queue"), text(queue))
+            .with(short_str!("time"), FieldValue::Timestamp(Timestamp(self.now.unix)))
+            .with(short_str!("exchange"), text(&exchange))
+            .with(short_str!("routing-keys"), FieldValue::Array(keys));
+        if let Some(expiration) = expiration {
+            entry.insert(short_str!("original-expiration"), text(&expiration));
+        }
+        let deaths = std::iter::once(FieldValue::Table(entry)).chain(others).collect();
+        headers.set(X_DEATH, FieldValue::Array(deaths));
+        if !headers.contains_key("x-first-death-reason") {
+            headers.insert(short_str!("x-first-death-reason"), reason());
+            headers.insert(short_str!("x-first-death-queue"), text(queue));
+            headers.insert(short_str!("x-first-death-exchange"), text(&exchange));
+        }
+    }
+}
+
+fn is_of(entry: &FieldTable, queue: &ShortStr, death: Death) -> bool {
+    entry.get_bytes("queue") == Some(queue.as_bytes())
+        && entry.get_str("reason") == Some(death.name())
+}
+
+/// Whether a message has come back to a queue without anybody having rejected it: it would go round for ever.
+fn is_cycle(headers: Option<&FieldTable>, queue: &ShortStr) -> bool {
+    let deaths = headers.and_then(|headers| headers.get_array(X_DEATH));
+    for entry in deaths.into_iter().flat_map(|array| array.iter()) {
+        let FieldValue::Table(entry) = entry else { return false };
+        if entry.get_str("reason") == Some(Death::Rejected.name()) {
+            return false;
+        }
+        if entry.get_bytes("queue") == Some(queue.as_bytes()) {
+            return true;
+        }
+    }
+    false
+}
