@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use amqp_connector::{
-    BasicPublish, BasicPublishStream, Channel, ConfirmOptions, ErrorKind, FieldTable, Outcome, QueueDeclare,
+    BasicPublish, BasicPublishStream, Channel, ConfirmOptions, ErrorKind, ExchangeDeclare, ExchangeDelete, FieldTable, Outcome, QueueDeclare,
     QueueBind, QueueDelete, QueueUnbind,
 };
 use amqp_tests::{Fixture, broker_test};
@@ -232,6 +232,44 @@ fn a_close_of_the_connection_for_immediate_names_the_publish_and_its_place() {
         assert_eq!(blamed.routing_key().map(ToString::to_string), Some("key".to_owned()));
         assert_eq!((blamed.delivery_tag(), blamed.count()), (Some(1), 1));
         assert_eq!(reason.place().map(|place| place.line()), Some(line));
+    });
+}
+
+#[test]
+fn an_exchange_that_is_deleted_between_two_publishes_names_nothing_that_is_not_certain() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        let owner = connection.channel_open().await.unwrap();
+        let queue = declare(t, &owner).await;
+        for round in 0..20 {
+            let exchange = t.name(&format!("gone-{round}"));
+            owner.exchange_declare(ExchangeDeclare::new(&exchange, "direct")).await.unwrap();
+            owner.queue_bind(QueueBind::new(&queue, &exchange, "good")).await.unwrap();
+            let channel = connection.channel_open().await.unwrap();
+            channel.confirm_select().await.unwrap();
+            send(&channel, BasicPublish::new(&*exchange, "good", "x")).await;
+            let (line, delete) = (line!() + 3, ExchangeDelete::new(&exchange));
+            let bad = async {
+                let message = BasicPublish::new(&*exchange, "bad", "x");
+                drop(channel.basic_publish(message).await.unwrap());
+            };
+            let (deleted, ()) = tokio::join!(channel.exchange_delete(delete), bad);
+            deleted.unwrap();
+            let reason = channel.closed().await;
+            assert_eq!(reason.code().map(|code| code.0), Some(404), "{reason}");
+            let blamed = reason.publish().unwrap();
+            assert_eq!(blamed.exchange().map(ToString::to_string), Some(exchange));
+            let key = blamed.routing_key().map(ToString::to_string);
+            let told = (key.as_deref(), blamed.delivery_tag(), blamed.place().map(|it| it.line()));
+            // The first one may have been confirmed by then.
+            match blamed.count() {
+                1 => assert_eq!(told, (Some("bad"), Some(2), Some(line)), "{reason:?}"),
+                count => assert_eq!((count, told), (2, (None, None, None)), "{reason:?}"),
+            }
+            assert!(blamed.candidates().iter().any(|tags| tags.contains(&2)), "{reason:?}");
+            assert_eq!(blamed.place(), reason.place());
+        }
+        connection.close().await;
     });
 }
 

@@ -8,7 +8,8 @@ mod transactions;
 
 use amqp_connector::amqp_types::if_spec;
 use amqp_connector::{
-    BasicGet, BasicPublish, Channel, ErrorKind, FieldTable, Outcome, QueueDeclare, basic,
+    BasicGet, BasicPublish, Channel, ErrorKind, ExchangeDeclare, ExchangeDelete, FieldTable,
+    Outcome, QueueBind, QueueDeclare, basic,
 };
 use amqp_tests::{Fixture, broker_test};
 
@@ -52,6 +53,27 @@ fn returned_message_comes_back_whole() {
         assert_eq!(returned.routing_key, *key);
         assert_eq!(returned.properties, properties);
         assert_eq!(&returned.body.to_bytes()[..], b"back");
+        connection.close().await;
+    });
+}
+
+#[test]
+fn without_confirms_an_exchange_that_is_deleted_between_two_publishes_names_neither_of_them() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        let channel = connection.channel_open().await.unwrap();
+        let (queue, exchange) = (declare(t, &channel).await, t.name("gone"));
+        channel.exchange_declare(ExchangeDeclare::new(&exchange, "direct")).await.unwrap();
+        channel.queue_bind(QueueBind::new(&queue, &exchange, "good")).await.unwrap();
+        drop(channel.basic_publish(BasicPublish::new(&*exchange, "good", "x")).await.unwrap());
+        channel.exchange_delete(ExchangeDelete::new(&exchange)).await.unwrap();
+        drop(channel.basic_publish(BasicPublish::new(&*exchange, "bad", "x")).await.unwrap());
+        let reason = channel.closed().await;
+        assert_eq!(reason.code().map(|code| code.0), Some(404), "{reason}");
+        let blamed = reason.publish().unwrap();
+        assert_eq!(blamed.exchange().map(ToString::to_string), Some(exchange));
+        assert_eq!((blamed.count(), blamed.routing_key(), blamed.place()), (0, None, None));
+        assert_eq!((blamed.delivery_tag(), reason.place()), (None, None));
         connection.close().await;
     });
 }
