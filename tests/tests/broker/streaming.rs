@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use amqp_connector::{
-    BasicConsume, BasicGet, BasicPublish, BasicPublishStream, Bytes, Channel, CloseCause,
-    Connection, ErrorKind, Outcome, Prefetch, QueueDeclare, StreamFault, basic,
+    BasicGet, BasicPublish, BasicPublishStream, Bytes, Channel, CloseCause, Connection, ErrorKind,
+    Outcome, QueueDeclare, StreamFault, basic,
 };
 use amqp_tests::{Fixture, broker_test};
 use futures_core::Stream;
@@ -250,6 +250,7 @@ fn a_stream_on_a_channel_in_a_users_own_transaction_can_be_taken_back() {
 
 // Once is enough: it takes its time, and nothing in it depends on the specification.
 amqp_connector::amqp_types::if_spec! { connection.blocked => {
+    use amqp_connector::{BasicConsume, Prefetch};
     use amqp_tests::broker_test_alone;
 
     const LARGE: u64 = 400 << 20;
