@@ -265,7 +265,8 @@ impl Channel {
     /// A confirmation that is kept counts in the limit of unconfirmed publishes until it is awaited or dropped, answered or
     /// not, and one whose message came back in [`Options::retained_budget`](crate::Options::retained_budget), too. A task
     /// that keeps as many of them as the limits allow has to await or drop one before it publishes again:
-    /// nobody else can make room, and the publish would wait for ever.
+    /// nobody else can make room, and the publish would wait for ever. So would it on a channel that keeps messages
+    /// ([`ConfirmOptions::retain`](crate::ConfirmOptions::retain)) and whose budget is used up by failed ones that nobody takes.
     ///
     /// # Cancel safety
     ///

@@ -187,10 +187,10 @@ impl Confirms {
         self.room() == 0
     }
 
-    /// Why there may be no more, if no confirmation that is still to come or to be awaited can ever make room.
-    /// One that is answered and not taken yet can: its task may have been woken just now.
+    /// Why there may be no more, if nothing can ever make room. Whoever holds a confirmation can, and so can whoever takes
+    /// a failed message back: there may be a task that is about to.
     pub(crate) fn stuck(&self) -> Option<&'static str> {
-        (self.held() == 0 && self.is_full()).then(|| self.why_full())
+        (self.limits.count == 0).then(|| self.why_full())
     }
 
     /// What is used up where there may be no more.

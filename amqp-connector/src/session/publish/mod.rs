@@ -252,9 +252,6 @@ impl Session {
                 (Flow::Paused(_), _) => {
                     Error::blocked("the peer has paused publishing on this channel")
                 }
-                (_, Some(confirms)) if full && confirms.unconfirmed() == 0 => {
-                    Error::limit(confirms.why_full())
-                }
                 (_, Some(confirms)) if full => Error::full(confirms.why_full()),
                 _ => Error::full("the channel's pace lets no more go now"),
             }));

@@ -288,11 +288,10 @@ fn what_is_kept_counts_in_the_budget_until_it_is_acked_or_taken() {
     nack(&mut bench, key, 1);
     nack(&mut bench, key, 2);
     nack(&mut bench, key, 3);
-    assert_eq!(woken.get(), 1);
-    let refused = bench.publish_from(key, &mut more, &mut place, &waker);
-    let Poll::Ready(Err(error)) = refused else { panic!("{refused:?}") };
-    assert_eq!(error.kind(), ErrorKind::Limit);
+    assert_eq!(woken.get(), 0, "somebody may be about to take them");
+    assert!(bench.publish_from(key, &mut more, &mut place, &waker).is_pending());
     assert_eq!(bench.run(|session| session.take_failed(key)).len(), 3);
+    assert!(woken.get() > 0);
     assert!(bench.publish_from(key, &mut more, &mut place, &waker).is_ready());
 }
 
