@@ -51,7 +51,8 @@ pub struct Options {
     /// Messages over 64 KiB, and what their channels send behind them, wait in queues of those channels, which have this
     /// budget once more, together: so they hold no publish of another channel. Each of these queues may have 256 KiB of
     /// its own, or one message of any size, whatever the others have. So no more waits than twice the budget, and beyond
-    /// that one body, or 256 KiB, of each channel with large ones; bodies over 8 KiB are not copied meanwhile.
+    /// that one body, or 256 KiB, of each channel with large ones, and what is being written, about 512 KiB; bodies over 8
+    /// KiB are not copied meanwhile.
     pub outbound_budget: usize,
     /// Octets of deliveries that may wait in one consumer's queue; past it the consumer is ended with
     /// [`ConsumerEnd::Overflow`](crate::ConsumerEnd::Overflow). Default 64 MiB.
