@@ -25,8 +25,8 @@ fn too_long<E: From<InvalidName>>(
 /// A name that is too long, and what it was to be.
 #[derive(Clone, Debug)]
 pub(crate) struct InvalidName {
-    what: &'static str,
-    error: InvalidShortStr,
+    pub(crate) what: &'static str,
+    pub(crate) error: InvalidShortStr,
 }
 
 impl From<InvalidName> for crate::Error {
@@ -35,11 +35,9 @@ impl From<InvalidName> for crate::Error {
     }
 }
 
-/// While connecting there is one kind of name.
-impl From<InvalidName> for InvalidShortStr {
-    fn from(name: InvalidName) -> Self {
-        name.error
-    }
+/// The name, if it is not too long for what it is to be.
+pub(crate) fn named(what: &'static str, name: &str) -> Result<ShortStr, InvalidName> {
+    ShortStr::try_from(name).map_err(|error| InvalidName { what, error })
 }
 
 /// The method, unless something that it was made of cannot be sent.

@@ -7,7 +7,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use amqp_types::protocol;
-use amqp_types::{FieldTable, FieldValue, InvalidShortStr, ShortStr};
+use amqp_types::{FieldTable, FieldValue, ShortStr};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -18,6 +18,7 @@ use crate::connect::handshake::Handshake;
 use crate::connect::sasl::Mechanism;
 use crate::connect::uri::Uri;
 use crate::connection::Connection;
+use crate::name::{self, InvalidName};
 use crate::options::{Options, WhileBlocked};
 use crate::session::after;
 
@@ -45,7 +46,7 @@ pub struct Connector {
     pub(super) client_properties: FieldTable,
     pub(super) redirects: u8,
     /// A name that cannot be sent, reported when it would be.
-    pub(super) invalid: Option<InvalidShortStr>,
+    pub(super) invalid: Option<InvalidName>,
 }
 
 impl Default for Connector {
@@ -134,7 +135,7 @@ impl Connector {
     /// One of the properties that the broker is told about this client. A name over 255 octets is refused
     /// when connecting.
     pub fn client_property(mut self, name: &str, value: FieldValue) -> Self {
-        let name = crate::name::short_str("property's name", name, &mut self.invalid);
+        let name = name::short_str("client property's name", name, &mut self.invalid);
         self.client_properties.set(name, value);
         self
     }

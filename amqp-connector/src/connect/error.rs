@@ -9,6 +9,7 @@ use amqp_types::{DecodeError, EncodeError, FrameError, InvalidShortStr};
 use crate::connect::redirect::Address;
 use crate::connect::uri::UriError;
 use crate::error::CloseReason;
+use crate::name::InvalidName;
 
 /// The handshake steps, as errors name them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -143,8 +144,21 @@ pub enum ConnectError {
     },
     /// Something that we were told to send cannot be sent.
     Invalid(EncodeError),
-    /// A name that we were told to send is too long.
-    InvalidName(InvalidShortStr),
+    /// A name that we were told to send is too long. Nothing was sent.
+    InvalidName {
+        /// What the name was to be, such as `virtual host`.
+        what: &'static str,
+        /// How long it is.
+        source: InvalidShortStr,
+    },
+    /// The chosen mechanism cannot carry this user or password: PLAIN separates them by octets of zero, so they may hold
+    /// none. They were not sent.
+    InvalidCredentials {
+        /// Which of them, `user` or `password`.
+        what: &'static str,
+        /// The mechanism.
+        mechanism: &'static str,
+    },
 }
 
 impl From<UriError> for ConnectError {
@@ -159,9 +173,9 @@ impl From<EncodeError> for ConnectError {
     }
 }
 
-impl From<InvalidShortStr> for ConnectError {
-    fn from(error: InvalidShortStr) -> Self {
-        Self::InvalidName(error)
+impl From<InvalidName> for ConnectError {
+    fn from(InvalidName { what, error: source }: InvalidName) -> Self {
+        Self::InvalidName { what, source }
     }
 }
 
@@ -247,7 +261,10 @@ impl fmt::Display for ConnectError {
                  most of it is {part}"
             ),
             Self::Invalid(error) => error.fmt(f),
-            Self::InvalidName(error) => error.fmt(f),
+            Self::InvalidName { what, source } => write!(f, "the {what} is too long: {source}"),
+            Self::InvalidCredentials { what, mechanism } => {
+                write!(f, "the {what} holds an octet of zero, which {mechanism} cannot carry")
+            }
         }
     }
 }
@@ -297,7 +314,7 @@ impl std::error::Error for ConnectError {
             Self::NotAmqp { source } | Self::Frame { source, .. } => Some(source),
             Self::Decode { source, .. } => Some(source),
             Self::Invalid(error) => Some(error),
-            Self::InvalidName(error) => Some(error),
+            Self::InvalidName { source, .. } => Some(source),
             _ => None,
         }
     }

@@ -18,6 +18,7 @@ use crate::codec::{CodecError, FrameCodec, READ_MIN};
 use crate::connect::error::{ConnectError, Step};
 use crate::connect::login::encode;
 use crate::error::{CloseCause, CloseReason, Scope};
+use crate::name::named;
 use crate::options::{Options, Tuning};
 
 /// The largest frame taken before a size is agreed on, where the user has asked for no limit.
@@ -94,8 +95,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Handshake<T> {
             return Err(ConnectError::FrameMax { offered: offer.frame_max });
         }
         let (tuning, tune_ok) = Tuning::negotiate(options, offer);
-        let open =
-            connection::Open { virtual_host: virtual_host.try_into()?, ..Default::default() };
+        let open = connection::Open {
+            virtual_host: named("virtual host", virtual_host)?,
+            ..Default::default()
+        };
         let open = encode(&open.into_any(), tuning.frame_max)?;
         self.framed.codec_mut().set_frame_max(tuning.frame_max);
         self.send(step, &tune_ok.into_any()).await?;

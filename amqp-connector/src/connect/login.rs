@@ -7,20 +7,21 @@
 use amqp_types::frame::FrameKind;
 use amqp_types::protocol::{FRAMING, Method, connection};
 use amqp_types::wire::Writer;
-use amqp_types::{AnyMethod, FieldTable, Method as _, ShortStr};
+use amqp_types::{AnyMethod, FieldTable, Method as _};
 use bytes::BytesMut;
 
 use crate::connect::connector::Connector;
 use crate::connect::error::ConnectError;
 use crate::connect::sasl::Mechanism;
+use crate::name::named;
 
 impl Connector {
     /// Whether what is known before the server is reached can be sent to it: nothing that cannot is begun.
     pub(super) fn check(&self) -> Result<(), ConnectError> {
-        if let Some(invalid) = self.invalid {
-            return Err(invalid.into());
+        if let Some(invalid) = &self.invalid {
+            return Err(invalid.clone().into());
         }
-        ShortStr::try_from(self.virtual_host.as_str())?;
+        named("virtual host", &self.virtual_host)?;
         self.measure("", "")
     }
 
@@ -52,9 +53,9 @@ impl Connector {
     ) -> Result<BytesMut, ConnectError> {
         let start_ok = connection::StartOk {
             client_properties: self.client_properties.clone(),
-            mechanism: mechanism.name().try_into()?,
+            mechanism: named("mechanism", mechanism.name())?,
             response: mechanism.response(user, password)?,
-            locale: self.locale.as_str().try_into()?,
+            locale: named("locale", &self.locale)?,
         };
         encode(&start_ok.into_any(), FRAMING.min_size).map_err(|error| match error {
             ConnectError::TooLarge { method, len, max, .. } => {

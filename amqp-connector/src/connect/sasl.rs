@@ -6,6 +6,8 @@ use amqp_types::wire::Writer;
 use amqp_types::{EncodeError, FieldTable, FieldValue};
 use bytes::{Bytes, BytesMut};
 
+use crate::connect::error::ConnectError;
+
 /// An authentication mechanism (SASL) that the connector can answer for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -32,10 +34,18 @@ impl Mechanism {
             .find(|mechanism| mechanism.name().eq_ignore_ascii_case(name))
     }
 
-    pub(crate) fn response(self, user: &str, password: &str) -> Result<Bytes, EncodeError> {
+    pub(crate) fn response(self, user: &str, password: &str) -> Result<Bytes, ConnectError> {
         match self {
-            Self::Plain => Ok(["\0", user, "\0", password].concat().into()),
-            Self::AmqPlain => amqplain(user, password),
+            Self::Plain => {
+                for (what, text) in [("user", user), ("password", password)] {
+                    if text.contains('\0') {
+                        let mechanism = self.name();
+                        return Err(ConnectError::InvalidCredentials { what, mechanism });
+                    }
+                }
+                Ok(["\0", user, "\0", password].concat().into())
+            }
+            Self::AmqPlain => Ok(amqplain(user, password)?),
         }
     }
 }
@@ -64,6 +74,18 @@ mod tests {
     fn plain_is_zero_separated() {
         let response = Mechanism::Plain.response("a", "b").expect("short");
         assert_eq!(&response[..], b"\0a\0b");
+    }
+
+    #[test]
+    fn plain_cannot_carry_what_separates_user_and_password() {
+        for (user, password, which) in [("a\0b", "c", "user"), ("a", "b\0", "password")] {
+            let error = Mechanism::Plain.response(user, password).expect_err("ambiguous");
+            assert!(
+                matches!(error, ConnectError::InvalidCredentials { what, .. } if what == which)
+            );
+            assert!(!error.to_string().contains('\0') && !error.is_transient(), "{error}");
+            Mechanism::AmqPlain.response(user, password).expect("its strings have lengths");
+        }
     }
 
     #[test]

@@ -338,13 +338,17 @@ async fn refused_unsent(connector: Connector) -> ConnectError {
 #[tokio::test(start_paused = true)]
 async fn names_that_cannot_be_sent_are_refused_before_any_octet() {
     let long = "v".repeat(300);
-    for connector in [
-        connector().virtual_host(&long),
-        connector().locale(&long),
-        connector().client_property(&long, amqp_types::FieldValue::Bool(true)),
+    for (connector, expected) in [
+        (connector().virtual_host(&long), "virtual host"),
+        (connector().locale(&long), "locale"),
+        (
+            connector().client_property(&long, amqp_types::FieldValue::Bool(true)),
+            "client property's name",
+        ),
     ] {
         let error = refused_unsent(connector).await;
-        assert!(matches!(error, ConnectError::InvalidName(_)), "{error:?}");
+        let ConnectError::InvalidName { what, .. } = error else { panic!("{error:?}") };
+        assert!(what == expected && error.to_string().contains(expected), "{error}");
     }
     let error = refused_unsent(connector().connection_name(&"n".repeat(5000))).await;
     let ConnectError::TooLarge { method: "connection.start-ok", len, max: 4096, .. } = error else {
