@@ -190,3 +190,52 @@ fn without_heartbeats_a_stall_is_nothing() {
     bench.run(|session| session.handle_io_end(None));
     assert_eq!(bench.cause(), Some(CloseCause::TransportEnded));
 }
+
+#[test]
+fn time_in_which_reading_pauses_is_not_the_peers_silence() {
+    let mut bench = alive();
+    let mut listened = Duration::ZERO;
+    // Longer than the peer may be silent, together and each.
+    for pause in [25 * SECOND, 3 * SECOND] {
+        let until = bench.now + pause;
+        bench.run(|session| session.begin_pause(until));
+        bench.pass(Duration::ZERO);
+        assert!(!bench.session.wants_read());
+        bench.pass_awake(pause);
+        assert!(bench.session.wants_read());
+        assert_eq!(bench.cause(), None);
+        bench.pass_awake(9 * SECOND);
+        listened += 9 * SECOND;
+        assert_eq!(bench.cause(), None);
+    }
+    bench.pass_awake(20 * SECOND - listened);
+    assert_eq!(bench.cause(), Some(CloseCause::PeerSilent { silence: 20 * SECOND }));
+    // What comes counts anew, whatever pauses there were before.
+    let mut bench = alive();
+    let until = bench.now + 5 * SECOND;
+    bench.run(|session| session.begin_pause(until));
+    bench.pass_awake(6 * SECOND);
+    bench.hears();
+    bench.pass_awake(19 * SECOND);
+    assert_eq!(bench.cause(), None);
+    bench.pass_awake(SECOND);
+    assert_eq!(bench.cause(), Some(CloseCause::PeerSilent { silence: 20 * SECOND }));
+}
+
+/// The driver comes late while reading pauses: neither that nor the pause is held against the peer.
+#[test]
+fn a_stall_within_a_pause_gives_no_living_peer_up() {
+    let mut bench = alive();
+    let until = bench.now + 8 * SECOND;
+    bench.run(|session| session.begin_pause(until));
+    bench.pass(Duration::ZERO);
+    bench.now += 50 * SECOND;
+    bench.looks();
+    let now = bench.now;
+    bench.run(|session| session.handle_timeout(now));
+    assert!(bench.session.wants_read());
+    assert_eq!(bench.cause(), None);
+    bench.hears();
+    bench.pass_awake(19 * SECOND);
+    assert_eq!(bench.cause(), None);
+}

@@ -1,9 +1,10 @@
 //! When heartbeats are sent, when the peer is given up, and whether that is its doing or our own.
 //!
-//! A peer is dead when nothing came from it for two intervals. But if the driver was not polled meanwhile, octets of a
-//! living peer may wait in the socket, and a peer that heard nothing from us has the right to leave. So a
-//! stall of the driver is noted: it postpones the verdict once, until the socket was looked at, and it takes the
-//! blame if the peer has left. Plain data, asked and told by [`Session`](crate::session::Session).
+//! A peer is dead when nothing came from it for two intervals in which we listened: while reading pauses for a slow
+//! consumer, its octets stay in the socket. If the driver was not polled meanwhile, octets of a living peer may wait
+//! there, too, and a peer that heard nothing from us has the right to leave. So a stall of the driver is noted: it
+//! postpones the verdict once, until the socket was looked at, and it takes the blame if the peer has left. Plain data,
+//! asked and told by [`Session`](crate::session::Session).
 
 use std::io;
 use std::time::Duration;
@@ -30,6 +31,10 @@ pub(in crate::session) struct Heartbeat {
     grace: Option<Grace>,
     /// When the driver last read until there was nothing more, of the times that it was late.
     looked: Option<Instant>,
+    /// Since when reading pauses.
+    deaf_since: Option<Instant>,
+    /// For how long it did, and up to when; of the present silence if that is after the last octet.
+    deaf: Option<(Duration, Instant)>,
 }
 
 /// The driver was polled so late that the peer's silence, or its leaving, may not be its own fault.
@@ -67,6 +72,8 @@ impl Heartbeat {
             stall: None,
             grace: None,
             looked: None,
+            deaf_since: None,
+            deaf: None,
         }
     }
 
@@ -92,7 +99,10 @@ impl Heartbeat {
 
     /// When something is due next.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.is_on().then(|| self.send_at.min(self.check_at))
+        self.is_on().then(|| match self.deaf_since {
+            None => self.send_at.min(self.check_at),
+            Some(_) => self.send_at,
+        })
     }
 
     pub(super) fn is_send_due(&self, now: Instant) -> bool {
@@ -101,7 +111,7 @@ impl Heartbeat {
 
     /// Whether the peer has been silent for two intervals, or a grace has ended.
     pub(super) fn is_check_due(&self, now: Instant) -> bool {
-        self.is_on() && self.check_at <= now
+        self.is_on() && self.check_at <= now && self.deaf_since.is_none()
     }
 
     /// Compares the time with the one that the driver had asked for: that is never later than when the next
@@ -122,6 +132,28 @@ impl Heartbeat {
     /// The driver has just read until there was nothing more.
     pub(super) fn looked(&mut self, now: Instant) {
         self.looked = Some(now);
+    }
+
+    /// Whether the session knows that reading pauses.
+    pub(super) fn is_deaf(&self) -> bool {
+        self.deaf_since.is_some()
+    }
+
+    /// Reading pauses, or goes on: the time between does not count as the peer's silence.
+    #[cold]
+    pub(super) fn turn_deaf(&mut self, deaf: bool, now: Instant) {
+        let Some(since) = std::mem::replace(&mut self.deaf_since, deaf.then_some(now)) else {
+            return;
+        };
+        let missed = now.saturating_duration_since(since.max(self.last_received));
+        self.check_at += missed;
+        self.deaf = Some((self.deaf_for() + missed, now));
+    }
+
+    /// How much of the present silence nobody listened.
+    fn deaf_for(&self) -> Duration {
+        let deaf = self.deaf.filter(|(_, to)| *to > self.last_received);
+        deaf.map_or(Duration::ZERO, |(deaf, _)| deaf)
     }
 
     fn note_stall(&mut self, late: Duration, now: Instant) -> Duration {
@@ -173,6 +205,7 @@ impl Heartbeat {
     fn verdict(&self, now: Instant, stall: Option<Stall>) -> CloseReason {
         let interval = self.interval.as_secs();
         let silence = now.saturating_duration_since(self.last_received);
+        let silence = silence.saturating_sub(self.deaf_for());
         let mut text = format!(
             "no octet from the peer for {:.1} s, with a heartbeat interval of {interval} s",
             silence.as_secs_f64(),

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 pub(super) use self::alarms::Alarms;
 pub(super) use self::heartbeat::Heartbeat;
+use crate::error::CloseReason;
 use crate::session::{ChannelKey, Session};
 
 /// Buffers of a burst are freed when hardly anything moved for about this long: heartbeats and a few messages
@@ -127,24 +128,14 @@ impl Session {
         if self.is_closed() {
             return;
         }
-        let send = self.heartbeat.is_send_due(now);
-        if send {
-            self.look_at_clock(now);
-        }
-        if self.heartbeat.is_check_due(now)
-            && let Some(reason) = self.heartbeat.check(now)
-        {
-            return self.terminate(reason);
-        }
-        if send {
-            // Behind octets that cannot be written it would tell the peer nothing sooner than they do.
-            if self.outbox.outstanding() == 0 {
-                self.send_heartbeat();
-            }
-            self.heartbeat.postpone(now);
-        }
         if self.pause.is_some_and(|at| at <= now) {
             self.end_pause(now);
+        }
+        if self.pause.is_some() != self.heartbeat.is_deaf() {
+            self.heartbeat.turn_deaf(self.pause.is_some(), now);
+        }
+        if let Some(reason) = self.beat(now) {
+            return self.terminate(reason);
         }
         if self.tidy_at.is_some_and(|at| at <= now) {
             self.tidy(now);
@@ -153,6 +144,28 @@ impl Session {
             self.look_soon(now);
         }
         self.expire_calls(now);
+    }
+
+    /// Heartbeats both ways; gives why the peer is given up, if it is.
+    #[inline]
+    fn beat(&mut self, now: Instant) -> Option<CloseReason> {
+        let send = self.heartbeat.is_send_due(now);
+        if send {
+            self.look_at_clock(now);
+        }
+        if self.heartbeat.is_check_due(now)
+            && let Some(reason) = self.heartbeat.check(now)
+        {
+            return Some(reason);
+        }
+        if send {
+            // Behind octets that cannot be written it would tell the peer nothing sooner than they do.
+            if self.outbox.outstanding() == 0 {
+                self.send_heartbeat();
+            }
+            self.heartbeat.postpone(now);
+        }
+        None
     }
 
     /// Acks that are held back, and publishes that wait for their channel's pace.
