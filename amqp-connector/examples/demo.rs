@@ -22,7 +22,7 @@ const MESSAGES: [&str; 3] = ["one", "two", "three"];
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run().await {
+    match run(std::env::args().skip(1)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -31,10 +31,11 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run() -> Result<(), Box<dyn Error>> {
+/// The whole session, with the broker that the arguments tell.
+pub async fn run(arguments: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
     let [.., a, b, c, d] = protocol::PROTOCOL_HEADER;
     tell("specification", &format!("{} (its greeting is AMQP {a} {b} {c} {d})", protocol::NAME));
-    let connection = connect().await?;
+    let connection = connect(arguments).await?;
     let channel = connection.channel_open().await?;
     tell("channel_open", &format!("channel {}", channel.id()));
 
@@ -52,8 +53,9 @@ async fn run() -> Result<(), Box<dyn Error>> {
 }
 
 /// The first two steps. Each has a type of its own, so that none can be forgotten.
-async fn connect() -> Result<Connection, Box<dyn Error>> {
-    let mut arguments = std::env::args().skip(1);
+async fn connect(
+    mut arguments: impl Iterator<Item = String>,
+) -> Result<Connection, Box<dyn Error>> {
     let mut argument = |default: &str| arguments.next().unwrap_or_else(|| default.to_owned());
     let (host, port) = (argument("localhost"), argument("5672").parse()?);
     let (user, password, virtual_host) = (argument("guest"), argument("guest"), argument("/"));

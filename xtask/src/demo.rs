@@ -1,7 +1,8 @@
-//! `cargo xtask demo`: the article's session against a real broker, each step told.
+//! `cargo xtask demo`: the article's session against a real broker or one in memory, each step told.
 //!
 //! The session itself is an example of amqp-connector, `examples/demo.rs`: it shows how the crate is
-//! used and knows nothing of xtask. Here it only gets a broker and a specification.
+//! used and knows nothing of xtask. Here it only gets a broker and a specification. With `--embedded` it is
+//! `examples/embedded.rs`, the same session with a broker that it brings along.
 
 use anyhow::{Result, bail};
 
@@ -18,6 +19,7 @@ Examples:
   cargo xtask demo                                          RabbitMQ's dialect of 0-9-1
   cargo xtask demo --spec 0-8                               the article's session, in AMQP 0-8
   cargo xtask demo --url amqp://guest:guest@localhost:5672  against your own broker
+  cargo xtask demo --embedded                               without RabbitMQ: a broker in memory
 
 Without --url it starts a private RabbitMQ on loopback ports and stops it at the end; as root on
 Debian it installs the package rabbitmq-server if there is none.")]
@@ -28,28 +30,54 @@ pub(crate) struct Args {
     /// Use this broker instead of starting a private one: amqp://USER:PASSWORD@HOST:PORT/VHOST
     #[arg(long)]
     url: Option<String>,
+    /// Use the connector's own broker in memory, on a loopback port: no RabbitMQ is needed
+    #[arg(long, conflicts_with = "url")]
+    embedded: bool,
+}
+
+/// An example of amqp-connector that is a session.
+#[derive(Clone, Copy)]
+enum Session {
+    /// With the broker that it is told.
+    Demo,
+    /// With a broker of its own.
+    Embedded,
 }
 
 pub(crate) fn run(args: Args) -> Result<()> {
     let spec = Spec::parse(choice::chosen(args.spec)?.as_deref().unwrap_or("rabbitmq"))?;
     let given = args.url.as_deref().map(address).transpose()?;
     let interrupt = Interrupt::install()?;
+    if args.embedded {
+        session(&spec, "build", Session::Embedded, &[], &interrupt)?;
+        return session(&spec, "run", Session::Embedded, &[], &interrupt);
+    }
     // First, as a broker is of no use to a program that does not compile.
-    session(&spec, "build", &[], &interrupt)?;
+    session(&spec, "build", Session::Demo, &[], &interrupt)?;
     if let Some(address) = given {
-        return session(&spec, "run", &address, &interrupt);
+        return session(&spec, "run", Session::Demo, &address, &interrupt);
     }
     let lease = Lease::take(&interrupt)?;
     let address = address(&lease.node().url())?;
-    session(&spec, "run", &address, &interrupt)?;
+    session(&spec, "run", Session::Demo, &address, &interrupt)?;
     lease.end()
 }
 
 /// Builds or runs the session.
-fn session(spec: &Spec, what: &str, address: &[String], interrupt: &Interrupt) -> Result<()> {
+fn session(
+    spec: &Spec,
+    what: &str,
+    which: Session,
+    address: &[String],
+    interrupt: &Interrupt,
+) -> Result<()> {
+    let example = match which {
+        Session::Demo => "demo",
+        Session::Embedded => "embedded",
+    };
     let mut cargo = project::cargo();
-    cargo.args([what, "--package", "amqp-connector", "--example", "demo"]);
-    if !address.is_empty() {
+    cargo.args([what, "--package", "amqp-connector", "--example", example]);
+    if what == "run" {
         cargo.args(["--quiet", "--"]).args(address);
     }
     spec.select(&mut cargo)?;

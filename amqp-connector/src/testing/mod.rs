@@ -1,10 +1,12 @@
-//! Support for tests without a broker: a peer that follows a script, and a transport that misbehaves.
+//! Support for tests without RabbitMQ: a broker in memory, a peer that follows a script, and a transport that misbehaves.
 //!
 //! [`Peer`] is the server's side of a connection over an in-memory pipe. A test says what it expects and
 //! what it answers; every method of the compiled specification can be used for both. It checks what it
 //! receives: frames within the negotiated size, contents that nothing interrupts, methods that a client may
 //! send, on channels that are open. What does not fit ends the test with a message that names what came
 //! instead.
+//!
+//! [`broker`] is for tests that want a broker to do what a broker does, and no script: it has exchanges and queues.
 //!
 //! [`Faulty`] wraps any transport and lets it stall, come in pieces, break or fall silent, by a seed.
 //! [`Replay`] plays octets that were encoded beforehand, for measurements.

@@ -12,6 +12,10 @@ use amqp_connector::{
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+#[allow(dead_code, unreachable_pub, reason = "its own main is not run here")]
+#[path = "../../examples/embedded.rs"]
+mod embedded;
+
 async fn open(broker: &MemoryBroker) -> (Connection, Channel) {
     let connection = broker.connect().await.expect("a connection");
     let channel = connection.channel_open().await.expect("a channel");
@@ -167,6 +171,11 @@ async fn nothing_is_left_of_a_broker_whose_last_handle_is_dropped() {
     drop(connection);
     await_no_tasks().await;
     tokio::net::TcpStream::connect(address).await.expect_err("nobody listens");
+}
+
+#[tokio::test]
+async fn example_embedded_has_the_demo_s_session_with_a_broker_in_memory() {
+    embedded::run().await.map_err(|error| error.to_string()).expect("a whole session");
 }
 
 #[tokio::test(start_paused = true)]

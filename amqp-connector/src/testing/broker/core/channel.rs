@@ -9,37 +9,37 @@ use amqp_types::frame::{Frame, FrameKind};
 use amqp_types::protocol::{self, Method, Properties, Spec, channel};
 use amqp_types::{AnyMethod as _, Body, Method as _, ShortStr};
 
-use super::Core;
-use super::connection::{Phase, assemble_fault};
-use super::fault::{Fault, Handled};
-use super::topology::Message;
+use crate::testing::broker::core::Core;
+use crate::testing::broker::core::connection::{Phase, assemble_fault};
+use crate::testing::broker::core::fault::{Fault, Handled};
+use crate::testing::broker::core::topology::Message;
 
 /// The largest body that is taken, as in RabbitMQ.
 const MAX_BODY: u64 = 128 << 20;
 
 /// A message that a channel has and has not settled.
 #[derive(Clone, Debug)]
-pub(super) struct Unsettled {
-    pub(super) queue: ShortStr,
+pub(crate) struct Unsettled {
+    pub(crate) queue: ShortStr,
     /// Its place in the queue.
-    pub(super) position: u64,
-    pub(super) message: Message,
+    pub(crate) position: u64,
+    pub(crate) message: Message,
     /// None if it was got.
-    pub(super) consumer: Option<ShortStr>,
+    pub(crate) consumer: Option<ShortStr>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Consumer {
-    pub(super) queue: ShortStr,
-    pub(super) no_ack: bool,
+pub(crate) struct Consumer {
+    pub(crate) queue: ShortStr,
+    pub(crate) no_ack: bool,
     /// 0: without limit.
-    pub(super) prefetch: u16,
-    pub(super) unsettled: u16,
+    pub(crate) prefetch: u16,
+    pub(crate) unsettled: u16,
 }
 
 /// What becomes of a settled message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     Ack,
     Requeue,
     Reject,
@@ -47,14 +47,14 @@ pub(super) enum Verdict {
 
 /// What waits for a commit.
 #[derive(Debug, Default)]
-pub(super) struct Transaction {
-    pub(super) publishes: Vec<(bool, Message)>,
-    pub(super) settled: Vec<(u64, Unsettled, Verdict)>,
+pub(crate) struct Transaction {
+    pub(crate) publishes: Vec<(bool, Message)>,
+    pub(crate) settled: Vec<(u64, Unsettled, Verdict)>,
 }
 
 /// How publishes are answered.
 #[derive(Debug, Default)]
-pub(super) enum Mode {
+pub(crate) enum Mode {
     #[default]
     Plain,
     /// The number of publishes since the mode was selected.
@@ -63,20 +63,20 @@ pub(super) enum Mode {
 }
 
 #[derive(Debug)]
-pub(super) struct Channel {
+pub(crate) struct Channel {
     assembler: Assembler<Spec>,
     /// Closed by the broker, not answered yet: all but the answer is passed over.
     closing: bool,
-    pub(super) consumers: BTreeMap<ShortStr, Consumer>,
-    pub(super) unsettled: BTreeMap<u64, Unsettled>,
-    pub(super) last_tag: u64,
+    pub(crate) consumers: BTreeMap<ShortStr, Consumer>,
+    pub(crate) unsettled: BTreeMap<u64, Unsettled>,
+    pub(crate) last_tag: u64,
     /// What new consumers get; 0 is no limit.
-    pub(super) prefetch: u16,
+    pub(crate) prefetch: u16,
     /// Of the channel as a whole; 0 is no limit.
-    pub(super) shared_prefetch: u16,
-    pub(super) mode: Mode,
+    pub(crate) shared_prefetch: u16,
+    pub(crate) mode: Mode,
     /// What an empty name means.
-    pub(super) last_queue: ShortStr,
+    pub(crate) last_queue: ShortStr,
 }
 
 impl Channel {
@@ -96,13 +96,13 @@ impl Channel {
 }
 
 impl Core {
-    pub(super) fn channel_mut(&mut self, id: u64, number: u16) -> Handled<&mut Channel> {
+    pub(crate) fn channel_mut(&mut self, id: u64, number: u16) -> Handled<&mut Channel> {
         let connection = self.connections.get_mut(&id);
         let channel = connection.and_then(|connection| connection.channels.get_mut(&number));
         channel.ok_or_else(|| Fault::channel("expected 'channel.open'"))
     }
 
-    pub(super) fn take_channel_frame(&mut self, id: u64, frame: Frame) {
+    pub(crate) fn take_channel_frame(&mut self, id: u64, frame: Frame) {
         let (number, kind) = (frame.channel, frame.kind);
         let Some(connection) = self.connections.get_mut(&id) else { return };
         match connection.phase {
@@ -266,7 +266,7 @@ impl Core {
     }
 
     /// What a channel held goes back to the queues, and its consumers end.
-    pub(super) fn end_channel(&mut self, id: u64, number: u16) {
+    pub(crate) fn end_channel(&mut self, id: u64, number: u16) {
         let Ok(channel) = self.channel_mut(id, number) else { return };
         let consumers = std::mem::take(&mut channel.consumers);
         let mut unsettled: Vec<Unsettled> =

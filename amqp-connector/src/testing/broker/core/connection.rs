@@ -14,13 +14,13 @@ use amqp_types::{AnyMethod as _, DecodeErrorKind, Method as _, ShortStr};
 use bytes::{Buf, BytesMut};
 use tokio::time::Instant;
 
-use super::Core;
-use super::channel::Channel;
-use super::fault::{Fault, Handled};
+use crate::testing::broker::core::Core;
+use crate::testing::broker::core::channel::Channel;
+use crate::testing::broker::core::fault::{Fault, Handled};
 
 /// How far a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(crate) enum Phase {
     Header,
     StartOk,
     TuneOk,
@@ -33,33 +33,33 @@ pub(super) enum Phase {
 }
 
 #[derive(Debug)]
-pub(in super::super) struct Connection {
-    pub(super) phase: Phase,
-    pub(super) user: String,
-    pub(super) host: String,
-    pub(super) name: Option<String>,
-    pub(super) takes_blocks: bool,
-    pub(super) takes_cancels: bool,
-    pub(super) reports_refusals: bool,
-    pub(super) channel_max: u16,
-    pub(super) frame_max: u32,
-    pub(super) heartbeat: Duration,
-    pub(super) channels: BTreeMap<u16, Channel>,
+pub(crate) struct Connection {
+    pub(crate) phase: Phase,
+    pub(crate) user: String,
+    pub(crate) host: String,
+    pub(crate) name: Option<String>,
+    pub(crate) takes_blocks: bool,
+    pub(crate) takes_cancels: bool,
+    pub(crate) reports_refusals: bool,
+    pub(crate) channel_max: u16,
+    pub(crate) frame_max: u32,
+    pub(crate) heartbeat: Duration,
+    pub(crate) channels: BTreeMap<u16, Channel>,
     /// It has published while the broker was blocked: nothing of it is read before that ends.
-    pub(super) held: bool,
+    pub(crate) held: bool,
     /// For the methods on channel 0.
     assembler: Assembler<Spec>,
     input: BytesMut,
     output: BytesMut,
     /// The transport ends at once, whatever is to be written.
     is_cut: bool,
-    pub(super) waker: Option<Waker>,
+    pub(crate) waker: Option<Waker>,
     last_read: Instant,
     last_written: Instant,
 }
 
 impl Connection {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Self {
             phase: Phase::Header,
             user: String::new(),
@@ -83,39 +83,39 @@ impl Connection {
         }
     }
 
-    pub(super) fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.phase == Phase::Running
     }
 
     /// Whether its octets are to be read. If not, its transport has to fill up.
-    pub(in super::super) fn reads(&self) -> bool {
+    pub(crate) fn reads(&self) -> bool {
         !self.held && self.phase != Phase::Ended
     }
 
     /// Whether nothing is left to do but to end the transport.
-    pub(in super::super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.is_cut || (self.phase == Phase::Ended && self.output.is_empty())
     }
 
-    pub(in super::super) fn is_cut(&self) -> bool {
+    pub(crate) fn is_cut(&self) -> bool {
         self.is_cut
     }
 
-    pub(super) fn cut(&mut self) {
+    pub(crate) fn cut(&mut self) {
         self.is_cut = true;
     }
 
     /// Whom to wake when there is something to write.
-    pub(in super::super) fn set_waker(&mut self, waker: Waker) {
+    pub(crate) fn set_waker(&mut self, waker: Waker) {
         self.waker = Some(waker);
     }
 
-    pub(in super::super) fn output(&mut self) -> &mut BytesMut {
+    pub(crate) fn output(&mut self) -> &mut BytesMut {
         &mut self.output
     }
 
     /// When it has to be looked at, if nothing else comes.
-    pub(in super::super) fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         if self.heartbeat.is_zero() {
             return None;
         }
@@ -125,7 +125,7 @@ impl Connection {
     }
 
     /// Sends a heartbeat when it is time, and ends a connection that has fallen silent.
-    pub(in super::super) fn tick(&mut self, now: Instant) {
+    pub(crate) fn tick(&mut self, now: Instant) {
         if self.heartbeat.is_zero() || self.phase == Phase::Ended {
             return;
         }
@@ -138,7 +138,7 @@ impl Connection {
     }
 
     /// A method to be written.
-    pub(super) fn put(&mut self, channel: u16, method: &Method) {
+    pub(crate) fn put(&mut self, channel: u16, method: &Method) {
         if self.phase == Phase::Ended {
             return;
         }
@@ -154,7 +154,7 @@ impl Connection {
     }
 
     /// A method and its content, the body in pieces of the negotiated size.
-    pub(super) fn put_content(
+    pub(crate) fn put_content(
         &mut self,
         channel: u16,
         method: &Method,
@@ -193,7 +193,7 @@ impl Connection {
 
 impl Core {
     /// Octets from the transport.
-    pub(in super::super) fn receive(&mut self, id: u64, octets: &[u8]) {
+    pub(crate) fn receive(&mut self, id: u64, octets: &[u8]) {
         let now = self.now.instant;
         let Some(connection) = self.connections.get_mut(&id) else { return };
         connection.input.extend_from_slice(octets);
@@ -255,11 +255,11 @@ impl Core {
     }
 
     /// Closes a connection for what it did.
-    pub(super) fn fail_connection(&mut self, id: u64, fault: &Fault, at: (u16, u16)) {
+    pub(crate) fn fail_connection(&mut self, id: u64, fault: &Fault, at: (u16, u16)) {
         self.close_connection(id, fault.code, fault.reply_text(), at);
     }
 
-    pub(super) fn close_connection(&mut self, id: u64, code: u16, text: ShortStr, at: (u16, u16)) {
+    pub(crate) fn close_connection(&mut self, id: u64, code: u16, text: ShortStr, at: (u16, u16)) {
         let Some(connection) = self.connections.get(&id) else { return };
         match connection.phase {
             Phase::Closing | Phase::Ended => return,
@@ -282,7 +282,7 @@ impl Core {
         }
     }
 
-    pub(super) fn end_channels(&mut self, id: u64) {
+    pub(crate) fn end_channels(&mut self, id: u64) {
         let Some(connection) = self.connections.get(&id) else { return };
         let channels: Vec<u16> = connection.channels.keys().copied().collect();
         for channel in channels {
@@ -291,7 +291,7 @@ impl Core {
     }
 
     /// Ends a connection once all is written.
-    pub(super) fn end(&mut self, id: u64) {
+    pub(crate) fn end(&mut self, id: u64) {
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.phase = Phase::Ended;
             self.wakers.extend(connection.waker.take());
@@ -300,7 +300,7 @@ impl Core {
 }
 
 /// What a broker says of frames that make no method or content.
-pub(super) fn assemble_fault(error: &AssembleError) -> Fault {
+pub(crate) fn assemble_fault(error: &AssembleError) -> Fault {
     match error {
         AssembleError::UnexpectedFrame { .. }
         | AssembleError::WrongClass { .. }

@@ -4,17 +4,17 @@
 
 use amqp_types::ShortStr;
 
-use super::topology::Name;
+use crate::testing::broker::core::topology::Name;
 
 /// A refusal: the code and the text of the close.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in super::super) struct Fault {
-    pub(super) code: u16,
-    pub(super) text: String,
+pub(crate) struct Fault {
+    pub(crate) code: u16,
+    pub(crate) text: String,
 }
 
 /// What handling a method gives.
-pub(in super::super) type Handled<T = ()> = Result<T, Fault>;
+pub(crate) type Handled<T = ()> = Result<T, Fault>;
 
 impl Fault {
     fn new(code: u16, name: &str, text: impl AsRef<str>) -> Self {
@@ -23,24 +23,24 @@ impl Fault {
 
     /// Whether it closes its channel only. The broker says the same to clients of any specification, also the codes
     /// that theirs does not have.
-    pub(super) fn is_soft(&self) -> bool {
+    pub(crate) fn is_soft(&self) -> bool {
         matches!(self.code, 311..=313 | 403..=406)
     }
 
     /// The text of the close: as much of it as a short string holds.
-    pub(super) fn reply_text(&self) -> ShortStr {
+    pub(crate) fn reply_text(&self) -> ShortStr {
         reply_text(&self.text)
     }
 
-    pub(super) fn access_refused(text: impl AsRef<str>) -> Self {
+    pub(crate) fn access_refused(text: impl AsRef<str>) -> Self {
         Self::new(403, "ACCESS_REFUSED", text)
     }
 
-    pub(super) fn not_found(text: impl AsRef<str>) -> Self {
+    pub(crate) fn not_found(text: impl AsRef<str>) -> Self {
         Self::new(404, "NOT_FOUND", text)
     }
 
-    pub(super) fn locked(queue: &ShortStr, host: &str) -> Self {
+    pub(crate) fn locked(queue: &ShortStr, host: &str) -> Self {
         let text = format!(
             "cannot obtain exclusive access to locked queue '{queue}' in vhost '{host}'. It could be originally \
              declared on another connection or the exclusive property value does not match that of the original \
@@ -49,47 +49,47 @@ impl Fault {
         Self::new(405, "RESOURCE_LOCKED", text)
     }
 
-    pub(super) fn precondition(text: impl AsRef<str>) -> Self {
+    pub(crate) fn precondition(text: impl AsRef<str>) -> Self {
         Self::new(406, "PRECONDITION_FAILED", text)
     }
 
-    pub(super) fn frame(text: impl AsRef<str>) -> Self {
+    pub(crate) fn frame(text: impl AsRef<str>) -> Self {
         Self::new(501, "FRAME_ERROR", text)
     }
 
-    pub(super) fn syntax(text: impl AsRef<str>) -> Self {
+    pub(crate) fn syntax(text: impl AsRef<str>) -> Self {
         Self::new(502, "SYNTAX_ERROR", text)
     }
 
-    pub(super) fn command_invalid(text: impl AsRef<str>) -> Self {
+    pub(crate) fn command_invalid(text: impl AsRef<str>) -> Self {
         Self::new(503, "COMMAND_INVALID", text)
     }
 
-    pub(super) fn channel(text: impl AsRef<str>) -> Self {
+    pub(crate) fn channel(text: impl AsRef<str>) -> Self {
         Self::new(504, "CHANNEL_ERROR", text)
     }
 
-    pub(super) fn unexpected_frame(text: impl AsRef<str>) -> Self {
+    pub(crate) fn unexpected_frame(text: impl AsRef<str>) -> Self {
         Self::new(505, "UNEXPECTED_FRAME", text)
     }
 
-    pub(super) fn not_allowed(text: impl AsRef<str>) -> Self {
+    pub(crate) fn not_allowed(text: impl AsRef<str>) -> Self {
         Self::new(530, "NOT_ALLOWED", text)
     }
 
-    pub(super) fn not_implemented(text: impl AsRef<str>) -> Self {
+    pub(crate) fn not_implemented(text: impl AsRef<str>) -> Self {
         Self::new(540, "NOT_IMPLEMENTED", text)
     }
 
-    pub(super) fn no_queue(name: &ShortStr, host: &str) -> Self {
+    pub(crate) fn no_queue(name: &ShortStr, host: &str) -> Self {
         Self::not_found(format!("no queue '{name}' in vhost '{host}'"))
     }
 
-    pub(super) fn no_exchange(name: &ShortStr, host: &str) -> Self {
+    pub(crate) fn no_exchange(name: &ShortStr, host: &str) -> Self {
         Self::not_found(format!("no exchange '{name}' in vhost '{host}'"))
     }
 
-    pub(super) fn missing(name: &Name, host: &str) -> Self {
+    pub(crate) fn missing(name: &Name, host: &str) -> Self {
         match name {
             Name::Queue(name) => Self::no_queue(name, host),
             Name::Exchange(name) => Self::no_exchange(name, host),
@@ -98,7 +98,7 @@ impl Fault {
 }
 
 /// A text as a short string: what is too long ends in dots, as RabbitMQ's does.
-pub(super) fn reply_text(text: &str) -> ShortStr {
+pub(crate) fn reply_text(text: &str) -> ShortStr {
     const DOTS: &str = "...";
     if let Ok(whole) = ShortStr::try_from(text) {
         return whole;

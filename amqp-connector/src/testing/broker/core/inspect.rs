@@ -4,12 +4,12 @@
 
 use amqp_types::ShortStr;
 
-use super::Core;
-use super::topology::{Name, Queue};
+use crate::testing::broker::core::Core;
+use crate::testing::broker::core::topology::{Name, Queue};
 use crate::testing::broker::info::{BindingInfo, ConnectionInfo, ExchangeInfo, QueueInfo};
 
 impl Core {
-    pub(in super::super) fn queues(&self) -> Vec<QueueInfo> {
+    pub(crate) fn queues(&self) -> Vec<QueueInfo> {
         let hosts = self.hosts.iter();
         let told = hosts.flat_map(|(host, it)| {
             it.queues.iter().map(move |(name, queue)| queue_info(host, name, queue))
@@ -17,7 +17,7 @@ impl Core {
         told.collect()
     }
 
-    pub(in super::super) fn exchanges(&self) -> Vec<ExchangeInfo> {
+    pub(crate) fn exchanges(&self) -> Vec<ExchangeInfo> {
         let hosts = self.hosts.iter();
         let told = hosts.flat_map(|(host, it)| {
             it.exchanges.iter().map(move |(name, exchange)| ExchangeInfo {
@@ -33,7 +33,7 @@ impl Core {
         told.collect()
     }
 
-    pub(in super::super) fn bindings(&self) -> Vec<BindingInfo> {
+    pub(crate) fn bindings(&self) -> Vec<BindingInfo> {
         let hosts = self.hosts.iter();
         let told = hosts.flat_map(|(host, it)| {
             it.bindings.iter().map(move |binding| {
@@ -54,7 +54,7 @@ impl Core {
         told.collect()
     }
 
-    pub(in super::super) fn connections(&self) -> Vec<ConnectionInfo> {
+    pub(crate) fn connections(&self) -> Vec<ConnectionInfo> {
         let open = self.connections.values().filter(|connection| connection.is_open());
         let told = open.map(|connection| ConnectionInfo {
             virtual_host: connection.host.clone(),

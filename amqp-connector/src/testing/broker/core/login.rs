@@ -9,15 +9,15 @@ use amqp_types::wire::Reader;
 use amqp_types::{AnyMethod as _, FieldTable, FieldValue, Method as _, short_str};
 use bytes::{BufMut as _, Bytes, BytesMut};
 
-use super::Core;
-use super::connection::Phase;
-use super::fault::{Fault, Handled};
+use crate::testing::broker::core::Core;
+use crate::testing::broker::core::connection::Phase;
+use crate::testing::broker::core::fault::{Fault, Handled};
 
 /// What clients are offered.
 const TUNE: (u16, u32, u16) = (2047, 131_072, 60);
 
 impl Core {
-    pub(super) fn greet(&mut self, id: u64) {
+    pub(crate) fn greet(&mut self, id: u64) {
         let yes = FieldValue::Bool(true);
         let mut capabilities = FieldTable::new()
             .with(short_str!("authentication_failure_close"), yes.clone())
@@ -49,7 +49,7 @@ impl Core {
         self.send(id, 0, &start.into_any());
     }
 
-    pub(super) fn take_connection_method(&mut self, id: u64, method: Method) -> Handled {
+    pub(crate) fn take_connection_method(&mut self, id: u64, method: Method) -> Handled {
         let Some(phase) = self.connections.get(&id).map(|it| it.phase) else { return Ok(()) };
         let name = method.info().full_name;
         let Method::Connection(method) = method else {
@@ -81,14 +81,14 @@ impl Core {
         reason = "there are specifications without these methods"
     )]
     fn take_running_method(&mut self, id: u64, method: connection::Method) -> Handled {
-        let name = Method::Connection(method.clone()).info().full_name;
+        let method = Method::Connection(method);
         amqp_types::if_spec! { connection.update_secret => {
-            if let connection::Method::UpdateSecret(_) = method {
+            if let Method::Connection(connection::Method::UpdateSecret(_)) = method {
                 self.send(id, 0, &connection::UpdateSecretOk::default().into_any());
                 return Ok(());
             }
         } else {} }
-        Err(Fault::command_invalid(format!("unexpected {name}")))
+        Err(Fault::command_invalid(format!("unexpected {}", method.info().full_name)))
     }
 
     fn log_in(&mut self, id: u64, start_ok: &connection::StartOk) -> Handled {

@@ -3,21 +3,12 @@
 //! Used by the handle and by the connections' tasks, under the broker's one lock. Nothing that a client sends makes
 //! it panic; what it does not know it refuses, and never leaves out in silence.
 
-mod basic;
 mod channel;
 mod connection;
-mod consume;
-mod dead_letter;
-mod declare;
-mod exchange;
 mod fault;
 mod inspect;
 mod login;
-mod policy;
-mod publish;
-mod queue;
-mod routing;
-mod settle;
+mod messages;
 mod topology;
 
 use std::collections::BTreeMap;
@@ -27,7 +18,7 @@ use amqp_types::ShortStr;
 use amqp_types::protocol::Method;
 use tokio::time::Instant;
 
-pub(super) use connection::Connection;
+pub(crate) use connection::Connection;
 use fault::{Fault, Handled};
 use topology::{Queue, VirtualHost};
 
@@ -35,15 +26,15 @@ use super::settings::Settings;
 
 /// What time it is.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Now {
-    pub(super) instant: Instant,
+pub(crate) struct Now {
+    pub(crate) instant: Instant,
     /// Seconds since 1970, for what is told to people.
-    pub(super) unix: u64,
+    pub(crate) unix: u64,
 }
 
 /// The whole broker.
 #[derive(Debug)]
-pub(super) struct Core {
+pub(crate) struct Core {
     settings: Settings,
     hosts: BTreeMap<String, VirtualHost>,
     connections: BTreeMap<u64, Connection>,
@@ -58,7 +49,7 @@ pub(super) struct Core {
 }
 
 impl Core {
-    pub(super) fn new(settings: Settings, now: Now) -> Self {
+    pub(crate) fn new(settings: Settings, now: Now) -> Self {
         let hosts = settings.virtual_hosts.iter();
         Self {
             hosts: hosts.map(|name| (name.clone(), VirtualHost::new())).collect(),
@@ -74,30 +65,30 @@ impl Core {
     }
 
     /// What to wake once the lock is given back.
-    pub(super) fn take_wakers(&mut self) -> Vec<Waker> {
+    pub(crate) fn take_wakers(&mut self) -> Vec<Waker> {
         std::mem::take(&mut self.wakers)
     }
 
     /// Tells what time it is, and lets go of messages that have become too old.
-    pub(super) fn set_now(&mut self, now: Now) {
+    pub(crate) fn set_now(&mut self, now: Now) {
         self.now = now;
         self.expire();
     }
 
     /// A new connection, before its first octet.
-    pub(super) fn connect(&mut self) -> u64 {
+    pub(crate) fn connect(&mut self) -> u64 {
         self.next_connection += 1;
         let id = self.next_connection;
         self.connections.insert(id, Connection::new(self.now.instant));
         id
     }
 
-    pub(super) fn connection_mut(&mut self, id: u64) -> Option<&mut Connection> {
+    pub(crate) fn connection_mut(&mut self, id: u64) -> Option<&mut Connection> {
         self.connections.get_mut(&id)
     }
 
     /// A connection whose transport is gone: what it held goes back to the queues, and its own queues go.
-    pub(super) fn disconnect(&mut self, id: u64) {
+    pub(crate) fn disconnect(&mut self, id: u64) {
         let channels: Vec<u16> = self
             .connections
             .get(&id)
@@ -123,7 +114,7 @@ impl Core {
     }
 
     /// Tells all connections of a block or of its end.
-    pub(super) fn set_blocked(&mut self, reason: Option<&str>) {
+    pub(crate) fn set_blocked(&mut self, reason: Option<&str>) {
         if reason.is_none() && self.blocked.is_none() {
             return;
         }
@@ -168,12 +159,12 @@ impl Core {
     }
 
     /// Whether publishes are refused from now on.
-    pub(super) fn set_refuses(&mut self, refuses: bool) {
+    pub(crate) fn set_refuses(&mut self, refuses: bool) {
         self.refuses = refuses;
     }
 
     /// Closes all connections as an administrator does.
-    pub(super) fn close_all(&mut self, code: u16, text: &str) {
+    pub(crate) fn close_all(&mut self, code: u16, text: &str) {
         let ids: Vec<u64> = self.connections.keys().copied().collect();
         for id in ids {
             self.close_connection(id, code, fault::reply_text(text), (0, 0));
@@ -181,7 +172,7 @@ impl Core {
     }
 
     /// Ends all transports without a word.
-    pub(super) fn cut_all(&mut self) {
+    pub(crate) fn cut_all(&mut self) {
         for connection in self.connections.values_mut() {
             connection.cut();
         }

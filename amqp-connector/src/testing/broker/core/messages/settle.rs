@@ -5,13 +5,13 @@
 use amqp_types::ShortStr;
 use amqp_types::protocol::Method;
 
-use super::Core;
-use super::channel::{Mode, Unsettled, Verdict};
-use super::dead_letter::Death;
-use super::fault::{Fault, Handled};
+use crate::testing::broker::core::Core;
+use crate::testing::broker::core::channel::{Mode, Unsettled, Verdict};
+use crate::testing::broker::core::fault::{Fault, Handled};
+use crate::testing::broker::core::messages::dead_letter::Death;
 
 impl Core {
-    pub(super) fn settle(
+    pub(crate) fn settle(
         &mut self,
         id: u64,
         number: u16,
@@ -72,7 +72,7 @@ impl Core {
     }
 
     /// Delivers to the channel's consumers what they have room for now.
-    pub(super) fn pump_channel(&mut self, id: u64, number: u16) {
+    pub(crate) fn pump_channel(&mut self, id: u64, number: u16) {
         let host = self.host_of(id);
         let Ok(channel) = self.channel_mut(id, number) else { return };
         let queues: Vec<ShortStr> =
@@ -83,7 +83,7 @@ impl Core {
     }
 
     /// The answer goes before what is delivered again.
-    pub(super) fn recover(
+    pub(crate) fn recover(
         &mut self,
         id: u64,
         number: u16,
@@ -110,14 +110,20 @@ impl Core {
             Mode::Confirm(_) => Err(Fault::precondition("cannot switch from confirm to tx mode")),
             Mode::Transaction(_) => Ok(()),
             Mode::Plain => {
-                *mode = Mode::Transaction(super::channel::Transaction::default());
+                *mode = Mode::Transaction(
+                    crate::testing::broker::core::channel::Transaction::default(),
+                );
                 Ok(())
             }
         }
     }
 
     #[allow(dead_code, reason = "there are specifications without transactions")]
-    fn take_transaction(&mut self, id: u64, number: u16) -> Handled<super::channel::Transaction> {
+    fn take_transaction(
+        &mut self,
+        id: u64,
+        number: u16,
+    ) -> Handled<crate::testing::broker::core::channel::Transaction> {
         match &mut self.channel_mut(id, number)?.mode {
             Mode::Transaction(transaction) => Ok(std::mem::take(transaction)),
             _ => Err(Fault::precondition("channel is not transactional")),
@@ -125,7 +131,7 @@ impl Core {
     }
 
     amqp_types::if_spec! { tx.select => {
-        pub(super) fn take_tx_method(
+        pub(crate) fn take_tx_method(
             &mut self,
             id: u64,
             number: u16,

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use amqp_types::{FieldArray, FieldTable, FieldValue, ShortStr, Timestamp, short_str};
 
-use super::Core;
-use super::topology::Message;
+use crate::testing::broker::core::Core;
+use crate::testing::broker::core::topology::Message;
 
 /// Why a message left its queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Death {
+pub(crate) enum Death {
     Rejected,
     Expired,
     MaxLength,
@@ -31,7 +31,7 @@ const X_DEATH: ShortStr = short_str!("x-death");
 
 impl Core {
     /// Sends a message on to where its queue sends dead letters; without such a place it is gone.
-    pub(super) fn bury(&mut self, host: &str, queue: &ShortStr, message: Message, death: Death) {
+    pub(crate) fn bury(&mut self, host: &str, queue: &ShortStr, message: Message, death: Death) {
         let Some(policy) = self.queue_mut(host, queue).map(|queue| queue.policy.clone()) else {
             return;
         };

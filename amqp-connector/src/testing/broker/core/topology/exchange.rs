@@ -6,13 +6,13 @@ use amqp_types::protocol::Method;
 use amqp_types::protocol::exchange::{self, Declare, Delete};
 use amqp_types::{AnyMethod as _, Method as _, ShortStr};
 
-use super::Core;
-use super::fault::{Fault, Handled};
-use super::policy::{alternate, inequivalent, inequivalent_table};
-use super::topology::{Exchange, Kind};
+use crate::testing::broker::core::Core;
+use crate::testing::broker::core::fault::{Fault, Handled};
+use crate::testing::broker::core::topology::policy::{alternate, inequivalent, inequivalent_table};
+use crate::testing::broker::core::topology::{Exchange, Kind};
 
 impl Core {
-    pub(super) fn take_exchange_method(
+    pub(crate) fn take_exchange_method(
         &mut self,
         id: u64,
         number: u16,
@@ -29,9 +29,9 @@ impl Core {
     fn take_exchange_binding(&mut self, id: u64, number: u16, method: exchange::Method) -> Handled {
         amqp_types::if_spec! { exchange.bind => {
             if let exchange::Method::Bind(bind) = method {
-                let binding = super::topology::Binding {
+                let binding = crate::testing::broker::core::topology::Binding {
                     source: bind.source,
-                    destination: super::topology::Name::Exchange(bind.destination),
+                    destination: crate::testing::broker::core::topology::Name::Exchange(bind.destination),
                     key: bind.routing_key,
                     arguments: bind.arguments,
                 };
@@ -44,9 +44,9 @@ impl Core {
         } else {} }
         amqp_types::if_spec! { exchange.unbind => {
             if let exchange::Method::Unbind(unbind) = method {
-                let binding = super::topology::Binding {
+                let binding = crate::testing::broker::core::topology::Binding {
                     source: unbind.source,
-                    destination: super::topology::Name::Exchange(unbind.destination),
+                    destination: crate::testing::broker::core::topology::Name::Exchange(unbind.destination),
                     key: unbind.routing_key,
                     arguments: unbind.arguments,
                 };
@@ -140,7 +140,7 @@ fn check_equivalent(name: &ShortStr, host: &str, current: &Exchange, wanted: &Ex
     inequivalent_table(&what, &current.arguments, &wanted.arguments, &["alternate-exchange"])
 }
 
-pub(super) fn check_not_default(name: &ShortStr) -> Handled {
+pub(crate) fn check_not_default(name: &ShortStr) -> Handled {
     match name.is_empty() {
         true => Err(Fault::access_refused("operation not permitted on the default exchange")),
         false => Ok(()),

@@ -1,6 +1,11 @@
-//! What a virtual host holds: exchanges, queues, bindings and the messages in them. Values and look-ups only.
+//! What a virtual host holds: exchanges, queues, bindings and the messages in them; and how clients change that.
 //!
-//! Used by every part of the core. What a method does with them stands in the method's own module.
+//! Used by every part of the core. Here are values and look-ups; what a method does stands in the method's module.
+
+mod declare;
+mod exchange;
+mod policy;
+mod routing;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -13,14 +18,14 @@ use tokio::time::Instant;
 
 /// The end of a binding.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Name {
+pub(crate) enum Name {
     Queue(ShortStr),
     Exchange(ShortStr),
 }
 
 /// The four types of exchanges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Direct,
     Fanout,
     Topic,
@@ -28,12 +33,12 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) fn by_name(name: &ShortStr) -> Option<Self> {
+    pub(crate) fn by_name(name: &ShortStr) -> Option<Self> {
         let kinds = [Self::Direct, Self::Fanout, Self::Topic, Self::Headers];
         kinds.into_iter().find(|kind| *name == *kind.name())
     }
 
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Direct => "direct",
             Self::Fanout => "fanout",
@@ -44,38 +49,38 @@ impl Kind {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Exchange {
-    pub(super) kind: Kind,
-    pub(super) durable: bool,
-    pub(super) auto_delete: bool,
-    pub(super) internal: bool,
-    pub(super) arguments: FieldTable,
+pub(crate) struct Exchange {
+    pub(crate) kind: Kind,
+    pub(crate) durable: bool,
+    pub(crate) auto_delete: bool,
+    pub(crate) internal: bool,
+    pub(crate) arguments: FieldTable,
     /// Where messages go that no binding takes.
-    pub(super) alternate: Option<ShortStr>,
+    pub(crate) alternate: Option<ShortStr>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Binding {
-    pub(super) source: ShortStr,
-    pub(super) destination: Name,
-    pub(super) key: ShortStr,
-    pub(super) arguments: FieldTable,
+pub(crate) struct Binding {
+    pub(crate) source: ShortStr,
+    pub(crate) destination: Name,
+    pub(crate) key: ShortStr,
+    pub(crate) arguments: FieldTable,
 }
 
 /// What was published, shared by all queues that have it.
 #[derive(Clone, Debug)]
-pub(super) struct Message {
-    pub(super) exchange: ShortStr,
-    pub(super) key: ShortStr,
-    pub(super) properties: Arc<basic::Properties>,
-    pub(super) body: Bytes,
-    pub(super) redelivered: bool,
-    pub(super) expires: Option<Instant>,
+pub(crate) struct Message {
+    pub(crate) exchange: ShortStr,
+    pub(crate) key: ShortStr,
+    pub(crate) properties: Arc<basic::Properties>,
+    pub(crate) body: Bytes,
+    pub(crate) redelivered: bool,
+    pub(crate) expires: Option<Instant>,
 }
 
 /// What a full queue does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Overflow {
+pub(crate) enum Overflow {
     #[default]
     DropHead,
     Reject,
@@ -85,44 +90,44 @@ pub(super) enum Overflow {
 
 /// What a queue's arguments say.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Policy {
-    pub(super) dead_letter_exchange: Option<ShortStr>,
-    pub(super) dead_letter_key: Option<ShortStr>,
-    pub(super) ttl: Option<Duration>,
-    pub(super) max_length: Option<usize>,
-    pub(super) overflow: Overflow,
+pub(crate) struct Policy {
+    pub(crate) dead_letter_exchange: Option<ShortStr>,
+    pub(crate) dead_letter_key: Option<ShortStr>,
+    pub(crate) ttl: Option<Duration>,
+    pub(crate) max_length: Option<usize>,
+    pub(crate) overflow: Overflow,
 }
 
 /// A consumer's name: its connection, its channel, its tag.
-pub(super) type ConsumerId = (u64, u16, ShortStr);
+pub(crate) type ConsumerId = (u64, u16, ShortStr);
 
 #[derive(Clone, Debug)]
-pub(super) struct Queue {
-    pub(super) durable: bool,
+pub(crate) struct Queue {
+    pub(crate) durable: bool,
     /// The connection it belongs to.
-    pub(super) owner: Option<u64>,
-    pub(super) auto_delete: bool,
-    pub(super) arguments: FieldTable,
-    pub(super) policy: Policy,
+    pub(crate) owner: Option<u64>,
+    pub(crate) auto_delete: bool,
+    pub(crate) arguments: FieldTable,
+    pub(crate) policy: Policy,
     /// By position, so that what comes back finds its old place.
-    pub(super) ready: BTreeMap<u64, Message>,
-    pub(super) next_position: u64,
-    pub(super) unacknowledged: usize,
+    pub(crate) ready: BTreeMap<u64, Message>,
+    pub(crate) next_position: u64,
+    pub(crate) unacknowledged: usize,
     /// The first one is served next.
-    pub(super) consumers: VecDeque<ConsumerId>,
-    pub(super) exclusive_consumer: bool,
+    pub(crate) consumers: VecDeque<ConsumerId>,
+    pub(crate) exclusive_consumer: bool,
 }
 
 #[derive(Debug)]
-pub(super) struct VirtualHost {
-    pub(super) exchanges: BTreeMap<ShortStr, Exchange>,
-    pub(super) queues: BTreeMap<ShortStr, Queue>,
-    pub(super) bindings: Vec<Binding>,
+pub(crate) struct VirtualHost {
+    pub(crate) exchanges: BTreeMap<ShortStr, Exchange>,
+    pub(crate) queues: BTreeMap<ShortStr, Queue>,
+    pub(crate) bindings: Vec<Binding>,
 }
 
 impl VirtualHost {
     /// With the exchanges that every broker has.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let fixed = [
             (short_str!(""), Kind::Direct),
             (short_str!("amq.direct"), Kind::Direct),
@@ -146,7 +151,7 @@ impl VirtualHost {
         }
     }
 
-    pub(super) fn holds(&self, name: &Name) -> bool {
+    pub(crate) fn holds(&self, name: &Name) -> bool {
         match name {
             Name::Queue(name) => self.queues.contains_key(name),
             Name::Exchange(name) => self.exchanges.contains_key(name),
@@ -154,7 +159,7 @@ impl VirtualHost {
     }
 
     /// Takes bindings away, and the exchanges that were there for them only.
-    pub(super) fn unbind_where(&mut self, goes: impl Fn(&Binding) -> bool) {
+    pub(crate) fn unbind_where(&mut self, goes: impl Fn(&Binding) -> bool) {
         let mut sources = Vec::new();
         self.bindings.retain(|binding| {
             let goes = goes(binding);
@@ -171,7 +176,7 @@ impl VirtualHost {
         }
     }
 
-    pub(super) fn remove_exchange(&mut self, name: &ShortStr) {
+    pub(crate) fn remove_exchange(&mut self, name: &ShortStr) {
         self.exchanges.remove(name);
         self.unbind_where(|binding| {
             binding.source == *name || binding.destination == Name::Exchange(name.clone())

@@ -8,14 +8,14 @@ use amqp_types::protocol::Method;
 use amqp_types::protocol::queue::{self, Bind, Declare, Delete, Purge};
 use amqp_types::{AnyMethod as _, Method as _, ShortStr};
 
-use super::Core;
-use super::exchange::check_not_default;
-use super::fault::{Fault, Handled};
-use super::policy::{OF_QUEUES, inequivalent, inequivalent_table};
-use super::topology::{Binding, Name, Policy, Queue};
+use crate::testing::broker::core::Core;
+use crate::testing::broker::core::fault::{Fault, Handled};
+use crate::testing::broker::core::topology::exchange::check_not_default;
+use crate::testing::broker::core::topology::policy::{OF_QUEUES, inequivalent, inequivalent_table};
+use crate::testing::broker::core::topology::{Binding, Name, Policy, Queue};
 
 impl Core {
-    pub(super) fn take_queue_method(
+    pub(crate) fn take_queue_method(
         &mut self,
         id: u64,
         number: u16,
@@ -51,7 +51,7 @@ impl Core {
     }
 
     /// The queue that a name means: an empty one is the channel's last.
-    pub(super) fn meant(&mut self, id: u64, number: u16, name: &ShortStr) -> Handled<ShortStr> {
+    pub(crate) fn meant(&mut self, id: u64, number: u16, name: &ShortStr) -> Handled<ShortStr> {
         if !name.is_empty() {
             return Ok(name.clone());
         }
@@ -157,7 +157,7 @@ impl Core {
         Ok(())
     }
 
-    pub(super) fn bind(&mut self, id: u64, binding: Binding) -> Handled {
+    pub(crate) fn bind(&mut self, id: u64, binding: Binding) -> Handled {
         check_not_default(&binding.source)?;
         self.check_destination(id, &binding.destination)?;
         let host_name = self.host_of(id);
@@ -174,7 +174,7 @@ impl Core {
     }
 
     #[allow(dead_code, reason = "there are specifications that bind for good")]
-    pub(super) fn unbind(&mut self, id: u64, binding: &Binding) -> Handled {
+    pub(crate) fn unbind(&mut self, id: u64, binding: &Binding) -> Handled {
         check_not_default(&binding.source)?;
         let host = self.host_mut(id)?;
         if host.holds(&binding.destination) {

@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 
 use amqp_types::{FieldTable, FieldValue, ShortStr};
 
-use super::topology::{Binding, Kind, Name, VirtualHost};
+use crate::testing::broker::core::topology::{Binding, Kind, Name, VirtualHost};
 
 impl VirtualHost {
     /// The queues that a message with these keys and headers reaches from an exchange, each once.
-    pub(super) fn route(
+    pub(crate) fn route(
         &self,
         exchange: &ShortStr,
         keys: &[ShortStr],
@@ -62,7 +62,7 @@ impl VirtualHost {
 }
 
 /// Words between dots; `*` is any one of them, `#` any number.
-pub(super) fn topic_matches(pattern: &ShortStr, key: &ShortStr) -> bool {
+pub(crate) fn topic_matches(pattern: &ShortStr, key: &ShortStr) -> bool {
     let pattern: Vec<_> = pattern.as_bytes().split(|octet| *octet == b'.').collect();
     let key: Vec<_> = key.as_bytes().split(|octet| *octet == b'.').collect();
     // `possible[n]`: the words of the pattern so far can take the first n of the key. An empty text has no words.
@@ -90,7 +90,7 @@ pub(super) fn topic_matches(pattern: &ShortStr, key: &ShortStr) -> bool {
 }
 
 /// How the arguments of a binding are compared with a message's headers.
-pub(super) fn headers_match(arguments: &FieldTable, headers: Option<&FieldTable>) -> bool {
+pub(crate) fn headers_match(arguments: &FieldTable, headers: Option<&FieldTable>) -> bool {
     let (any, with_x) = match arguments.get_str("x-match") {
         Some("any") => (true, false),
         Some("any-with-x") => (true, true),
@@ -108,7 +108,7 @@ pub(super) fn headers_match(arguments: &FieldTable, headers: Option<&FieldTable>
 }
 
 /// Whether two values are the same, whatever their width.
-pub(super) fn same(one: &FieldValue, other: &FieldValue) -> bool {
+pub(crate) fn same(one: &FieldValue, other: &FieldValue) -> bool {
     one == other
         || matches!((one.as_i64(), other.as_i64()), (Some(one), Some(other)) if one == other)
 }

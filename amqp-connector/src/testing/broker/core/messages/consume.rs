@@ -5,12 +5,12 @@
 use amqp_types::protocol::basic::{Cancel, CancelOk, Consume, ConsumeOk};
 use amqp_types::{FieldTable, Method as _};
 
-use super::Core;
-use super::channel::Consumer;
-use super::fault::{Fault, Handled};
+use crate::testing::broker::core::Core;
+use crate::testing::broker::core::channel::Consumer;
+use crate::testing::broker::core::fault::{Fault, Handled};
 
 impl Core {
-    pub(super) fn consume(&mut self, id: u64, number: u16, consume: Consume) -> Handled {
+    pub(crate) fn consume(&mut self, id: u64, number: u16, consume: Consume) -> Handled {
         check_arguments(&consume)?;
         let name = self.meant(id, number, &consume.queue)?;
         let tag = match consume.consumer_tag.is_empty() {
@@ -41,7 +41,7 @@ impl Core {
         Ok(())
     }
 
-    pub(super) fn cancel(&mut self, id: u64, number: u16, cancel: Cancel) -> Handled {
+    pub(crate) fn cancel(&mut self, id: u64, number: u16, cancel: Cancel) -> Handled {
         let host = self.host_of(id);
         let channel = self.channel_mut(id, number)?;
         let consumer = channel.consumers.remove(&cancel.consumer_tag);

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use amqp_types::{FieldTable, FieldValue, ShortStr};
 
-use super::fault::{Fault, Handled};
-use super::routing::same;
-use super::topology::{Overflow, Policy};
+use crate::testing::broker::core::fault::{Fault, Handled};
+use crate::testing::broker::core::topology::routing::same;
+use crate::testing::broker::core::topology::{Overflow, Policy};
 
 /// The arguments of queues that are compared when one is declared again.
-pub(super) const OF_QUEUES: [&str; 5] = [
+pub(crate) const OF_QUEUES: [&str; 5] = [
     "x-dead-letter-exchange",
     "x-dead-letter-routing-key",
     "x-message-ttl",
@@ -20,7 +20,7 @@ pub(super) const OF_QUEUES: [&str; 5] = [
 ];
 
 impl Policy {
-    pub(super) fn parse(arguments: &FieldTable, what: &str) -> Handled<Self> {
+    pub(crate) fn parse(arguments: &FieldTable, what: &str) -> Handled<Self> {
         let mut policy = Self::default();
         for (key, value) in arguments {
             match key.as_str().unwrap_or_default() {
@@ -59,7 +59,7 @@ impl Policy {
 }
 
 /// The alternate of an exchange's arguments.
-pub(super) fn alternate(arguments: &FieldTable) -> Handled<Option<ShortStr>> {
+pub(crate) fn alternate(arguments: &FieldTable) -> Handled<Option<ShortStr>> {
     let mut alternate = None;
     for (key, value) in arguments {
         if *key != *"alternate-exchange" {
@@ -94,14 +94,14 @@ fn number(key: &ShortStr, value: &FieldValue, what: &str) -> Handled<u64> {
 }
 
 /// A declare that does not fit to what is there.
-pub(super) fn inequivalent(field: &str, what: &str, received: &str, current: &str) -> Fault {
+pub(crate) fn inequivalent(field: &str, what: &str, received: &str, current: &str) -> Fault {
     Fault::precondition(format!(
         "inequivalent arg '{field}' for {what}: received '{received}' but current is '{current}'"
     ))
 }
 
 /// Compares these arguments of the two tables.
-pub(super) fn inequivalent_table(
+pub(crate) fn inequivalent_table(
     what: &str,
     current: &FieldTable,
     received: &FieldTable,

@@ -8,18 +8,18 @@ use amqp_types::protocol::{Method, basic};
 use amqp_types::{Method as _, ShortStr};
 use tokio::time::Instant;
 
-use super::Core;
-use super::channel::Unsettled;
-use super::dead_letter::Death;
-use super::topology::{ConsumerId, Message, Name, Overflow, Queue};
+use crate::testing::broker::core::Core;
+use crate::testing::broker::core::channel::Unsettled;
+use crate::testing::broker::core::messages::dead_letter::Death;
+use crate::testing::broker::core::topology::{ConsumerId, Message, Name, Overflow, Queue};
 
 impl Core {
-    pub(super) fn queue_mut(&mut self, host: &str, name: &ShortStr) -> Option<&mut Queue> {
+    pub(crate) fn queue_mut(&mut self, host: &str, name: &ShortStr) -> Option<&mut Queue> {
         self.hosts.get_mut(host)?.queues.get_mut(name)
     }
 
     /// Puts a message into a queue. False if the queue refuses it.
-    pub(super) fn enqueue(&mut self, host: &str, name: &ShortStr, mut message: Message) -> bool {
+    pub(crate) fn enqueue(&mut self, host: &str, name: &ShortStr, mut message: Message) -> bool {
         let now = self.now.instant;
         let Some(queue) = self.queue_mut(host, name) else { return true };
         let full = queue.policy.max_length.is_some_and(|most| queue.ready.len() >= most);
@@ -42,7 +42,7 @@ impl Core {
     }
 
     /// Puts messages back to their places.
-    pub(super) fn requeue(&mut self, host: &str, unsettled: Vec<Unsettled>) {
+    pub(crate) fn requeue(&mut self, host: &str, unsettled: Vec<Unsettled>) {
         let mut queues: Vec<ShortStr> = Vec::new();
         for Unsettled { queue: name, position, mut message, .. } in unsettled {
             let Some(queue) = self.queue_mut(host, &name) else { continue };
@@ -61,7 +61,7 @@ impl Core {
     }
 
     /// Delivers what can be delivered; consumers take turns.
-    pub(super) fn pump(&mut self, host: &str, name: &ShortStr) {
+    pub(crate) fn pump(&mut self, host: &str, name: &ShortStr) {
         while let Some((consumer, no_ack)) = self.next_consumer(host, name) {
             let Some(queue) = self.queue_mut(host, name) else { return };
             let Some((position, message)) = queue.ready.pop_first() else { return };
@@ -160,7 +160,7 @@ impl Core {
         }
     }
 
-    pub(super) fn expire(&mut self) {
+    pub(crate) fn expire(&mut self) {
         let names: Vec<(String, ShortStr)> = self
             .hosts
             .iter()
@@ -172,13 +172,13 @@ impl Core {
     }
 
     /// When the next message becomes too old.
-    pub(in super::super) fn next_expiry(&self) -> Option<Instant> {
+    pub(crate) fn next_expiry(&self) -> Option<Instant> {
         let queues = self.hosts.values().flat_map(|host| host.queues.values());
         queues.filter_map(|queue| queue.ready.first_key_value()?.1.expires).min()
     }
 
     /// A consumer that has ended is served no more.
-    pub(super) fn detach_consumer(&mut self, host: &str, queue: &ShortStr, id: &ConsumerId) {
+    pub(crate) fn detach_consumer(&mut self, host: &str, queue: &ShortStr, id: &ConsumerId) {
         if let Some(queue) = self.queue_mut(host, queue) {
             queue.consumers.retain(|consumer| consumer != id);
             queue.exclusive_consumer &= !queue.consumers.is_empty();
@@ -186,7 +186,7 @@ impl Core {
     }
 
     /// A queue that deletes itself goes with its last consumer.
-    pub(super) fn remove_if_unused(&mut self, host: &str, name: &ShortStr) {
+    pub(crate) fn remove_if_unused(&mut self, host: &str, name: &ShortStr) {
         let Some(queue) = self.queue_mut(host, name) else { return };
         if queue.auto_delete && queue.consumers.is_empty() {
             self.remove_queue(host, name);
@@ -194,7 +194,7 @@ impl Core {
     }
 
     /// Deletes a queue with its bindings and messages, and tells its consumers.
-    pub(super) fn remove_queue(&mut self, host: &str, name: &ShortStr) {
+    pub(crate) fn remove_queue(&mut self, host: &str, name: &ShortStr) {
         let Some(it) = self.hosts.get_mut(host) else { return };
         let Some(queue) = it.queues.remove(name) else { return };
         it.unbind_where(|binding| binding.destination == Name::Queue(name.clone()));

@@ -6,12 +6,12 @@ use amqp_types::protocol::Method;
 use amqp_types::protocol::basic::{self, Get, Qos};
 use amqp_types::{AnyMethod as _, Method as _};
 
-use super::Core;
-use super::channel::{Unsettled, Verdict};
-use super::fault::{Fault, Handled};
+use crate::testing::broker::core::Core;
+use crate::testing::broker::core::channel::{Unsettled, Verdict};
+use crate::testing::broker::core::fault::{Fault, Handled};
 
 impl Core {
-    pub(super) fn take_basic_method(
+    pub(crate) fn take_basic_method(
         &mut self,
         id: u64,
         number: u16,

@@ -9,10 +9,10 @@ use amqp_types::protocol::basic::{self, Properties, Publish};
 use amqp_types::{FieldValue, Method as _, ShortStr};
 use bytes::Bytes;
 
-use super::Core;
-use super::channel::Mode;
-use super::fault::{Fault, Handled};
-use super::topology::Message;
+use crate::testing::broker::core::Core;
+use crate::testing::broker::core::channel::Mode;
+use crate::testing::broker::core::fault::{Fault, Handled};
+use crate::testing::broker::core::topology::Message;
 
 /// What became of a message.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,7 @@ enum Fate {
 }
 
 impl Core {
-    pub(super) fn publish(
+    pub(crate) fn publish(
         &mut self,
         id: u64,
         number: u16,
@@ -140,14 +140,14 @@ impl Core {
 
     /// The publishes of a transaction that is committed.
     #[allow(dead_code, reason = "there are specifications without transactions")]
-    pub(super) fn put_all(&mut self, id: u64, number: u16, publishes: Vec<(bool, Message)>) {
+    pub(crate) fn put_all(&mut self, id: u64, number: u16, publishes: Vec<(bool, Message)>) {
         for (mandatory, message) in publishes {
             self.put_message(id, number, mandatory, message);
         }
     }
 
     #[allow(dead_code, reason = "there are specifications without confirms")]
-    pub(super) fn select_confirms(&mut self, id: u64, number: u16) -> Handled {
+    pub(crate) fn select_confirms(&mut self, id: u64, number: u16) -> Handled {
         let mode = &mut self.channel_mut(id, number)?.mode;
         match mode {
             Mode::Transaction(_) => {
@@ -160,7 +160,7 @@ impl Core {
     }
 
     amqp_types::if_spec! { confirm.select => {
-        pub(super) fn confirm_select(
+        pub(crate) fn confirm_select(
             &mut self,
             id: u64,
             number: u16,
