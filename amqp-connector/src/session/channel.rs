@@ -389,6 +389,16 @@ impl ChannelTable {
         self.retired.values().filter_map(|channel| channel.bodies.as_ref()).map(|it| it.len()).sum()
     }
 
+    /// Octets of messages that are kept for handles of channels that are over.
+    #[cfg(feature = "testing")]
+    pub(crate) fn retired_kept(&self) -> usize {
+        self.retired
+            .values()
+            .filter_map(|channel| channel.confirms.as_ref())
+            .map(|it| it.kept())
+            .sum()
+    }
+
     #[cfg(feature = "testing")]
     pub(crate) fn retired_count(&self) -> usize {
         self.retired.len()

@@ -26,7 +26,7 @@ pub struct Leftovers {
     pub bodies: usize,
     /// Publishes that have no outcome yet, or one that nobody has taken.
     pub confirms: usize,
-    /// Octets of published messages that are kept for their return, or to be handed back.
+    /// Octets of published messages that are kept for their return or to be handed back, or that came back.
     pub kept: usize,
     /// Tasks in any line: for room, for a flush, for an end, for their time.
     pub waiting: usize,
@@ -53,6 +53,7 @@ impl Session {
                 + self.block_watch.waiting(),
             octets: self.outbox.outstanding(),
             bodies: self.channels.retired_bodies(),
+            kept: self.channels.retired_kept(),
             ..Leftovers::default()
         };
         for channel in self.channels.iter_mut() {

@@ -19,7 +19,9 @@ use crate::session::effects::{Effects, Garbage};
 use crate::session::publish::Message;
 use crate::session::publish::keep::{Keep, Verdict};
 use crate::session::publish::origin::{Origin, Origins};
-use crate::session::publish::slot::{Slot, State, is_failure, outcome_cost, return_cost};
+use crate::session::publish::slot::{
+    Aside, Slot, State, forget_returns, is_failure, outcome_cost, return_cost,
+};
 use crate::session::publish::tally::{Awaited, Tally};
 
 /// How much may be unconfirmed, or kept, on one channel.
@@ -41,9 +43,7 @@ pub(crate) struct Confirms {
     /// Slots of the ring that the broker has not answered, and what they count in octets.
     open: usize,
     open_octets: usize,
-    aside: VecDeque<(u64, Option<Outcome>)>,
-    /// Entries of `aside` that are `Some`.
-    unclaimed: usize,
+    aside: Aside,
     keep: Keep,
     origins: Origins,
     limits: Limits,
@@ -65,8 +65,7 @@ impl Confirms {
             ring: VecDeque::new(),
             open: 0,
             open_octets: 0,
-            aside: VecDeque::new(),
-            unclaimed: 0,
+            aside: Aside::default(),
             keep: Keep::new(retains),
             origins: Origins::default(),
             limits,
@@ -85,7 +84,7 @@ impl Confirms {
     /// Unconfirmed publishes, and confirmed ones whose outcome nobody has taken.
     #[inline]
     pub(crate) fn held(&self) -> usize {
-        self.ring.len() + self.unclaimed
+        self.ring.len() + self.aside.unclaimed()
     }
 
     /// Publishes without an answer of the broker.
@@ -94,10 +93,10 @@ impl Confirms {
         self.open
     }
 
-    /// Octets of messages that are kept.
+    /// Octets of messages that are kept, those that came back among them.
     #[cfg(feature = "testing")]
     pub(crate) fn kept(&self) -> usize {
-        self.keep.octets()
+        self.retained_octets()
     }
 
     /// How many messages were looked at for returns.
@@ -254,7 +253,7 @@ impl Confirms {
     /// Resolves these slots of the ring, as far as they are open.
     #[inline]
     fn resolve(&mut self, tags: RangeInclusive<u64>, positive: bool, effects: &mut Effects) {
-        let Self { ring, base, keep, tally, open, open_octets, .. } = self;
+        let Self { ring, base, keep, tally, open, open_octets, back_octets, .. } = self;
         let index = |tag: u64| usize::try_from(tag.saturating_sub(*base)).unwrap_or(usize::MAX);
         let (from, count) = (index(*tags.start()), index(*tags.end() + 1));
         let slots = ring.iter_mut().take(count).skip(from);
@@ -279,6 +278,7 @@ impl Confirms {
         *open -= answered;
         *open_octets -= octets;
         if indexed {
+            *back_octets -= forget_returns(ring.iter_mut().take(count).skip(from));
             self.collect_strays();
         }
     }
@@ -409,24 +409,9 @@ impl Confirms {
     }
 
     fn claim_aside(&mut self, tag: u64) -> Option<Outcome> {
-        // Mostly they are claimed in order.
-        let at = match self.aside.front() {
-            Some((front, _)) if *front == tag => 0,
-            _ => self.aside.binary_search_by_key(&tag, |(tag, _)| *tag).ok()?,
-        };
-        let outcome = self.aside.get_mut(at).and_then(|(_, outcome)| outcome.take());
-        if let Some(outcome) = &outcome {
-            self.unclaimed -= 1;
-            self.back_octets -= outcome_cost(outcome);
-        }
-        while matches!(self.aside.front(), Some((_, None))) {
-            self.aside.pop_front();
-        }
-        // Holes behind one that is kept for ever must not add up.
-        if self.aside.len() > 64 && self.aside.len() > 2 * self.unclaimed {
-            self.aside.retain(|(_, outcome)| outcome.is_some());
-        }
-        outcome
+        let outcome = self.aside.claim(tag)?;
+        self.back_octets -= outcome_cost(&outcome);
+        Some(outcome)
     }
 
     fn slot(&mut self, tag: u64) -> Option<&mut Slot> {
@@ -437,15 +422,10 @@ impl Confirms {
     /// Lets resolved slots at the front go.
     fn advance(&mut self, effects: &mut Effects) {
         while self.ring.front().is_some_and(|slot| !slot.state.is_open()) {
-            match self.ring.pop_front() {
-                Some(Slot { state: State::Done(outcome), detached: false, .. }) => {
-                    self.aside.push_back((self.base, Some(outcome)));
-                    self.unclaimed += 1;
-                }
-                Some(Slot { state: State::Done(outcome), .. }) => {
-                    self.back_octets -= outcome_cost(&outcome);
-                }
-                _ => {}
+            if let Some(Slot { state: State::Done(outcome), detached: false, .. }) =
+                self.ring.pop_front()
+            {
+                self.aside.add(self.base, outcome);
             }
             self.base += 1;
         }

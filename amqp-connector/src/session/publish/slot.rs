@@ -1,7 +1,9 @@
-//! One publish in the ring of a channel in confirm mode: what is known of its outcome, and who waits for it.
+//! One publish in the ring of a channel in confirm mode: what is known of its outcome, and who waits for it; and the
+//! outcomes that have left the ring.
 //!
 //! Plain state, changed by [`Confirms`](super::confirm::Confirms) alone.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -10,6 +12,9 @@ use crate::outcome::{Outcome, Returned, UnknownReason};
 use crate::session::consume::backlog::content_cost;
 use crate::session::effects::Effects;
 use crate::session::publish::keep::Verdict;
+
+/// Holes in [`Aside`] that do not matter.
+const HOLES: usize = 64;
 
 #[derive(Default)]
 pub(super) struct Slot {
@@ -48,6 +53,20 @@ pub(super) fn outcome_cost(outcome: &Outcome) -> usize {
     }
 }
 
+/// Lets go of messages that came back and whose outcome nobody will ask for; tells what they cost.
+#[inline(never)]
+pub(super) fn forget_returns<'a>(slots: impl Iterator<Item = &'a mut Slot>) -> usize {
+    let forget = |slot: &mut Slot| match &slot.state {
+        State::Done(outcome @ Outcome::Returned(_)) => {
+            let octets = outcome_cost(outcome);
+            slot.state = State::Claimed;
+            octets
+        }
+        _ => 0,
+    };
+    slots.filter(|slot| slot.detached).map(forget).sum()
+}
+
 impl State {
     pub(super) fn is_open(&self) -> bool {
         matches!(self, Self::Pending)
@@ -80,5 +99,48 @@ impl Slot {
             self.state = State::Done(unknown);
         }
         open
+    }
+}
+
+/// Outcomes that have left the ring and that their owners have not asked for yet. In tag order, as they leave the ring
+/// only from its front, so that none is searched for long.
+#[derive(Default)]
+pub(super) struct Aside {
+    outcomes: VecDeque<(u64, Option<Outcome>)>,
+    /// Those that are there.
+    unclaimed: usize,
+}
+
+impl Aside {
+    /// How many nobody has asked for.
+    #[inline]
+    pub(super) fn unclaimed(&self) -> usize {
+        self.unclaimed
+    }
+
+    /// Puts the outcome of `tag` behind those of all earlier ones.
+    #[inline]
+    pub(super) fn add(&mut self, tag: u64, outcome: Outcome) {
+        self.outcomes.push_back((tag, Some(outcome)));
+        self.unclaimed += 1;
+    }
+
+    /// The outcome of `tag`, once.
+    pub(super) fn claim(&mut self, tag: u64) -> Option<Outcome> {
+        // Mostly they are claimed in order.
+        let at = match self.outcomes.front() {
+            Some((front, _)) if *front == tag => 0,
+            _ => self.outcomes.binary_search_by_key(&tag, |(tag, _)| *tag).ok()?,
+        };
+        let outcome = self.outcomes.get_mut(at).and_then(|(_, outcome)| outcome.take())?;
+        self.unclaimed -= 1;
+        while matches!(self.outcomes.front(), Some((_, None))) {
+            self.outcomes.pop_front();
+        }
+        // Behind one that is kept for ever they must not add up.
+        if self.outcomes.len() > HOLES && self.outcomes.len() > 2 * self.unclaimed {
+            self.outcomes.retain(|(_, outcome)| outcome.is_some());
+        }
+        Some(outcome)
     }
 }

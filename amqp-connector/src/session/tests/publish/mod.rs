@@ -5,7 +5,9 @@ mod pacing;
 use super::*;
 
 amqp_types::if_spec! { confirm.select => {
+    mod budget;
     mod confirming;
+    mod kept;
     mod model;
     mod pairing;
 
