@@ -1,18 +1,29 @@
 //! What users do with handles, futures and values: send them to other threads, share them, and poll them where they are.
 //! It compiles, or it fails.
 
+use std::io;
+use std::pin::Pin;
+use std::time::Duration;
+
 use amqp_connector::protocol::{basic, tx};
 use amqp_connector::{
-    Access, Acker, BasicPublish, BasicPublishStream, BodyStream, Call, CallWithContent, Channel,
-    ChannelOpen, CloseReason, Completion, ConfirmCounts, Confirmation, ConnectError, Connection,
-    Connector, Consume, ConsumeStreamed, Consumer, ConsumerEnd, Delivery, Driver, Error, Event,
-    Events, Get, Greeted, Incoming, Options, Outcome, Publish, Recover, Recv, RecvStreamed,
-    Returned, Returns, ShutdownReport, StreamConsumer, StreamedDelivery,
+    Access, AccessRequest, AccessTicket, Acker, Address, BasicConsume, BasicGet, BasicPublish,
+    BasicPublishStream, BlamedPublish, BodyStream, BrokenStream, Bytes, Call, CallWithContent,
+    Channel, ChannelOpen, CloseCause, CloseReason, Completion, ConfirmCounts, ConfirmOptions,
+    Confirmation, ConnectError, Connection, Connector, Consume, ConsumeStreamed, Consumer,
+    ConsumerEnd, Content, Delivery, Driver, Error, ErrorKind, Event, Events, ExchangeBind,
+    ExchangeDeclare, ExchangeDelete, ExchangeUnbind, Get, Greeted, Incoming, IncomingMethod,
+    Initiator, Mechanism, Options, Outcome, Pace, Prefetch, Publish, QueueBind, QueueDeclare,
+    QueueDelete, QueueUnbind, Recover, Recovered, Recv, RecvStreamed, Returned, Returns, Scope,
+    ShutdownReport, Step, StreamConsumer, StreamFault, StreamedDelivery, Tuning, UnknownReason,
+    Unsettled, UriError, WhileBlocked,
 };
+use futures_core::Stream;
 use futures_core::stream::FusedStream;
+use tokio::io::Empty;
 use tokio::net::TcpStream;
 
-const fn is_shared<T: Send + Sync + Unpin>() {}
+const fn is_shared<T: Send + Sync + Unpin + 'static>() {}
 const fn is_sent<T: Send + Unpin>() {}
 const fn is_fused<T: FusedStream>() {}
 
@@ -44,6 +55,45 @@ const _: () = {
     is_shared::<Error>();
     is_shared::<ConnectError>();
     is_shared::<CloseReason>();
+    is_shared::<UriError>();
+};
+
+const _: () = {
+    is_shared::<BlamedPublish>();
+    is_shared::<BrokenStream>();
+    is_shared::<CloseCause>();
+    is_shared::<Content>();
+    is_shared::<ErrorKind>();
+    is_shared::<IncomingMethod>();
+    is_shared::<Initiator>();
+    is_shared::<Recovered>();
+    is_shared::<Scope>();
+    is_shared::<Step>();
+    is_shared::<StreamFault>();
+    is_shared::<UnknownReason>();
+};
+
+const _: () = {
+    is_shared::<AccessRequest>();
+    is_shared::<AccessTicket>();
+    is_shared::<Address>();
+    is_shared::<BasicConsume>();
+    is_shared::<BasicGet>();
+    is_shared::<ConfirmOptions>();
+    is_shared::<ExchangeBind>();
+    is_shared::<ExchangeDeclare>();
+    is_shared::<ExchangeDelete>();
+    is_shared::<ExchangeUnbind>();
+    is_shared::<Mechanism>();
+    is_shared::<Pace>();
+    is_shared::<Prefetch>();
+    is_shared::<QueueBind>();
+    is_shared::<QueueDeclare>();
+    is_shared::<QueueDelete>();
+    is_shared::<QueueUnbind>();
+    is_shared::<Tuning>();
+    is_shared::<Unsettled>();
+    is_shared::<WhileBlocked>();
 };
 
 const _: () = {
@@ -65,22 +115,84 @@ const _: () = {
 const _: () = {
     is_fused::<Consumer>();
     is_fused::<StreamConsumer>();
+    is_fused::<BodyStream>();
     is_fused::<Events>();
     is_fused::<Incoming>();
     is_fused::<Returns>();
 };
 
-/// The futures of `async fn`s, which have no names.
+fn spawns<T: Send>(_: T) {}
+
+type Pieces = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
+
+/// The futures that have no names.
 #[allow(dead_code, reason = "it is compiled and never called")]
-fn futures_of_operations_can_be_spawned(connection: &Connection, channel: &Channel) {
-    fn spawns<T: Send>(_: T) {}
+fn futures_of_connections_can_be_spawned(
+    connection: &Connection,
+    connector: &Connector,
+    publish: &BasicPublishStream,
+    pieces: Pieces,
+    reader: Empty,
+    time: Duration,
+) {
+    spawns(Connection::open("amqp://localhost"));
+    spawns(connector.open("guest", "guest"));
+    spawns(connector.connect());
+    spawns(connector.connect_with(tokio::io::empty()));
     spawns(connection.close());
+    spawns(connection.close_within(time));
     spawns(connection.closed());
+    spawns(connection.publish_stream(publish.clone(), pieces));
+    spawns(connection.publish_reader(publish.clone(), reader));
+    is_watched(connection.blocked());
+    spawns(connection.blocked().changed());
+    spawns(connection.events().recv());
+}
+
+fn is_watched<T: Send + Sync + Unpin + 'static>(_: T) {}
+
+/// As above, of the login.
+#[allow(dead_code, reason = "it is compiled and never called")]
+fn futures_of_logins_can_be_spawned(one: Greeted<TcpStream>, other: Greeted<TcpStream>) {
+    spawns(one.authenticate("guest", "guest"));
+    spawns(other.authenticate_with_driver("guest", "guest"));
+}
+
+/// As above, of channels.
+#[allow(dead_code, reason = "it is compiled and never called")]
+fn futures_of_channels_can_be_spawned(
+    channel: &Channel,
+    publish: &BasicPublishStream,
+    pieces: Pieces,
+    reader: Empty,
+    time: Duration,
+) {
     spawns(channel.close());
+    spawns(channel.close_within(time));
     spawns(channel.closed());
     spawns(channel.flush());
     spawns(channel.returned());
+    spawns(channel.returns().recv());
     spawns(channel.wait_for_confirms());
-    spawns(Connection::open("amqp://localhost"));
-    spawns(Connector::new().open("guest", "guest"));
+    spawns(channel.basic_publish_stream(publish.clone(), pieces));
+    spawns(channel.basic_publish_reader(publish.clone(), reader));
+    spawns(channel.send_content(basic::Publish::default(), Default::default(), Bytes::new()));
+    if let Ok(mut incoming) = channel.incoming() {
+        spawns(incoming.recv());
+    }
+}
+
+/// As above, of consumers.
+#[allow(dead_code, reason = "it is compiled and never called")]
+fn futures_of_consumers_can_be_spawned(
+    mut consumer: Consumer,
+    mut streamed: StreamConsumer,
+    mut body: BodyStream,
+    time: Duration,
+) {
+    spawns(consumer.cancel());
+    spawns(consumer.shutdown(time));
+    spawns(streamed.cancel());
+    spawns(streamed.shutdown(time));
+    spawns(body.chunk());
 }

@@ -47,7 +47,8 @@ use crate::turn::{poll_turn, spend, unit};
 ///
 /// # Drop
 ///
-/// When the last handle, consumer and confirmation of the channel is gone, it is closed in the background.
+/// When the last handle, consumer and confirmation of the channel is gone, it is closed in the background. A
+/// [`Confirmation`](crate::Confirmation) that nobody awaits keeps it open as long as it is kept.
 #[derive(Clone)]
 pub struct Channel {
     handle: Arc<ChannelHandle>,

@@ -29,7 +29,9 @@ use crate::turn::{poll_turn, spend};
 /// unconfirmed ones; dropped or not, nothing else of it is held, unless its message is kept: a failed one is then had
 /// from [`Channel::take_failed`](crate::Channel::take_failed).
 ///
-/// Like every handle of a channel it keeps the channel open, until it has resolved.
+/// Like every handle of a channel it keeps the channel open at the broker, though no [`Channel`](crate::Channel) may be
+/// left: until it has resolved, and where it can give its message back ([`take_message`](Self::take_message)) until it
+/// has or is dropped.
 ///
 /// # Cancel safety
 ///

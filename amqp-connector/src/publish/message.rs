@@ -27,7 +27,19 @@ use crate::session::Message;
 /// ```
 ///
 /// A publish that fails before it is sent takes the message with it. Who wants to try again keeps a clone, which shares
-/// the body.
+/// the body; names and headers are copied:
+///
+/// ```no_run
+/// # async fn run(channel: amqp_connector::Channel) -> amqp_connector::Result<()> {
+/// # use amqp_connector::{BasicPublish, ErrorKind};
+/// let publish = BasicPublish::new("", "jobs", "the work");
+/// let confirmation = match channel.try_basic_publish(publish.clone()) {
+///     Err(error) if error.kind() == ErrorKind::Full => channel.basic_publish(publish).await?,
+///     tried => tried?,
+/// };
+/// # drop(confirmation);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "a message is sent by `Channel::basic_publish`"]
 pub struct BasicPublish {

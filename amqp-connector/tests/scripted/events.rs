@@ -3,7 +3,7 @@
 use amqp_connector::protocol::{channel, connection};
 use amqp_connector::testing::{Peer, leftovers};
 use amqp_connector::{CloseCause, Connection, Event, Events};
-use futures_core::Stream;
+use futures_core::stream::{FusedStream as _, Stream};
 
 use crate::support::{close_clean, connection, open, poll_and_drop, resolves};
 
@@ -53,7 +53,9 @@ async fn a_life_is_told_from_connected_to_closed() {
         Event::Closed { reason, .. } => assert_eq!(reason.cause(), CloseCause::Requested),
         other => panic!("{other:?}"),
     }
+    assert!(!events.is_terminated(), "it has not told the end yet");
     assert!(next_of_stream(&mut events).await.is_none());
+    assert!(events.is_terminated());
     assert!(events.recv().await.is_none(), "and stays over");
 }
 

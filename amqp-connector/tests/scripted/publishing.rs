@@ -10,7 +10,7 @@ use amqp_connector::amqp_types::{AnyMethod, Method};
 use amqp_connector::protocol::basic;
 use amqp_connector::testing::{Event, Peer, leftovers};
 use amqp_connector::{BasicPublish, ErrorKind, Options, QueueDeclare, Returned};
-use futures_core::Stream;
+use futures_core::stream::{FusedStream as _, Stream};
 
 use crate::support::{close_clean, connection_with, open, resolves};
 
@@ -158,6 +158,7 @@ async fn returned_messages_are_a_stream_that_ends_with_the_channel() {
     let (connection, mut peer) = connection_with(Options::default(), Peer::new()).await;
     let channel = open(&connection, &mut peer).await;
     let mut returns = channel.returns();
+    assert!(!returns.is_terminated());
     let publish = BasicPublish::new("", "nobody", "x").mandatory(true);
     drop(channel.basic_publish(publish).await.expect("accepted"));
     let (publish, properties, body) = peer.expect_content::<basic::Publish>(channel.id()).await;
@@ -175,7 +176,9 @@ async fn returned_messages_are_a_stream_that_ends_with_the_channel() {
         peer.answer(id, &close.into_any()).await;
     });
     closed.expect("closed");
+    assert!(!returns.is_terminated(), "it has not told the end yet");
     assert!(resolves("the end", next(&mut returns)).await.is_none());
+    assert!(returns.is_terminated());
     drop((returns, channel));
     close_clean(connection, &mut peer).await;
 }
@@ -263,6 +266,43 @@ amqp_connector::amqp_types::if_spec! { confirm.select => {
         peer.expect::<amqp_connector::protocol::channel::Close>().await;
         peer.cut();
         resolves("closed", connection.closed()).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_time_of_a_confirm_select_with_limits_can_be_set() {
+        let (connection, mut peer) = connection_with(Options::default(), Peer::new()).await;
+        let channel = open(&connection, &mut peer).await;
+        let limits = ConfirmOptions::new().unconfirmed_max(10);
+        let selected = channel.confirm_select_with(limits).within(Duration::from_millis(50));
+        let error = resolves("a timeout", selected).await.expect_err("no answer");
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+        let (id, _) = peer.expect::<confirm::Select>().await;
+        assert_eq!(id, channel.id());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_channel_stays_open_as_long_as_a_confirmation_can_give_its_message_back() {
+        let (connection, channel, mut peer) =
+            confirming(ConfirmOptions::new().retain(true)).await;
+        let mut confirmations = Vec::new();
+        for body in ["taken", "left"] {
+            let publish = BasicPublish::new("", "q", body);
+            confirmations.push(channel.basic_publish(publish).await.expect("accepted"));
+            peer.expect_content::<basic::Publish>(channel.id()).await;
+        }
+        drop(channel);
+        let nack = basic::Nack { delivery_tag: 2, multiple: true, ..Default::default() };
+        peer.send(1, nack).await;
+        for confirmation in &mut confirmations {
+            let outcome = resolves("the outcome", &mut *confirmation).await;
+            assert!(matches!(outcome, Outcome::Nacked), "{outcome:?}");
+        }
+        assert_eq!(confirmations[0].take_message().expect("kept").into_parts().2, "taken");
+        assert_eq!(connection.channel_count(), 1);
+        drop(confirmations);
+        peer.expect::<amqp_connector::protocol::channel::Close>().await;
+        peer.send(1, amqp_connector::protocol::channel::CloseOk::default()).await;
+        close_clean(connection, &mut peer).await;
     }
 
     #[tokio::test(start_paused = true)]

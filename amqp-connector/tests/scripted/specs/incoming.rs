@@ -2,6 +2,7 @@
 
 use amqp_connector::amqp_types::if_spec;
 use amqp_connector::{CloseCause, ErrorKind};
+use futures_core::stream::FusedStream as _;
 
 use super::wire::Wire;
 use crate::support::resolves;
@@ -38,7 +39,9 @@ async fn incoming_methods_end_with_their_channel() {
     let mut incoming = wire.channel.incoming().expect("mine");
     let id = wire.channel.id();
     wire.peer.close_channel(id, 404, "gone").await;
+    assert!(!incoming.is_terminated(), "it has not told the end yet");
     assert!(resolves("the end", incoming.recv()).await.is_none());
+    assert!(incoming.is_terminated());
     assert_eq!(wire.channel.incoming().expect_err("over").kind(), ErrorKind::ChannelClosed);
     wire.close().await;
 }
