@@ -257,8 +257,7 @@ impl Channel {
     /// # Errors
     ///
     /// `Invalid` for a name over 255 octets, and for properties or arguments that do not fit a frame;
-    /// `Limit` if the limit is zero, or failed messages that nobody has taken back fill the budget of retained octets; the reason why
-    /// the channel is closed. The message was not sent in any of these cases.
+    /// `Limit` if the limit is zero; the reason why the channel is closed. The message was not sent in any of these cases.
     ///
     /// # Hangs
     ///
