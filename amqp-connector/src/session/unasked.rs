@@ -106,16 +106,16 @@ impl Session {
         key: ChannelKey,
         method: Method,
         content: Option<(protocol::Properties, Body)>,
-    ) -> std::result::Result<(), Method> {
+    ) -> Option<Method> {
         let budget = self.options.consumer_budget;
         let inbox = match self.channels.get(key).and_then(|channel| channel.inbox.as_mut()) {
             Some(inbox) if is_unasked(method.info()) => inbox,
-            _ => return Err(method),
+            _ => return Some(method),
         };
         if !inbox.claimed && !inbox.awaited {
             let method = method.info().full_name;
             self.effects.log(move || tracing::debug!(method, "nobody takes incoming methods"));
-            return Ok(());
+            return None;
         }
         let incoming = IncomingMethod { method, content };
         inbox.octets = inbox.octets.saturating_add(octets(&incoming));
@@ -133,7 +133,7 @@ impl Session {
                 .with_code(ReplyCode::RESOURCE_ERROR);
             self.close_channel_because(key, reason);
         }
-        Ok(())
+        None
     }
 
     /// The peer tells something about the channel, for the user to know.

@@ -276,7 +276,7 @@ impl Session {
             None => (&mut self.control, false),
         };
         let Some(call) = take_answered(calls, &method) else {
-            let Err(method) = self.take_unasked(key, method, content) else { return };
+            let Some(method) = self.take_unasked(key, method, content) else { return };
             let name = full_name(&method);
             let text = format!("{name} came and no call waits for it");
             return self.violation(ReplyCode::COMMAND_INVALID, text, Some(name));
