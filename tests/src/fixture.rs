@@ -17,8 +17,8 @@ use crate::lanes::Lanes;
 use crate::leaks::{Leaks, Traces};
 use crate::outcome::Outcome;
 
-/// How long what a test has let go of may take to be gone.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long what a test has let go of may take to be gone. RabbitMQ ends what does not log in after 10 seconds.
+const GRACE: Duration = Duration::from_secs(6);
 /// The same where something is left on purpose.
 const SHORT_GRACE: Duration = Duration::from_millis(300);
 /// How long the runtime may take to end; only a test that failed needs it.
