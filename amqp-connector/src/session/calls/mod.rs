@@ -146,6 +146,7 @@ impl Session {
         if self.select_with_reply(key, method, place) {
             return Ok(());
         }
+        self.spare_unread(key, method);
         self.before_method(key, method);
         self.send_method(key.id, method)?;
         self.note_unanswered(key, method, Some(place));
@@ -161,10 +162,7 @@ impl Session {
             (Method::Basic(basic::Method::Cancel(_)), Some(id)) => {
                 self.consumer_cancelled(key, id);
             }
-            (Method::Basic(basic::Method::Ack(ack)), _) if ack.multiple => {
-                self.note_settled(key, ack.delivery_tag);
-            }
-            _ => {}
+            _ => self.note_settled_raw(key, method),
         }
         Ok(())
     }

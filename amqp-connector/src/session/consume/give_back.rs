@@ -11,6 +11,8 @@
 
 use std::collections::VecDeque;
 
+use amqp_types::protocol::{Method, basic};
+
 use crate::session::Session;
 use crate::session::channel::{ChannelKey, ChannelState};
 use crate::session::consume::backlog::Queued;
@@ -170,6 +172,22 @@ impl Session {
         }
     }
 
+    /// The same, of a method that the user has put together.
+    pub(in crate::session) fn spare_unread(&mut self, key: ChannelKey, method: &Method) {
+        match settled_by(method) {
+            Some(0) => self.give_back_below(key, u64::MAX),
+            Some(tag) => self.give_back_below(key, tag),
+            None => {}
+        }
+    }
+
+    /// It was sent: what it settles is not settled again.
+    pub(in crate::session) fn note_settled_raw(&mut self, key: ChannelKey, method: &Method) {
+        let Some(tag) = settled_by(method) else { return };
+        let last = self.channels.get(key).map_or(0, |channel| channel.last_tag);
+        self.note_settled(key, if tag == 0 { last } else { tag.min(last) });
+    }
+
     /// Gives deliveries back to a queue that takes them.
     fn give_back_tags(&mut self, key: ChannelKey, mut tags: Vec<u64>) {
         let Ok(channel) = self.live_channel(key) else { return };
@@ -196,5 +214,18 @@ impl Session {
         self.note_settled(key, tag);
         // Numbers always fit a frame.
         let _ = self.send_settle(key, tag, Settle::Nack { multiple: true, requeue: true });
+    }
+}
+
+/// Up to which tag a method settles several deliveries; 0 is all of them.
+fn settled_by(method: &Method) -> Option<u64> {
+    amqp_types::if_spec! { basic.nack => {
+        if let Method::Basic(basic::Method::Nack(nack)) = method {
+            return nack.multiple.then_some(nack.delivery_tag);
+        }
+    } else {} }
+    match method {
+        Method::Basic(basic::Method::Ack(ack)) => ack.multiple.then_some(ack.delivery_tag),
+        _ => None,
     }
 }

@@ -50,6 +50,12 @@ impl Session {
         self.finish_consumer(key, id, ConsumerEnd::Dropped, true);
         // Its handle gives nothing out any more.
         self.drop_bodies(key, id);
+        if let Some(channel) = self.channels.get(key)
+            && channel.giving.is_empty()
+        {
+            // It is not for what another consumer may leave.
+            channel.give_by = None;
+        }
         unread
     }
 

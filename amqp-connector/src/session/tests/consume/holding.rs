@@ -99,6 +99,33 @@ fn a_shutdown_waits_for_the_user_as_long_as_its_deadline_allows() {
 }
 
 #[test]
+fn a_multiple_that_the_user_has_put_together_takes_nothing_along_either() {
+    for (tag, multiple_ack) in [(101, true), (0, true), (101, false)] {
+        let mut bench = Bench::new();
+        let key = bench.open();
+        let (id, other) = (bench.consume(key, "c", false), User::new(&mut bench, key, "other"));
+        deliver(&mut bench, key, "c", 1..=100);
+        deliver(&mut bench, key, "other", 101..=101);
+        other.take(&mut bench);
+        drop_consumer(&mut bench, key, id);
+        assert_eq!(settled(&mut bench), []);
+        let method = match multiple_ack {
+            true => basic::Ack { delivery_tag: tag, multiple: true }.into_any(),
+            false => basic::Nack { delivery_tag: tag, multiple: true, requeue: false }.into_any(),
+        };
+        let place = Location::caller();
+        bench.run(|session| session.send(key, &method, place)).expect("sent");
+        let mut names = bench.names();
+        assert_eq!(names.len(), 101);
+        assert!(names.pop().is_some_and(|(_, name)| name != "basic.reject"));
+        assert!(names.iter().all(|(_, name)| *name == "basic.reject"));
+        cancel_ok(&mut bench, key, "c");
+        bench.pass(Duration::ZERO);
+        assert_eq!(settled(&mut bench), []);
+    }
+}
+
+#[test]
 fn a_multiple_of_the_users_takes_nothing_along_that_is_to_go_back() {
     for (confirmed, settle) in [
         (false, Settle::Ack { multiple: true }),
