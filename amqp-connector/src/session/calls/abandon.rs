@@ -29,6 +29,8 @@ impl Session {
                 if let Some(pending) = self.pending_call(call.key, call.id) {
                     pending.abandoned = true;
                 }
+                // A graceful close may have waited for it alone.
+                self.notify_driver();
             }
             Some(CallSlot::Done(Err(_), _)) | None => {}
         }
@@ -59,6 +61,8 @@ impl Session {
             return;
         }
         call.abandoned = true;
+        // A graceful close may have waited for it alone.
+        self.notify_driver();
         // A second deadline never runs while the broker blocks us: no channel is closed for that.
         let second = Deadline::Second(after(self.blocked.unwrap_or(now), timeout));
         self.move_deadline(key, id, second);

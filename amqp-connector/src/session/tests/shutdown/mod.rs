@@ -332,6 +332,27 @@ fn calls_that_nobody_waits_for_are_not_waited_for() {
 }
 
 #[test]
+fn a_close_that_waits_for_a_call_looks_again_when_nobody_does_any_more() {
+    for expires in [false, true] {
+        let mut bench = Bench::new();
+        let key = bench.open();
+        let call = bench.call(key, queue::Declare::default());
+        let now = bench.now;
+        bench.run(|session| session.shut_down(now, 100 * TIMEOUT));
+        bench.frames();
+        let (driver, waker) = counter();
+        bench.run(|session| session.set_driver(&waker));
+        match expires {
+            true => bench.pass_awake(Options::default().call_timeout),
+            false => bench.abandon(call),
+        }
+        assert!(driver.get() > 0, "expires: {expires}");
+        bench.pass(Duration::ZERO);
+        bench.only::<connection::Close>();
+    }
+}
+
+#[test]
 fn a_second_close_joins_the_first_and_the_earlier_deadline_holds() {
     for connection in [true, false] {
         let again = |busy: &mut Busy, timeout| {
