@@ -187,7 +187,9 @@ impl Index {
         let mut groups = groups.into_iter().flatten();
         let doubt = self.doubts.contain(tag) || groups.any(|group| group.doubts.contain(tag));
         // The one that the fewest others can have.
-        let past = class.back.range(..tag).next_back().map(|(past, _)| *past);
+        let past = class.back.range(..tag).next_back();
+        // One that came before this was published is another's. Both ends grow together.
+        let past = past.filter(|(_, back)| back.to >= tag).map(|(past, _)| *past);
         if let Some((past, Back { to, returned })) =
             past.and_then(|past| Some((past, class.back.remove(&past)?)))
         {

@@ -92,9 +92,11 @@ fn without_bcc(properties: &basic::Properties) -> Cow<'_, basic::Properties> {
     if !properties.headers.as_ref().is_some_and(is_bcc) {
         return Cow::Borrowed(properties);
     }
-    let mut rest = properties.clone();
-    if let Some(headers) = &mut rest.headers {
-        while headers.remove(BCC).is_some() {}
-    }
-    Cow::Owned(rest)
+    // In one go: a peer may repeat the header thousands of times.
+    let others = |headers: &amqp_types::FieldTable| {
+        let kept = headers.iter().filter(|(key, _)| key.as_bytes() != BCC);
+        kept.map(|(key, value)| (key.clone(), value.clone())).collect()
+    };
+    let headers = properties.headers.as_ref().map(others);
+    Cow::Owned(basic::Properties { headers, ..properties.clone() })
 }
