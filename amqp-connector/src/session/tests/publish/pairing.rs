@@ -448,3 +448,20 @@ fn user_octets_in_a_name_are_no_matter() {
     answer(&mut bench, key, 1, false, true);
     assert_eq!(outcomes(&mut bench, key, 1..=1), "r");
 }
+
+#[test]
+fn a_return_is_never_of_an_equal_message_that_was_published_after_it() {
+    let (mut bench, key) = ready();
+    let (plain, equal) = (basic::Properties::default(), "equal");
+    publish(&mut bench, key, mandatory(plain.clone(), equal));
+    give_back(&mut bench, key, &plain, equal);
+    publish(&mut bench, key, mandatory(plain.clone(), equal));
+    // By its return the second is known to be there, too.
+    publish(&mut bench, key, mandatory(plain.clone(), "other"));
+    give_back(&mut bench, key, &plain, "other");
+    for tag in [2, 1, 3] {
+        answer(&mut bench, key, tag, false, true);
+    }
+    let told: String = (1..=3).map(|tag| letter(outcome(&mut bench, key, tag).as_ref())).collect();
+    assert_eq!(told, "rar");
+}
