@@ -81,6 +81,17 @@ impl Session {
         true
     }
 
+    /// What is gathered of a channel, or will be, is to be back by then; the earliest of several wishes holds.
+    pub(in crate::session) fn hurry_hold(&mut self, key: ChannelKey, by: Instant) {
+        for hold in self.holds.iter_mut().filter(|hold| hold.key == key) {
+            hold.by = Some(hold.by.map_or(by, |earlier| earlier.min(by)));
+            hold.until = hold.until.map(|until| until.min(by));
+        }
+        if let Some(channel) = self.channels.get(key) {
+            channel.give_by = Some(channel.give_by.map_or(by, |earlier| earlier.min(by)));
+        }
+    }
+
     /// Whether what was gathered of a channel waits for the user.
     pub(in crate::session) fn is_holding(&self, key: ChannelKey) -> bool {
         self.holds.iter().any(|hold| hold.key == key)

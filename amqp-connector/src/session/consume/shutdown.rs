@@ -38,8 +38,8 @@ impl Session {
         now: Instant,
         timeout: Duration,
     ) -> usize {
+        self.hurry_hold(key, after(now, patience(timeout)));
         let Some(channel) = self.channels.get(key) else { return 0 };
-        channel.give_by = Some(after(now, patience(timeout)));
         let recovered_to = channel.recovered_to;
         let Some(consumer) = channel.consumers.by_id(id) else { return 0 };
         // What a recover has taken back is not given back by us.

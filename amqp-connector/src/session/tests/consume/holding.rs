@@ -99,6 +99,33 @@ fn a_shutdown_waits_for_the_user_as_long_as_its_deadline_allows() {
 }
 
 #[test]
+fn of_shutdowns_side_by_side_the_earliest_deadline_holds() {
+    for hurried_first in [false, true] {
+        let mut bench = Bench::new();
+        let key = bench.open();
+        let (one, other) = (User::new(&mut bench, key, "c"), User::new(&mut bench, key, "d"));
+        deliver(&mut bench, key, "c", 1..=1);
+        one.take(&mut bench);
+        deliver(&mut bench, key, "c", 2..=5_000);
+        deliver(&mut bench, key, "d", 5_001..=9_000);
+        let hurried = Duration::from_millis(400);
+        let mut timeouts = [Duration::from_secs(60), hurried];
+        if hurried_first {
+            timeouts.reverse();
+        }
+        let now = bench.now;
+        for ((user, tag), timeout) in [(&one, "c"), (&other, "d")].into_iter().zip(timeouts) {
+            bench.run(|session| session.begin_consumer_shutdown(key, user.id, now, timeout));
+            cancel_ok(&mut bench, key, tag);
+        }
+        bench.pass(Duration::ZERO);
+        assert_eq!(settled(&mut bench), []);
+        bench.pass_awake(hurried);
+        assert_eq!(settled(&mut bench).len(), 8_999, "hurried first: {hurried_first}");
+    }
+}
+
+#[test]
 fn a_multiple_that_the_user_has_put_together_takes_nothing_along_either() {
     for (tag, multiple_ack) in [(101, true), (0, true), (101, false)] {
         let mut bench = Bench::new();
