@@ -11,26 +11,54 @@ use amqp_connector::{
 };
 use amqp_tests::{Fixture, broker_test};
 use futures_core::Stream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_secs(30);
 
 /// A stream of pieces that the test sends by hand; it ends when the sender is dropped.
-pub(crate) struct ByHand(mpsc::UnboundedReceiver<Result<Bytes, io::Error>>);
+pub(crate) struct ByHand {
+    pieces: mpsc::UnboundedReceiver<Result<Bytes, io::Error>>,
+    taken: usize,
+    /// How many were taken when more was asked for than there was.
+    starved: watch::Sender<usize>,
+}
 
-pub(crate) type Hand = mpsc::UnboundedSender<Result<Bytes, io::Error>>;
+/// The sender of such a stream.
+pub(crate) struct Hand {
+    pieces: mpsc::UnboundedSender<Result<Bytes, io::Error>>,
+    starved: watch::Receiver<usize>,
+}
 
 pub(crate) fn by_hand() -> (Hand, ByHand) {
     let (hand, pieces) = mpsc::unbounded_channel();
-    (hand, ByHand(pieces))
+    let (starved, watched) = watch::channel(0);
+    (Hand { pieces: hand, starved: watched }, ByHand { pieces, taken: 0, starved })
+}
+
+impl Hand {
+    pub(crate) fn send(&self, piece: Result<Bytes, io::Error>) {
+        self.pieces.send(piece).unwrap();
+    }
+
+    /// Waits until the stream was asked for a piece after `taken` ones: what was sent is on its way by then.
+    pub(crate) async fn starved(&self, taken: usize) {
+        let mut starved = self.starved.clone();
+        let asked = timeout(SOON, starved.wait_for(|asked| *asked >= taken)).await;
+        asked.expect("nobody takes the pieces").expect("the stream is dropped");
+    }
 }
 
 impl Stream for ByHand {
     type Item = Result<Bytes, io::Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_recv(cx)
+        let polled = self.pieces.poll_recv(cx);
+        match polled {
+            Poll::Ready(_) => self.taken += 1,
+            Poll::Pending => drop(self.starved.send_replace(self.taken)),
+        }
+        polled
     }
 }
 
@@ -43,13 +71,34 @@ pub(crate) async fn queue(t: &Fixture) -> (Connection, Channel, String) {
     (connection, channel, queue)
 }
 
-/// How many messages the broker has of the queue, and deletes it.
-pub(crate) async fn count_and_delete(channel: &Channel, queue: &str) -> u32 {
-    // Whatever the broker still has to handle of a connection that is gone is behind it then.
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    let declared = channel.queue_declare(QueueDeclare::new(queue)).await.unwrap();
-    channel.queue_delete(amqp_connector::QueueDelete::new(queue)).await.unwrap();
-    declared.message_count
+/// How many messages the broker has of the queue, and deletes it, when it has handled all of the connections that are
+/// gone: so many are open.
+pub(crate) async fn count_and_delete(
+    t: &Fixture,
+    open: usize,
+    channel: &Channel,
+    queue: &str,
+) -> u32 {
+    let port = t.port();
+    let question = format!(
+        "Alive = fun(Table) -> [{{P, I}} || {{P, I}} <- ets:tab2list(Table), is_process_alive(P)] end,
+         Open = [P || {{P, I}} <- Alive(connection_created), proplists:get_value(port, I) =:= {port}],
+         Ending = [C || {{C, I}} <- Alive(channel_created),
+             binary:match(proplists:get_value(name, I), <<\":{port} (\">>) =/= nomatch,
+             not lists:member(proplists:get_value(connection, I), Open)],
+         io_lib:format(\"~b ~b\", [length(Open), length(Ending)])"
+    );
+    let mut told = String::new();
+    let ended = async {
+        while told != format!("{open} 0") {
+            told = t.eval(&question).await.unwrap();
+        }
+    };
+    let ended = timeout(SOON, ended).await;
+    assert!(ended.is_ok(), "connections, and channels without one: {told}");
+    // It waits its turn behind what their channels have sent.
+    let delete = amqp_connector::QueueDelete::new(queue);
+    channel.queue_delete(delete).await.unwrap().message_count
 }
 
 #[test]
@@ -61,7 +110,7 @@ fn a_streamed_body_arrives_whole_when_it_is_committed() {
             .properties(basic::Properties { priority: Some(2), ..Default::default() });
         let publishing = tokio::spawn(connection.publish_stream(publish, pieces));
         for n in 0..3 {
-            hand.send(Ok(Bytes::from(vec![n; 100_000]))).unwrap();
+            hand.send(Ok(Bytes::from(vec![n; 100_000])));
             // Others go on in between.
             drop(channel.basic_publish(BasicPublish::new("", &queue, "between")).await.unwrap());
             channel.basic_get(BasicGet::new(&queue).no_ack(true)).await.unwrap().unwrap();
@@ -80,7 +129,7 @@ fn a_streamed_body_arrives_whole_when_it_is_committed() {
         assert!(connection.publish_reader(publish, reader).await.unwrap().is_acked());
         let got = channel.basic_get(BasicGet::new(&queue).no_ack(true)).await.unwrap().unwrap();
         assert_eq!(got.body.to_bytes(), vec![5; 200_000]);
-        assert_eq!(count_and_delete(&channel, &queue).await, 0);
+        assert_eq!(count_and_delete(t, 1, &channel, &queue).await, 0);
         connection.close().await;
     });
 }
@@ -119,14 +168,13 @@ async fn publish_and_break(
     fault: StreamFault,
 ) {
     let (hand, pieces) = by_hand();
-    let publish = publish.source_timeout(Duration::from_millis(300));
     let publishing = tokio::spawn(connection.publish_stream(publish, pieces));
-    hand.send(Ok(Bytes::from(vec![1; 200_000]))).unwrap();
+    hand.send(Ok(Bytes::from(vec![1; 200_000])));
     match fault {
-        StreamFault::Failed => hand.send(Err(io::Error::other("no more"))).unwrap(),
-        StreamFault::Long => hand.send(Ok(Bytes::from(vec![1; 1 << 20]))).unwrap(),
+        StreamFault::Failed => hand.send(Err(io::Error::other("no more"))),
+        StreamFault::Long => hand.send(Ok(Bytes::from(vec![1; 1 << 20]))),
         StreamFault::Dropped => {
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            hand.starved(1).await;
             publishing.abort();
         }
         _ => {}
@@ -163,14 +211,14 @@ fn a_body_that_breaks_off_is_never_seen_and_costs_only_its_channel() {
         }
         // A stall has to be waited for.
         let (hand, pieces) = by_hand();
-        hand.send(Ok(Bytes::from_static(b"some"))).unwrap();
+        hand.send(Ok(Bytes::from_static(b"some")));
         let publish = BasicPublishStream::new("", &queue, 1_000_000)
             .source_timeout(Duration::from_millis(300));
         let error = connection.publish_stream(publish, pieces).await.unwrap_err();
         assert!(matches!(error.broken_stream().unwrap().fault(), StreamFault::Stalled { .. }));
         assert!(connection.close_reason().is_none());
         connection.close().await;
-        assert_eq!(count_and_delete(&watching, &queue).await, 0);
+        assert_eq!(count_and_delete(t, 1, &watching, &queue).await, 0);
         watcher.close().await;
     });
 }
@@ -186,7 +234,7 @@ fn a_body_that_breaks_off_beyond_the_padding_limit_is_never_seen_and_ends_its_co
             let reason = timeout(SOON, connection.closed()).await.unwrap();
             assert_eq!(reason.cause(), CloseCause::StreamBroken);
         }
-        assert_eq!(count_and_delete(&watching, &queue).await, 0);
+        assert_eq!(count_and_delete(t, 1, &watching, &queue).await, 0);
         watcher.close().await;
     });
 }
@@ -199,10 +247,10 @@ fn a_body_that_breaks_off_on_a_plain_channel_is_never_seen_and_ends_its_connecti
             let connection = t.connect().await;
             let channel = connection.channel_open().await.unwrap();
             let (hand, pieces) = by_hand();
-            hand.send(Ok(Bytes::from(vec![1; 200_000]))).unwrap();
+            hand.send(Ok(Bytes::from(vec![1; 200_000])));
             let publish = BasicPublishStream::new("", &queue, 1_000_000);
             let publishing = tokio::spawn(channel.basic_publish_stream(publish, pieces));
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            hand.starved(1).await;
             match dropped {
                 true => publishing.abort(),
                 false => drop(hand),
@@ -215,10 +263,10 @@ fn a_body_that_breaks_off_on_a_plain_channel_is_never_seen_and_ends_its_connecti
             let connection = t.connect().await;
             let channel = connection.channel_open().await.unwrap();
             let (hand, pieces) = by_hand();
-            hand.send(Ok(Bytes::from(vec![1; 200_000]))).unwrap();
+            hand.send(Ok(Bytes::from(vec![1; 200_000])));
             let publish = BasicPublishStream::new("", &queue, 1_000_000);
             let publishing = tokio::spawn(channel.basic_publish_stream(publish, pieces));
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            hand.starved(1).await;
             if closes_channel {
                 let _ = channel.close().await;
             }
@@ -226,7 +274,7 @@ fn a_body_that_breaks_off_on_a_plain_channel_is_never_seen_and_ends_its_connecti
             let error = publishing.await.unwrap().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::ConnectionClosed);
         }
-        assert_eq!(count_and_delete(&watching, &queue).await, 0);
+        assert_eq!(count_and_delete(t, 1, &watching, &queue).await, 0);
         watcher.close().await;
     });
 }
@@ -243,7 +291,7 @@ fn a_stream_on_a_channel_in_a_users_own_transaction_can_be_taken_back() {
         channel.call(tx::Commit::default()).await.unwrap();
         channel.basic_publish_reader(publish(), &b"01234"[..]).await.unwrap_err();
         assert_eq!(channel.closed().await.cause(), CloseCause::StreamBroken);
-        assert_eq!(count_and_delete(&watching, &queue).await, 1);
+        assert_eq!(count_and_delete(t, 1, &watching, &queue).await, 1);
         connection.close().await;
     });
 }
