@@ -4,11 +4,24 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Waker};
 
-use amqp_connector::{BasicConsume, BasicGet, BasicPublish, ErrorKind, Prefetch, QueueDeclare};
+use amqp_connector::{
+    BasicConsume, BasicGet, BasicPublish, Consumer, Delivery, ErrorKind, Prefetch, QueueDeclare,
+};
 use amqp_tests::broker_test;
 use tokio::time::timeout;
 
 use super::{A_WHILE, SOON, await_counts, filled, text};
+
+/// So many deliveries, and no more for a while.
+async fn exactly(consumer: &mut Consumer, count: u16) -> Vec<Delivery> {
+    let mut taken = Vec::new();
+    for n in 0..count {
+        let delivery = timeout(SOON, consumer.recv()).await;
+        taken.push(delivery.unwrap_or_else(|_| panic!("{n} of {count} came")).unwrap());
+    }
+    assert!(timeout(A_WHILE, consumer.recv()).await.is_err(), "more than {count} came");
+    taken
+}
 
 #[test]
 fn basic_get_tells_what_is_left_and_whether_the_message_came_before() {
@@ -107,13 +120,10 @@ fn consumers_have_prefetches_of_their_own_on_one_channel() {
         for prefetch in [1, 4, 2] {
             let consume = BasicConsume::new(&queue, Prefetch::Count(prefetch));
             let mut consumer = channel.basic_consume(consume).await.unwrap();
-            let mut mine = Vec::new();
-            while let Ok(delivery) = timeout(A_WHILE, consumer.recv()).await {
-                let delivery = delivery.unwrap();
+            let mine = exactly(&mut consumer, prefetch).await;
+            for delivery in &mine {
                 assert_eq!(delivery.consumer_tag(), Some(consumer.tag()));
-                mine.push(delivery);
             }
-            assert_eq!(mine.len(), usize::from(prefetch));
             taken.push((consumer, mine));
         }
         for (mut consumer, mut mine) in taken {
@@ -139,14 +149,9 @@ fn consumers_share_the_prefetch_of_their_channel() {
         let consume = |queue: &str| BasicConsume::new(queue, Prefetch::Count(4));
         let mut one = channel.basic_consume(consume(&queue)).await.unwrap();
         let mut two = channel.basic_consume(consume(&other)).await.unwrap();
-        let (mut ones, mut twos) = (Vec::new(), Vec::new());
-        while let Ok(delivery) = timeout(A_WHILE, one.recv()).await {
-            ones.push(delivery.unwrap());
-        }
-        while let Ok(delivery) = timeout(A_WHILE, two.recv()).await {
-            twos.push(delivery.unwrap());
-        }
-        assert_eq!((ones.len(), twos.len()), (4, 1), "four of its own, five of both together");
+        // Four of its own, five of both together.
+        let mut ones = exactly(&mut one, 4).await;
+        let mut twos = exactly(&mut two, 1).await;
         // Room that one leaves is the other's.
         for delivery in ones.drain(..2) {
             delivery.ack().unwrap();
@@ -181,17 +186,24 @@ fn the_prefetch_of_a_channel_bounds_consumers_that_were_started_before_it_was_se
         }
         let mut handled = 0;
         while handled < 40 {
-            let mut held = Vec::new();
+            let (mut ones, mut twos) = (Vec::new(), Vec::new());
+            timeout(SOON, async {
+                tokio::select! {
+                    delivery = one.recv() => ones.push(delivery.unwrap()),
+                    delivery = two.recv() => twos.push(delivery.unwrap()),
+                }
+            })
+            .await
+            .expect("neither gets any");
             while let Ok(delivery) = timeout(A_WHILE, one.recv()).await {
-                held.push(delivery.unwrap());
+                ones.push(delivery.unwrap());
             }
-            let ones = held.len();
             while let Ok(delivery) = timeout(A_WHILE, two.recv()).await {
-                held.push(delivery.unwrap());
+                twos.push(delivery.unwrap());
             }
-            let twos = held.len() - ones;
-            assert!(ones <= 4 && twos <= 3 && held.len() <= 5, "{ones} and {twos}");
-            assert!(!held.is_empty());
+            let both = ones.len() + twos.len();
+            assert!(ones.len() <= 4 && twos.len() <= 3 && both <= 5, "{ones:?} and {twos:?}");
+            let held = ones.into_iter().chain(twos).collect::<Vec<_>>();
             handled += held.len();
             for delivery in held {
                 delivery.ack().unwrap();
