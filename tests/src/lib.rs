@@ -32,9 +32,11 @@ mod fixture;
 mod lanes;
 mod leaks;
 mod outcome;
+mod queues;
 mod sockets;
 
 pub use broker::{Broker, EvalError};
 pub use fixture::{Fixture, broker_test, broker_test_alone, leaks_of};
 pub use leaks::{Leak, Leaks};
 pub use outcome::Outcome;
+pub use queues::{Messages, await_depth, depth};

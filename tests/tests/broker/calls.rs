@@ -5,7 +5,7 @@ use std::time::Duration;
 use amqp_connector::{
     BasicConsume, BasicGet, BasicPublish, Channel, ErrorKind, Prefetch, QueueDeclare, protocol,
 };
-use amqp_tests::broker_test;
+use amqp_tests::{await_depth, broker_test};
 use tokio::task::JoinSet;
 
 /// One task's calls, sent before the first reply is awaited; their replies tell them apart.
@@ -49,6 +49,7 @@ fn calls_of_many_tasks_on_one_channel_get_their_own_replies() {
                 let publish = BasicPublish::new("", queue, queue.clone());
                 drop(channel.basic_publish(publish).await.unwrap());
             }
+            await_depth(&channel, queue, u32::try_from(n).unwrap()).await;
         }
         let mut tasks = JoinSet::new();
         for (n, queue) in queues.into_iter().enumerate() {

@@ -6,7 +6,7 @@ use amqp_connector::{
     BasicConsume, BasicGet, BasicPublish, Channel, Connection, Consumer, ConsumerEnd, ErrorKind,
     Outcome, Prefetch, QueueDeclare, QueueDelete,
 };
-use amqp_tests::{Fixture, broker_test};
+use amqp_tests::{Fixture, await_depth, broker_test};
 use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_secs(30);
@@ -21,15 +21,8 @@ async fn queue_of(t: &Fixture, count: u32) -> (Connection, Channel, String) {
         let publish = BasicPublish::new("", &queue, n.to_be_bytes().to_vec());
         drop(channel.basic_publish(publish).await.unwrap());
     }
-    while ready(&channel, &queue).await < count {
-        tokio::task::yield_now().await;
-    }
+    await_depth(&channel, &queue, count).await;
     (connection, channel, queue)
-}
-
-async fn ready(channel: &Channel, queue: &str) -> u32 {
-    let declare = QueueDeclare::new(queue).passive(true).durable(true);
-    channel.queue_declare(declare).await.unwrap().message_count
 }
 
 /// Deletes the queue, when the broker has taken back what was on its way; gives what it held.
@@ -129,9 +122,7 @@ fn a_delivery_that_a_worker_settles_while_the_connection_closes_is_settled() {
                 settled
             }
         });
-        while ready(&watch, &queue).await > 0 {
-            tokio::task::yield_now().await;
-        }
+        await_depth(&watch, &queue, 0).await;
         connection.close().await;
         worker.await.unwrap().unwrap();
         assert_eq!(left(&watch, &queue).await, 2, "one is settled, two are back");
@@ -149,9 +140,7 @@ fn a_delivery_that_is_held_by_the_task_that_closes_is_no_trap() {
         let held = Duration::from_millis(400);
         timeout(SOON, connection.close_within(held)).await.unwrap();
         assert_eq!(delivery.ack().unwrap_err().kind(), ErrorKind::Stale);
-        while ready(&watch, &queue).await < 1 {
-            tokio::task::yield_now().await;
-        }
+        await_depth(&watch, &queue, 1).await;
         assert_eq!(left(&watch, &queue).await, 1);
         keeper.close().await;
     });
@@ -170,13 +159,9 @@ fn what_an_undrained_consumer_has_not_read_goes_back_in_order() {
             assert_eq!(number(&delivery), n);
             delivery.ack().unwrap();
         }
-        while ready(&watch, &queue).await > 0 {
-            tokio::task::yield_now().await;
-        }
+        await_depth(&watch, &queue, 0).await;
         timeout(SOON, connection.close()).await.unwrap();
-        while ready(&watch, &queue).await < COUNT - 10 {
-            tokio::task::yield_now().await;
-        }
+        await_depth(&watch, &queue, COUNT - 10).await;
         let mut again = consume(&keeper, &queue, Prefetch::Unlimited).await;
         for n in 10..COUNT {
             let delivery = timeout(SOON, again.recv()).await.unwrap().unwrap();
@@ -231,6 +216,8 @@ fn calls_under_way_get_their_replies_and_new_ones_the_reason() {
         get.await.unwrap().unwrap().ack().unwrap();
         let reason = timeout(SOON, closed).await.unwrap().unwrap();
         assert!(std::ptr::eq(&*reason, error.close_reason().unwrap()));
+        // Neither with anybody nor on its way back.
+        t.await_messages(&queue, 0, 0).await;
         assert_eq!(left(&watch, &queue).await, 0);
         keeper.close().await;
     });
@@ -267,9 +254,7 @@ fn closes_from_many_tasks_at_once_are_one() {
         }
         assert!(reasons.iter().all(|reason| std::sync::Arc::ptr_eq(reason, &reasons[0])));
         drop(consumer);
-        while ready(&watch, &queue).await < 10 {
-            tokio::task::yield_now().await;
-        }
+        await_depth(&watch, &queue, 10).await;
         assert_eq!(left(&watch, &queue).await, 10);
         keeper.close().await;
     });
@@ -292,14 +277,10 @@ fn a_consumers_shutdown_waits_for_slow_handlers_and_gives_back_the_rest() {
                 delivery.ack()
             });
         }
-        while ready(&watch, &queue).await > 200 {
-            tokio::task::yield_now().await;
-        }
+        await_depth(&watch, &queue, 200).await;
         let shutdown = tokio::spawn(consumer.shutdown(Duration::from_secs(10)));
         // What was not read is back before the handlers have finished.
-        while ready(&watch, &queue).await < 240 {
-            tokio::task::yield_now().await;
-        }
+        await_depth(&watch, &queue, 240).await;
         assert!(!shutdown.is_finished());
         go.send(true).unwrap();
         let report = timeout(SOON, shutdown).await.unwrap().unwrap();
@@ -321,19 +302,16 @@ fn a_consumers_shutdown_tells_what_was_still_held_at_its_deadline() {
         let consume = BasicConsume::new(&queue, Prefetch::Count(10));
         let mut consumer = channel.basic_consume(consume).await.unwrap();
         let held = [consumer.recv().await.unwrap(), consumer.recv().await.unwrap()];
-        while ready(&watch, &queue).await > 0 {
-            tokio::task::yield_now().await;
-        }
+        await_depth(&watch, &queue, 0).await;
         let report = consumer.shutdown(Duration::from_millis(200)).await;
         assert_eq!((report.held, report.settled, report.given_back), (2, 0, 8), "{report:?}");
         assert!(report.cancelled && !report.is_complete(), "{report:?}");
-        while ready(&watch, &queue).await < 8 {
-            tokio::task::yield_now().await;
-        }
+        await_depth(&watch, &queue, 8).await;
         for delivery in held {
             delivery.ack().unwrap();
         }
         channel.close().await.unwrap();
+        t.await_messages(&queue, 8, 0).await;
         assert_eq!(left(&watch, &queue).await, 8);
         keeper.close().await;
     });

@@ -7,7 +7,7 @@ use amqp_connector::{
 };
 
 use super::queues::table;
-use super::side::{Side, declare, get, publish, text};
+use super::side::{Side, declare, drain, get, publish, text};
 
 contract! {
     a_rejected_message_goes_on_with_its_story,
@@ -155,6 +155,6 @@ async fn without_an_exchange_to_go_to_it_is_gone(side: &Side<'_>) {
     channel.queue_declare(declare).await.unwrap();
     publish(&channel, "", &queue, "a").await;
     get(&channel, &queue).await.reject(false).unwrap();
-    assert_eq!(super::side::depth(&channel, &queue).await, 0);
+    assert_eq!(drain(&channel, &queue).await, Vec::<String>::new());
     connection.close().await;
 }

@@ -1,7 +1,9 @@
 //! Publishing: outcomes, returns, transactions, large bodies, and what is refused.
 
 use amqp_connector::amqp_types::if_spec;
-use amqp_connector::{BasicPublish, Channel, FieldTable, Outcome, QueueDeclare, ShortStr, basic};
+use amqp_connector::{
+    BasicGet, BasicPublish, Channel, FieldTable, Outcome, QueueDeclare, ShortStr, basic,
+};
 
 use super::queues::table;
 use super::side::{Side, await_depth, closed, connection_closed, depth, drain, get, publish, text};
@@ -100,19 +102,21 @@ async fn a_transaction_counts_as_a_whole(side: &Side<'_>) {
         channel.tx_rollback().await.unwrap();
         publish(&channel, "", &queue, "a").await;
         publish(&channel, "", &queue, "b").await;
-        assert_eq!(depth(&channel, &queue).await, 0);
+        // Behind them, on their own channel.
+        assert!(channel.basic_get(BasicGet::new(&queue)).await.unwrap().is_none());
         channel.tx_commit().await.unwrap();
         assert_eq!(depth(&other, &queue).await, 2);
         // Settlements, too.
         get(&channel, &queue).await.ack().unwrap();
         channel.tx_rollback().await.unwrap();
         channel.close().await.unwrap();
-        assert_eq!(depth(&other, &queue).await, 2);
+        side.await_left(&other, &queue, 2).await;
         other.tx_select().await.unwrap();
         get(&other, &queue).await.ack().unwrap();
         other.tx_commit().await.unwrap();
         let last = connection.channel_open().await.unwrap();
         other.close().await.unwrap();
+        side.await_left(&last, &queue, 1).await;
         assert_eq!(drain(&last, &queue).await, ["b"]);
     } else { let _ = (&channel, &queue); } }
     connection.close().await;

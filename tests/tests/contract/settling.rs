@@ -74,13 +74,15 @@ async fn what_a_channel_held_goes_back_when_it_ends(side: &Side<'_>) {
     for body in ["1", "2", "3"] {
         publish(&channel, "", &queue, body).await;
     }
+    // So that it has two of them.
+    await_depth(&channel, &queue, 3).await;
     let other = connection.channel_open().await.unwrap();
     let consume = BasicConsume::new(&queue, Prefetch::Count(2));
     let mut consumer = other.basic_consume(consume).await.unwrap();
     recv(&mut consumer).await;
     drop(consumer);
     other.close().await.unwrap();
-    await_depth(&channel, &queue, 3).await;
+    side.await_left(&channel, &queue, 3).await;
     for (body, redelivered) in [("1", true), ("2", true), ("3", false)] {
         let again = get(&channel, &queue).await;
         assert_eq!((&*text(&again.body), again.redelivered), (body, redelivered));
@@ -127,6 +129,6 @@ async fn rejecting_without_requeue_drops_a_message(side: &Side<'_>) {
     get(&channel, &queue).await.reject(false).unwrap();
     channel.close().await.unwrap();
     let other = connection.channel_open().await.unwrap();
-    assert_eq!(depth(&other, &queue).await, 0);
+    side.await_left(&other, &queue, 0).await;
     connection.close().await;
 }

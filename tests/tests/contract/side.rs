@@ -8,10 +8,11 @@ use amqp_connector::{
     QueueDeclare,
 };
 use amqp_tests::{Fixture, broker_test};
+pub(crate) use amqp_tests::{await_depth, depth};
 use tokio::time::timeout;
 
 /// How long what has to come may take.
-pub(crate) const SOON: Duration = Duration::from_secs(10);
+pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 /// Where a test runs.
 pub(crate) enum Side<'a> {
@@ -80,6 +81,15 @@ impl Side<'_> {
         let queue = declare(&channel, &self.name("q")).await;
         (connection, channel, queue)
     }
+
+    /// Waits until so many messages are ready and none is unsettled: then it is certain what has become of those that
+    /// somebody had. A broker in memory does all of it at once.
+    pub(crate) async fn await_left(&self, channel: &Channel, queue: &str, ready: u32) {
+        match self {
+            Self::Memory(_) => assert_eq!(depth(channel, queue).await, ready),
+            Self::RabbitMq(fixture) => fixture.await_messages(queue, ready, 0).await,
+        }
+    }
 }
 
 pub(crate) async fn declare(channel: &Channel, name: &str) -> String {
@@ -91,24 +101,6 @@ pub(crate) async fn declare(channel: &Channel, name: &str) -> String {
 pub(crate) async fn publish(channel: &Channel, exchange: &str, key: &str, body: &str) {
     let message = BasicPublish::new(exchange, key, body.to_owned());
     drop(channel.basic_publish(message).await.unwrap());
-}
-
-/// How many messages are ready.
-pub(crate) async fn depth(channel: &Channel, queue: &str) -> u32 {
-    channel.queue_declare(QueueDeclare::new(queue).passive(true)).await.unwrap().message_count
-}
-
-/// Waits until so many messages are ready.
-pub(crate) async fn await_depth(channel: &Channel, queue: &str, wanted: u32) {
-    let deadline = Instant::now() + SOON;
-    loop {
-        let there = depth(channel, queue).await;
-        if there == wanted {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{there} messages, not {wanted}");
-        tokio::task::yield_now().await;
-    }
 }
 
 /// Takes all messages, up to one that is published now.

@@ -12,14 +12,19 @@ use amqp_tests::{Fixture, broker_test};
 
 use super::{ARGUMENTS, channel, publish, text};
 
-/// Declares a stream with the messages `0` to `9`, waiting until they are in.
+/// Declares a stream with the messages `0` to `9`, waiting until they are in: so a commit tells, with or without confirms.
 async fn stream_of_ten(t: &Fixture, channel: &Channel) -> String {
     let stream = t.name("stream");
     let declare = QueueDeclare::new(&stream).durable(true).queue_type(QueueType::Stream);
     channel.queue_declare(declare).await.unwrap();
+    let connection = t.connect().await;
+    let filling = connection.channel_open().await.unwrap();
+    filling.tx_select().await.unwrap();
     for body in ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"] {
-        publish(channel, &stream, body).await;
+        publish(&filling, &stream, body).await;
     }
+    filling.tx_commit().await.unwrap();
+    connection.close().await;
     stream
 }
 

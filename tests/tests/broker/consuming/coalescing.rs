@@ -6,7 +6,7 @@ use std::time::Duration;
 use amqp_connector::protocol::tx;
 use amqp_connector::{BasicConsume, BasicGet, BasicPublish, Channel, Consumer, Delivery, Prefetch};
 use amqp_connector::{ErrorKind, QueueDeclare};
-use amqp_tests::broker_test;
+use amqp_tests::{await_depth, broker_test};
 use tokio::time::timeout;
 
 use super::{SOON, await_counts, await_unacked, text, unacked};
@@ -19,6 +19,7 @@ async fn queue_of(channel: &Channel, queue: &str, messages: u32) {
     for n in 0..messages {
         drop(channel.basic_publish(BasicPublish::new("", queue, n.to_string())).await.unwrap());
     }
+    await_depth(channel, queue, messages).await;
 }
 
 fn number(delivery: &Delivery) -> u32 {

@@ -131,6 +131,8 @@ fn a_body_over_the_limit_ends_its_channel_alone_and_stays_in_the_queue() {
             let Some(ConsumerEnd::Closed(reason)) = consumer.end() else { panic!("{consumer:?}") };
             let told = (reason.code().map(|code| code.0), reason.initiator());
             assert_eq!(told, (Some(311), Initiator::Library));
+            // The broker takes them back when it reads of the close.
+            await_counts(&other, &queue, (2, 0)).await;
             let got = connection.channel_open().await.unwrap();
             let refused = got.basic_get(BasicGet::new(&queue)).await.unwrap_err();
             assert_eq!(

@@ -15,7 +15,7 @@ use amqp_connector::{
     BasicConsume, BasicGet, BasicPublish, Channel, Connection, ConsumerEnd, ErrorKind, Prefetch,
     QueueDeclare, QueueDelete,
 };
-use amqp_tests::{Fixture, broker_test};
+use amqp_tests::{Fixture, await_depth, broker_test};
 use futures_core::Stream as _;
 use futures_core::stream::FusedStream as _;
 use tokio::time::timeout;
@@ -23,7 +23,7 @@ use tokio::time::timeout;
 const SOON: Duration = Duration::from_secs(30);
 const A_WHILE: Duration = Duration::from_millis(200);
 
-/// A connection, a channel, and a queue with so many messages, "0" to "n-1".
+/// A connection, a channel, and a queue with so many messages, "0" to "n-1", all of which have arrived.
 async fn filled(t: &Fixture, messages: usize) -> (Connection, Channel, String) {
     let connection = t.connect().await;
     let channel = connection.channel_open().await.unwrap();
@@ -33,6 +33,7 @@ async fn filled(t: &Fixture, messages: usize) -> (Connection, Channel, String) {
         let message = BasicPublish::new("", &queue, n.to_string());
         drop(channel.basic_publish(message).await.unwrap());
     }
+    await_depth(&channel, &queue, u32::try_from(messages).unwrap()).await;
     (connection, channel, queue)
 }
 
@@ -56,11 +57,7 @@ async fn await_counts(channel: &Channel, queue: &str, expected: (u32, u32)) {
 
 /// How many of the queue's messages are delivered and not settled.
 async fn unacked(t: &Fixture, queue: &str) -> u64 {
-    let question = format!(
-        "{{ok, Q}} = rabbit_amqqueue:lookup({{resource, <<\"/\">>, queue, <<\"{queue}\">>}}),
-         [{{_, N}}] = rabbit_amqqueue:info(Q, [messages_unacknowledged]), integer_to_list(N)"
-    );
-    t.eval(&question).await.unwrap().parse().unwrap()
+    t.messages(queue).await.unsettled.into()
 }
 
 /// Waits until the queue has so many.
@@ -106,8 +103,7 @@ fn basic_get_fetches_one_message_or_none() {
         assert!(channel.basic_get(BasicGet::new(&queue)).await.unwrap().is_none());
         got.ack().unwrap();
         channel.close().await.unwrap();
-        let other = connection.channel_open().await.unwrap();
-        assert_eq!(counts(&other, &queue).await, (0, 0));
+        t.await_messages(&queue, 0, 0).await;
         connection.close().await;
     });
 }
@@ -282,6 +278,8 @@ fn ack_of_a_closed_channel_s_delivery_is_stale() {
         channel.close().await.unwrap();
         let again = connection.channel_open().await.unwrap();
         assert_eq!(again.id(), channel.id());
+        // What was got goes back when the channel's process is gone, which is after the close-ok.
+        await_counts(&again, &queue, (1, 0)).await;
         // Same channel number, same delivery tag: had it been sent, it would be another message's ack.
         let other = again.basic_get(BasicGet::new(&queue)).await.unwrap().unwrap();
         assert_eq!(delivery.delivery_tag(), other.delivery_tag());

@@ -1,7 +1,7 @@
 //! Large bodies beside other channels of their connection.
 
 use amqp_connector::amqp_types::if_spec;
-use amqp_connector::{BasicPublish, Outcome, QueueDeclare};
+use amqp_connector::{BasicPublish, Outcome};
 use amqp_tests::broker_test;
 
 use super::declare;
@@ -37,15 +37,11 @@ fn a_large_body_delays_no_other_channel() {
                 }
             }
             // Without confirms the count may be asked for before the queue has looked at what is there.
-            loop {
-                let declare = QueueDeclare::new(&queue).exclusive(true).passive(true);
-                let count = other.queue_declare(declare).await.unwrap().message_count;
-                let confirmed = if_spec! { confirm.select => { true } else { false } };
-                if count == 3 * (round + 1) {
-                    break;
-                }
-                assert!(!confirmed && count < 3 * (round + 1), "round {round}: {count}");
-            }
+            if_spec! { confirm.select => {
+                assert_eq!(amqp_tests::depth(&other, &queue).await, 3 * (round + 1));
+            } else {
+                amqp_tests::await_depth(&other, &queue, 3 * (round + 1)).await;
+            } }
             both.await.unwrap();
         }
         connection.close().await;

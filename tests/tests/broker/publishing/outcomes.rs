@@ -10,7 +10,7 @@ use amqp_connector::{
     BasicConsume, BasicPublish, Channel, Connection, ConsumerEnd, ExchangeDeclare, ExchangeDelete,
     FieldTable, FieldValue, Outcome, Prefetch, QueueBind, QueueDeclare, QueueDelete, QueueUnbind, Returned,
 };
-use amqp_tests::{Fixture, broker_test};
+use amqp_tests::{Fixture, broker_test, depth};
 
 /// Publishes of one test, all together.
 const ALL: u32 = 20_000;
@@ -249,8 +249,8 @@ async fn change_bindings(channel: Channel, queue: String, exchange: String, stop
 
 /// Reads the queue till there is no more.
 async fn drain(channel: &Channel, queue: &str) -> Vec<String> {
-    let declare = QueueDeclare::new(queue).passive(true);
-    let count = channel.queue_declare(declare).await.unwrap().message_count;
+    // All that was published has its outcome, so none is on its way.
+    let count = depth(channel, queue).await;
     let consume = BasicConsume::new(queue, Prefetch::Unlimited).no_ack(true);
     let mut consumer = channel.basic_consume(consume).await.unwrap();
     let mut bodies = Vec::new();

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use amqp_connector::{BasicPublish, ErrorKind, Pace, QueueDeclare};
-use amqp_tests::broker_test;
+use amqp_connector::{BasicPublish, ErrorKind, Pace};
+use amqp_tests::{await_depth, broker_test};
 
 use super::declare;
 
@@ -44,12 +44,7 @@ fn tasks_of_a_paced_channel_publish_at_its_rate() {
             drop(channel.try_basic_publish(BasicPublish::new("", &queue, n.to_string())).unwrap());
         }
         // All of them arrive, and nothing else.
-        let mut arrived = 0;
-        while arrived < TASKS * EACH + 1000 {
-            let passive = QueueDeclare::new(&queue).passive(true);
-            arrived = channel.queue_declare(passive).await.unwrap().message_count;
-        }
-        assert_eq!(arrived, TASKS * EACH + 1000);
+        await_depth(&channel, &queue, TASKS * EACH + 1000).await;
         connection.close().await;
     });
 }
