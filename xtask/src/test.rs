@@ -4,8 +4,9 @@
 //! for those that do. Every spec but the default has a target folder of its own, so that switching
 //! between them compiles nothing again. What the tests print is passed through as it comes; `tally`
 //! counts it. A suite that does not build, or whose program dies, is a failure, and so is one that
-//! runs nothing.
+//! runs nothing. `again` runs tests that failed once more, if that is asked for.
 
+mod again;
 mod suite;
 mod tally;
 
@@ -20,6 +21,7 @@ use crate::spec::{choice, package};
 use crate::suggest::did_you_mean;
 use crate::url::Url;
 use suite::Outcome;
+use tally::Counts;
 
 /// What `AMQP_SPEC` may name, besides a file; the first is the default of amqp-types.
 pub(crate) const SPECS: [&str; 4] = ["rabbitmq", "0-9-1", "0-9", "0-8"];
@@ -36,7 +38,10 @@ Examples:
   cargo xtask test --spec 0-8           under one of them
   cargo xtask test -- publish           only tests whose name contains `publish`
 
-It starts a private RabbitMQ (see `cargo xtask broker`) and stops it again.")]
+It starts a private RabbitMQ (see `cargo xtask broker`) and stops it again.
+
+A test that fails and then passes is flaky, which is a defect: of the test, or of what it tests. With
+--retries it is named in the summary and does not fail the run, so that it hides nothing else.")]
 pub(crate) struct Args {
     /// 0-8, 0-9, 0-9-1, rabbitmq, the path of an XML file, or all [default: AMQP_SPEC if set, else all]
     #[arg(long, value_name = "NAME|PATH|all")]
@@ -45,6 +50,9 @@ pub(crate) struct Args {
     /// must change or ask it from outside fail
     #[arg(long)]
     url: Option<String>,
+    /// Run each test that failed up to so often again, alone; if it passes then, it counts as flaky
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    retries: u32,
     /// Passed on to the test programs: a part of the tests' names
     #[arg(last = true)]
     filter: Vec<String>,
@@ -68,44 +76,71 @@ pub(crate) fn run(args: Args) -> Result<()> {
             vec![("AMQP_TEST_URL", url.unwrap_or_default()), ("AMQP_TEST_CTL", "none".to_owned())]
         }
     };
-    let outcomes = run_suites(&specs, &args.filter, &broker, official.err(), &interrupt)?;
+    let runs = Runs { filter: &args.filter, retries: args.retries, interrupt: &interrupt };
+    let outcomes = run_suites(&specs, &broker, official.err(), &runs)?;
     if let Some(lease) = lease {
         lease.end()?;
     }
-    println!("\n{}", summary(&outcomes));
+    println!("\n{}", summary(&outcomes, args.retries));
     if outcomes.iter().any(|outcome| !outcome.is_success()) {
         bail!("the tests failed");
     }
     Ok(())
 }
 
+/// What all suites are run with.
+#[derive(Clone, Copy)]
+struct Runs<'a> {
+    filter: &'a [String],
+    retries: u32,
+    interrupt: &'a Interrupt,
+}
+
+impl Runs<'_> {
+    fn suite(
+        self,
+        name: &str,
+        filter: &[String],
+        cargo: impl Fn() -> Result<Command>,
+    ) -> Result<Outcome> {
+        again::run(name, cargo, filter, self.retries, self.interrupt)
+    }
+}
+
 fn run_suites(
     specs: &[Spec],
-    filter: &[String],
     broker: &[(&'static str, String)],
     no_official: Option<anyhow::Error>,
-    interrupt: &Interrupt,
+    runs: &Runs<'_>,
 ) -> Result<Vec<Outcome>> {
-    let mut once = project::cargo();
-    once.env_remove("AMQP_SPEC").args(["test", "--workspace", "--all-features", "--no-fail-fast"]);
-    once.args(SPEC_PACKAGES.iter().flat_map(|package| ["--exclude", package]));
+    let filter = runs.filter;
+    let once = || {
+        let mut cargo = project::cargo();
+        cargo.env_remove("AMQP_SPEC");
+        cargo.args(["test", "--workspace", "--all-features", "--no-fail-fast"]);
+        cargo.args(SPEC_PACKAGES.iter().flat_map(|package| ["--exclude", package]));
+        Ok(cargo)
+    };
     let mut outcomes = vec![match no_official {
-        None => suite::run("(once)", &mut once, filter, interrupt)?,
+        None => runs.suite("(once)", filter, once)?,
         Some(reason) => {
             let without = ["--skip".to_owned(), OFFICIAL.to_owned()];
             let filter = [filter, &without].concat();
-            let mut outcome = suite::run("(once)", &mut once, &filter, interrupt)?;
+            let mut outcome = runs.suite("(once)", &filter, once)?;
             outcome.skip(format!("{OFFICIAL}: {reason:#}"));
             outcome
         }
     }];
     for spec in specs {
-        let mut cargo = project::cargo();
-        cargo.args(["test", "--all-features", "--no-fail-fast"]);
-        cargo.args(SPEC_PACKAGES.iter().flat_map(|package| ["--package", package]));
-        spec.select(&mut cargo)?;
-        cargo.envs(broker.iter().map(|(name, value)| (*name, value)));
-        outcomes.push(suite::run(&spec.name, &mut cargo, filter, interrupt)?);
+        let cargo = || {
+            let mut cargo = project::cargo();
+            cargo.args(["test", "--all-features", "--no-fail-fast"]);
+            cargo.args(SPEC_PACKAGES.iter().flat_map(|package| ["--package", package]));
+            spec.select(&mut cargo)?;
+            cargo.envs(broker.iter().map(|(name, value)| (*name, value)));
+            Ok(cargo)
+        };
+        outcomes.push(runs.suite(&spec.name, filter, cargo)?);
     }
     // With a filter, one suite with such a test is enough.
     if filter.is_empty() || !outcomes.iter().any(Outcome::has_tests) {
@@ -172,11 +207,15 @@ impl Spec {
     }
 }
 
-fn summary(outcomes: &[Outcome]) -> String {
+/// Names what failed, is flaky or was left out, and counts; those that are flaky only if there were retries.
+fn summary(outcomes: &[Outcome], retries: u32) -> String {
     let mut text = String::new();
     for outcome in outcomes {
         for failure in outcome.failures() {
             text += &format!("failed under {}: {failure}\n", outcome.name());
+        }
+        for flake in outcome.flakes() {
+            text += &flake.told(outcome.name());
         }
         for skip in outcome.skips() {
             text += &format!("skipped under {}: {skip}\n", outcome.name());
@@ -186,25 +225,29 @@ fn summary(outcomes: &[Outcome]) -> String {
         text.push('\n');
     }
     let width = outcomes.iter().map(|outcome| outcome.name().len()).max().unwrap_or(0).max(4);
-    text += &format!("{:width$}  passed  failed  skipped     time\n", "spec");
-    let (mut passed, mut failed, mut skipped, mut time) = (0, 0, 0, Duration::ZERO);
+    let flaky = |column: String| if retries > 0 { column } else { String::new() };
+    let title = flaky("   flaky".to_owned());
+    text += &format!("{:width$}  passed  failed{title}  skipped     time\n", "spec");
+    let (mut all, mut time) = (Counts::default(), Duration::ZERO);
     for outcome in outcomes {
         let counts = outcome.counts();
         text += &format!(
-            "{:width$}  {:6}  {:6}  {:7}  {:5.0} s\n",
+            "{:width$}  {:6}  {:6}{}  {:7}  {:5.0} s\n",
             outcome.name(),
             counts.passed,
             counts.failed,
+            flaky(format!("  {:6}", counts.flaky)),
             counts.skipped,
             outcome.time().as_secs_f32()
         );
-        passed += counts.passed;
-        failed += counts.failed;
-        skipped += counts.skipped;
+        all.add(counts);
         time += outcome.time();
     }
-    text += &format!("{:width$}  {:32.0} s\n\n", "all", time.as_secs_f32());
-    text + &format!("{passed} passed, {failed} failed, {skipped} skipped")
+    let gap = flaky(" ".repeat(8));
+    text += &format!("{:width$}  {gap}{:32.0} s\n\n", "all", time.as_secs_f32());
+    let Counts { passed, failed, skipped, .. } = all;
+    let flaky = flaky(format!("{} flaky, ", all.flaky));
+    text + &format!("{passed} passed, {failed} failed, {flaky}{skipped} skipped")
 }
 
 #[cfg(test)]

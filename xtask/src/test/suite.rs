@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
+use super::again::Flake;
 use super::tally::{Counts, Tally};
 use crate::broker::Interrupt;
 
@@ -16,34 +17,39 @@ const SILENCE: Duration = Duration::from_secs(15 * 60);
 /// How a suite ended.
 #[derive(Clone, Debug)]
 pub(crate) struct Outcome {
-    name: String,
-    tally: Tally,
-    time: Duration,
+    pub(super) name: String,
+    pub(super) tally: Tally,
+    /// What failed without being a test.
+    pub(super) trouble: Option<String>,
+    pub(super) time: Duration,
+    /// Which tests failed, and passed when they were run again.
+    pub(super) flakes: Vec<Flake>,
     /// What was left out, and why.
     skips: Vec<String>,
 }
 
-/// Runs `cargo` (a `cargo test` with its options) with the test programs' `filter`.
+/// Runs `cargo` (a `cargo test` with its options) with the test programs' `filter`, under a title.
 ///
 /// # Errors
 ///
 /// When it cannot be started, or is interrupted. That tests fail is no error here.
 pub(crate) fn run(
     name: &str,
-    cargo: &mut Command,
+    title: &str,
+    mut cargo: Command,
     filter: &[String],
     interrupt: &Interrupt,
 ) -> Result<Outcome> {
-    println!("\n=== {name}");
+    println!("\n=== {title}");
     cargo.arg("--").args(filter);
     if std::io::stdout().is_terminal() {
         cargo.args(["--color", "always"]);
     }
-    watch(name, cargo, interrupt, SILENCE, std::io::stdout())
+    watch(name, &mut cargo, interrupt, SILENCE, std::io::stdout())
 }
 
 /// Runs `cargo` and passes on to `out` what it prints.
-fn watch(
+pub(super) fn watch(
     name: &str,
     cargo: &mut Command,
     interrupt: &Interrupt,
@@ -60,20 +66,28 @@ fn watch(
         move || count(BufReader::new(output), &spoke, out)
     });
     let ended = interrupt.wait(&mut child, || check_silence(&spoke, silence));
-    let mut tally = counter.join().map_err(|_| anyhow!("counting panicked"))??;
+    let tally = counter.join().map_err(|_| anyhow!("counting panicked"))??;
     interrupt.check()?;
     let how = match ended {
         Ok(status) if status.success() => None,
         Ok(status) => Some(format!("cargo test ({status}): see above what did not build or died")),
         Err(error) => Some(format!("{error:#}; still running: {}", tally.slow.join(", "))),
     };
+    let mut outcome = Outcome {
+        name: name.to_owned(),
+        tally,
+        trouble: None,
+        time: started.elapsed(),
+        flakes: Vec::new(),
+        skips: Vec::new(),
+    };
+    let Tally { counts, unfinished, slow, .. } = &outcome.tally;
     if let Some(how) = how
-        && (tally.counts.failed == 0 || !tally.slow.is_empty())
+        && (counts.failed == 0 || *unfinished > 0 || !slow.is_empty())
     {
-        tally.counts.failed += 1;
-        tally.failures.push(how);
+        outcome.fail(how);
     }
-    Ok(Outcome { name: name.to_owned(), tally, time: started.elapsed(), skips: Vec::new() })
+    Ok(outcome)
 }
 
 fn check_silence(spoke: &Mutex<Instant>, longest: Duration) -> Result<()> {
@@ -106,8 +120,17 @@ impl Outcome {
         self.tally.counts
     }
 
-    pub(crate) fn failures(&self) -> &[String] {
-        &self.tally.failures
+    pub(crate) fn failures(&self) -> Vec<&str> {
+        self.tally.failures.iter().chain(&self.trouble).map(String::as_str).collect()
+    }
+
+    fn fail(&mut self, how: String) {
+        self.tally.counts.failed += 1;
+        self.trouble = Some(how);
+    }
+
+    pub(crate) fn flakes(&self) -> &[Flake] {
+        &self.flakes
     }
 
     pub(crate) fn skips(&self) -> &[String] {
@@ -130,14 +153,14 @@ impl Outcome {
 
     /// Whether any test ran.
     pub(crate) fn has_tests(&self) -> bool {
-        self.tally.counts.passed + self.tally.counts.failed > 0
+        let Counts { passed, failed, flaky, .. } = self.counts();
+        passed + failed + flaky > 0
     }
 
     /// Makes it a failure that no test ran.
     pub(crate) fn require_tests(&mut self) {
         if !self.has_tests() {
-            self.tally.counts.failed = 1;
-            self.tally.failures.push("no test ran".to_owned());
+            self.fail("no test ran".to_owned());
         }
     }
 }
@@ -170,7 +193,7 @@ mod tests {
         let mut outcome = run_shell("echo 'test result: ok. 2 passed; 0 failed; 0 ignored'");
         outcome.skip("official: not installed".to_owned());
         assert!(outcome.is_success());
-        let summary = super::super::summary(&[outcome]);
+        let summary = super::super::summary(&[outcome], 0);
         assert!(summary.starts_with("skipped under shell: official: not installed\n"), "{summary}");
         assert!(summary.ends_with("2 passed, 0 failed, 1 skipped"), "{summary}");
     }

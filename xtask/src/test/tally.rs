@@ -1,11 +1,24 @@
 //! Counts what test programs print, line by line.
 
+use std::collections::BTreeMap;
+
 /// How many tests there were.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) passed: u64,
     pub(crate) failed: u64,
+    /// Those that failed, and passed when they were run again.
+    pub(crate) flaky: u64,
     pub(crate) skipped: u64,
+}
+
+impl Counts {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.flaky += other.flaky;
+        self.skipped += other.skipped;
+    }
 }
 
 /// What was counted so far.
@@ -16,13 +29,31 @@ pub(crate) struct Tally {
     pub(crate) failures: Vec<String>,
     /// Those that run and have run for long.
     pub(crate) slow: Vec<String>,
+    /// What the tests that failed have printed, by their names.
+    pub(crate) outputs: BTreeMap<String, String>,
+    /// Test programs that have begun, and have not told their result.
+    pub(crate) unfinished: u64,
+    /// Whose output is being read.
+    section: Option<String>,
 }
 
 impl Tally {
     /// Looks at one line of the output.
     pub(crate) fn line(&mut self, line: &str) {
         let line = without_colours(line);
-        if let Some(counts) = line.strip_prefix("test result: ") {
+        if line == "failures:" {
+            self.section = None;
+        } else if let Some(name) = section(&line) {
+            self.section = Some(name.to_owned());
+        } else if let Some(name) = &self.section {
+            // Whatever a test prints, such as the results of a program that it ran, counts for nothing.
+            let output = self.outputs.entry(name.clone()).or_default();
+            output.push_str(&line);
+            output.push('\n');
+        } else if line.starts_with("running ") && line.trim_end_matches('s').ends_with(" test") {
+            self.unfinished += 1;
+        } else if let Some(counts) = line.strip_prefix("test result: ") {
+            self.unfinished = self.unfinished.saturating_sub(1);
             self.counts.passed += number_before(counts, " passed");
             self.counts.failed += number_before(counts, " failed");
             self.counts.skipped += number_before(counts, " ignored");
@@ -41,6 +72,11 @@ impl Tally {
             }
         }
     }
+}
+
+/// The name of the test whose output is printed below this line.
+fn section(line: &str) -> Option<&str> {
+    line.strip_prefix("---- ")?.strip_suffix(" stdout ----")
 }
 
 fn number_before(text: &str, word: &str) -> u64 {
@@ -79,8 +115,33 @@ mod tests {
         ] {
             tally.line(line);
         }
-        assert_eq!(tally.counts, Counts { passed: 11, failed: 2, skipped: 2 });
+        assert_eq!(tally.counts, Counts { passed: 11, failed: 2, flaky: 0, skipped: 2 });
         assert_eq!(tally.failures, ["wire::writes", "src/lib.rs - Foo (line 3)"]);
         assert_eq!(tally.slow, ["stuck"]);
+    }
+
+    #[test]
+    fn what_a_failed_test_printed_is_kept_and_not_counted() {
+        let mut tally = Tally::default();
+        for line in [
+            "running 2 tests",
+            "test one ... ok",
+            "test two ... FAILED",
+            "failures:",
+            "---- two stdout ----",
+            "test inner ... FAILED",
+            "test result: FAILED. 0 passed; 1 failed; 0 ignored",
+            "left: 1",
+            "failures:",
+            "    two",
+            "test result: FAILED. 1 passed; 1 failed; 0 ignored",
+            "running 1 test",
+        ] {
+            tally.line(line);
+        }
+        assert_eq!(tally.counts, Counts { passed: 1, failed: 1, flaky: 0, skipped: 0 });
+        assert_eq!(tally.failures, ["two"]);
+        assert!(tally.outputs["two"].ends_with("0 ignored\nleft: 1\n"), "{tally:?}");
+        assert_eq!(tally.unfinished, 1, "the second program tells no result");
     }
 }
