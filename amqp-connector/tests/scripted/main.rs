@@ -42,3 +42,4 @@ mod streaming;
 mod support;
 mod timers;
 mod turns;
+mod walk;
