@@ -5,27 +5,22 @@
 //! hollow, and goes when it comes to the front or when there are many. Called by [`Confirms`](super::confirm::Confirms)
 //! alone; messages hold users' octets, so that none is dropped here: they leave by [`Keep::take_gone`].
 
+mod changes;
 mod group;
 mod index;
 mod prints;
 
 use std::collections::VecDeque;
 
-use amqp_types::FieldTable;
-use amqp_types::protocol::basic;
-
 use crate::outcome::Returned;
 use crate::session::publish::Message;
 pub(super) use index::Verdict;
 
+use changes::come_back_as;
 use index::Index;
 
 /// Hollow entries that do not matter.
 const HOLLOW: usize = 64;
-/// The pseudo-queue of direct reply-to, which RabbitMQ completes by a name of its own.
-const REPLY_TO: &[u8] = b"amq.rabbitmq.reply-to";
-/// The header with further routing keys that RabbitMQ takes out before anybody sees the message.
-const BCC: &[u8] = b"BCC";
 
 struct Entry {
     tag: u64,
@@ -57,10 +52,10 @@ impl Entry {
     /// Whether it comes back as this: as it is, or as brokers are known to change it.
     fn comes_back_as(&self, returned: &Returned) -> bool {
         self.has_body_of(returned)
-            && self.message.as_ref().is_some_and(|message| {
-                message.properties == returned.properties
-                    || is_changed_to(&message.properties, &returned.properties)
-            })
+            && self
+                .message
+                .as_ref()
+                .is_some_and(|message| come_back_as(&message.properties, &returned.properties))
     }
 }
 
@@ -267,32 +262,4 @@ fn position(entries: &VecDeque<Entry>, tag: u64) -> Option<usize> {
         Some(front) if front.tag == tag => Some(0),
         _ => entries.binary_search_by_key(&tag, |entry| entry.tag).ok(),
     }
-}
-
-/// Whether a broker gives these properties back as those: RabbitMQ takes the header `BCC` out and completes the
-/// address of direct reply-to.
-fn is_changed_to(sent: &basic::Properties, returned: &basic::Properties) -> bool {
-    let headers = match (&sent.headers, &returned.headers) {
-        (Some(sent), Some(returned)) => sent == returned || is_without_bcc(sent, returned),
-        (sent, returned) => sent == returned,
-    };
-    let reply_to = match (&sent.reply_to, &returned.reply_to) {
-        (Some(sent), Some(returned)) if sent.as_bytes() == REPLY_TO => {
-            returned.as_bytes().starts_with(REPLY_TO)
-        }
-        (sent, returned) => sent == returned,
-    };
-    if !headers || !reply_to {
-        return false;
-    }
-    let mut rest = sent.clone();
-    rest.headers = returned.headers.clone();
-    rest.reply_to = returned.reply_to.clone();
-    rest == *returned
-}
-
-fn is_without_bcc(sent: &FieldTable, returned: &FieldTable) -> bool {
-    let Some(at) = sent.iter().position(|(key, _)| key.as_bytes() == BCC) else { return false };
-    let rest = sent.iter().enumerate().filter(|(n, _)| *n != at).map(|(_, entry)| entry);
-    rest.eq(returned.iter())
 }

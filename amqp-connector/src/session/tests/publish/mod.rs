@@ -6,6 +6,7 @@ use super::*;
 
 amqp_types::if_spec! { confirm.select => {
     mod budget;
+    mod changed;
     mod confirming;
     mod kept;
     mod model;

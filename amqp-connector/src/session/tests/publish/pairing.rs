@@ -8,19 +8,19 @@ use super::select;
 use crate::testing::Rng;
 use crate::{Outcome, ShortStr, UnknownReason};
 
-fn ready() -> (Bench, ChannelKey) {
+pub(super) fn ready() -> (Bench, ChannelKey) {
     let mut bench = Bench::new();
     let key = bench.open();
     select(&mut bench, key);
     (bench, key)
 }
 
-fn mandatory(properties: basic::Properties, body: &str) -> Message {
+pub(super) fn mandatory(properties: basic::Properties, body: &str) -> Message {
     let publish = basic::Publish { mandatory: true, routing_key: short("k"), ..Default::default() };
     Message { publish, properties, body: Bytes::copy_from_slice(body.as_bytes()) }
 }
 
-fn publish(bench: &mut Bench, key: ChannelKey, mut message: Message) -> u64 {
+pub(super) fn publish(bench: &mut Bench, key: ChannelKey, mut message: Message) -> u64 {
     let mut place = Place::None;
     match bench.publish_from(key, &mut message, &mut place, Waker::noop()) {
         Poll::Ready(Ok(Some(tag))) => tag,
@@ -28,12 +28,12 @@ fn publish(bench: &mut Bench, key: ChannelKey, mut message: Message) -> u64 {
     }
 }
 
-fn give_back(bench: &mut Bench, key: ChannelKey, properties: &basic::Properties, body: &str) {
+pub(super) fn give_back(bench: &mut Bench, key: ChannelKey, properties: &basic::Properties, body: &str) {
     let returned = basic::Return { reply_code: 312, routing_key: short("k"), ..Default::default() };
     bench.receive_with(key.id, returned, properties, body.as_bytes());
 }
 
-fn answer(bench: &mut Bench, key: ChannelKey, delivery_tag: u64, multiple: bool, positive: bool) {
+pub(super) fn answer(bench: &mut Bench, key: ChannelKey, delivery_tag: u64, multiple: bool, positive: bool) {
     match positive {
         true => bench.receive(key.id, basic::Ack { delivery_tag, multiple }),
         false => bench.receive(key.id, basic::Nack { delivery_tag, multiple, requeue: false }),
@@ -59,11 +59,11 @@ fn letter(outcome: Option<&Outcome>) -> char {
     }
 }
 
-fn outcomes(bench: &mut Bench, key: ChannelKey, tags: std::ops::RangeInclusive<u64>) -> String {
+pub(super) fn outcomes(bench: &mut Bench, key: ChannelKey, tags: std::ops::RangeInclusive<u64>) -> String {
     tags.map(|tag| letter(outcome(bench, key, tag).as_ref())).collect()
 }
 
-fn headers(entries: &[(&str, i32)]) -> basic::Properties {
+pub(super) fn headers(entries: &[(&str, i32)]) -> basic::Properties {
     let table = entries
         .iter()
         .fold(FieldTable::new(), |table, (key, value)| table.with(short(key), *value));
@@ -80,57 +80,6 @@ fn messages_that_differ_in_their_headers_alone_are_told_apart() {
     give_back(&mut bench, key, &headers(&[("n", 3)]), "same");
     answer(&mut bench, key, 4, true, true);
     assert_eq!(outcomes(&mut bench, key, 1..=4), "arar");
-}
-
-#[test]
-fn a_header_that_the_broker_takes_out_hides_nothing() {
-    let (mut bench, key) = ready();
-    publish(&mut bench, key, mandatory(headers(&[("n", 1), ("BCC", 7), ("m", 1)]), "same"));
-    publish(&mut bench, key, mandatory(headers(&[("BCC", 7), ("n", 2)]), "same"));
-    give_back(&mut bench, key, &headers(&[("n", 2)]), "same");
-    answer(&mut bench, key, 2, true, true);
-    assert_eq!(outcomes(&mut bench, key, 1..=2), "ar");
-}
-
-#[test]
-fn an_address_for_replies_that_the_broker_completes_hides_nothing() {
-    let (mut bench, key) = ready();
-    let reply_to = |text: &str| basic::Properties::default().with_reply_to(short(text));
-    publish(&mut bench, key, mandatory(reply_to("amq.rabbitmq.reply-to"), "one"));
-    publish(&mut bench, key, mandatory(reply_to("amq.rabbitmq.reply-to"), "two"));
-    publish(&mut bench, key, mandatory(reply_to("elsewhere"), "two"));
-    give_back(&mut bench, key, &reply_to("amq.rabbitmq.reply-to.g2dkABByYWJiaXQ"), "two");
-    answer(&mut bench, key, 3, true, true);
-    assert_eq!(outcomes(&mut bench, key, 1..=3), "ara");
-}
-
-#[test]
-fn what_differed_only_in_what_the_broker_took_out_is_not_guessed() {
-    let (mut bench, key) = ready();
-    publish(&mut bench, key, mandatory(headers(&[("n", 1), ("BCC", 7)]), "same"));
-    publish(&mut bench, key, mandatory(headers(&[("n", 1), ("BCC", 8)]), "same"));
-    publish(&mut bench, key, mandatory(headers(&[("n", 2), ("BCC", 8)]), "same"));
-    give_back(&mut bench, key, &headers(&[("n", 1)]), "same");
-    answer(&mut bench, key, 3, true, true);
-    assert_eq!(outcomes(&mut bench, key, 1..=3), "uua");
-}
-
-#[test]
-fn a_change_that_nobody_knows_of_is_paired_by_the_body_where_that_is_certain() {
-    let (mut bench, key) = ready();
-    for (n, body) in [(1, "one"), (1, "two"), (1, "three"), (2, "three"), (3, "four"), (3, "four")] {
-        publish(&mut bench, key, mandatory(headers(&[("n", n)]), body));
-    }
-    let stamped = headers(&[("n", 1), ("timestamp_in_ms", 5)]);
-    give_back(&mut bench, key, &stamped, "two");
-    answer(&mut bench, key, 2, true, true);
-    assert_eq!(outcomes(&mut bench, key, 1..=2), "ar");
-    give_back(&mut bench, key, &stamped, "three");
-    answer(&mut bench, key, 4, true, true);
-    assert_eq!(outcomes(&mut bench, key, 3..=4), "uu", "two have this body");
-    give_back(&mut bench, key, &stamped, "four");
-    answer(&mut bench, key, 6, true, true);
-    assert_eq!(outcomes(&mut bench, key, 5..=6), "ra", "two have this body and are equal");
 }
 
 #[test]
@@ -229,16 +178,6 @@ fn a_select_without_a_reply_stays_one_where_nothing_was_published_before() {
     give_back(&mut bench, key, &headers(&[]), "same");
     answer(&mut bench, key, 1, false, true);
     assert_eq!(outcomes(&mut bench, key, 1..=1), "r");
-}
-
-#[test]
-fn what_the_broker_took_out_of_one_and_another_never_had_is_not_guessed() {
-    let (mut bench, key) = ready();
-    publish(&mut bench, key, mandatory(headers(&[("n", 1)]), "same"));
-    publish(&mut bench, key, mandatory(headers(&[("n", 1), ("BCC", 7)]), "same"));
-    give_back(&mut bench, key, &headers(&[("n", 1)]), "same");
-    answer(&mut bench, key, 2, true, true);
-    assert_eq!(outcomes(&mut bench, key, 1..=2), "uu");
 }
 
 fn looks(bench: &mut Bench, key: ChannelKey) -> usize {
