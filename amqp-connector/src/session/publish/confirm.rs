@@ -112,6 +112,13 @@ impl Confirms {
         !self.strays.is_empty()
     }
 
+    /// How many returns are remembered that have an owner.
+    #[cfg(test)]
+    #[allow(dead_code, reason = "not every specification has confirms")]
+    pub(crate) fn returns_given_away(&self) -> usize {
+        self.keep.given_away()
+    }
+
     #[cfg(test)]
     #[allow(dead_code, reason = "not every specification has confirms")]
     pub(crate) fn kept_entries(&self) -> usize {

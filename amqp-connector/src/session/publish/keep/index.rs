@@ -4,8 +4,9 @@
 //! many returns there are. What is answered leaves it, and the last one clears it: where nothing comes back, nothing here is
 //! touched. Called by [`Keep`](super::Keep) alone.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
+use super::class::Class;
 use super::group::{Doubts, Group, Meant, Work};
 use super::prints::{Printer, Prints};
 use super::{Entry, position};
@@ -19,25 +20,6 @@ pub(in crate::session::publish) enum Verdict {
     Returned(Box<Returned>),
     /// A return came that may be of it, or of another.
     Doubt,
-}
-
-/// A return of one of a class.
-struct Back {
-    /// The last tag that it can be of.
-    to: u64,
-    returned: Box<Returned>,
-}
-
-/// Unanswered messages that are equal in everything.
-struct Class {
-    prints: Prints,
-    /// How many they are.
-    open: usize,
-    /// Returns of them, each with the last tag that it cannot be of. Those are never the same for two.
-    back: BTreeMap<u64, Back>,
-    /// Returns, by the tags before and up to which they may have been of, that went to one in doubt: another of these may have
-    /// come back instead, and be what the doubt was about.
-    moved: BTreeMap<u64, u64>,
 }
 
 #[derive(Default)]
@@ -60,6 +42,11 @@ pub(super) struct Index {
 impl Index {
     pub(super) fn is_empty(&self) -> bool {
         self.open == 0
+    }
+
+    #[cfg(test)]
+    pub(super) fn given_away(&self) -> usize {
+        self.classes.iter().flatten().map(Class::given_away).sum()
     }
 
     /// Takes in what was published since the last look.
@@ -98,8 +85,7 @@ impl Index {
         }
         self.open += 1;
         if let Some(place) = self.classes.get_mut(slot(class)) {
-            let fresh = || Class { prints, open: 0, back: BTreeMap::new(), moved: BTreeMap::new() };
-            place.get_or_insert_with(fresh).open += 1;
+            place.get_or_insert_with(|| Class::new(prints)).add(tag);
         }
         class
     }
@@ -172,7 +158,7 @@ impl Index {
     ) -> Result<u64, Box<Returned>> {
         match self.classes.get_mut(slot(class)) {
             Some(Some(class)) => {
-                class.back.insert(past, Back { to: self.to, returned });
+                class.give(past, self.to, returned);
                 Ok(tag)
             }
             _ => Err(returned),
@@ -186,39 +172,16 @@ impl Index {
         let groups = [address, body, family].map(|group| self.groups.get(&group));
         let mut groups = groups.into_iter().flatten();
         let doubt = self.doubts.contain(tag) || groups.any(|group| group.doubts.contain(tag));
-        // The one that the fewest others can have.
-        let past = class.back.range(..tag).next_back();
-        // One that came before this was published is another's. Both ends grow together.
-        let past = past.filter(|(_, back)| back.to >= tag).map(|(past, _)| *past);
-        if let Some((past, Back { to, returned })) =
-            past.and_then(|past| Some((past, class.back.remove(&past)?)))
-        {
-            if doubt {
-                class.moved.insert(past, to);
-            }
-            return Verdict::Returned(returned);
-        }
-        let moved = class.moved.range(..tag).next_back();
-        let moved = moved.filter(|(_, to)| **to >= tag).map(|(past, _)| *past);
-        match doubt {
-            true => Verdict::Doubt,
-            false if moved.is_some_and(|past| class.moved.remove(&past).is_some()) => {
-                Verdict::Doubt
-            }
-            false => Verdict::Plain,
-        }
+        class.verdict(tag, doubt)
     }
 
-    /// One of this class is answered. Returns that are left when the last one is, are no publish's outcome.
-    pub(super) fn leave(&mut self, class: u32) {
+    /// One of this class is answered.
+    pub(super) fn leave(&mut self, tag: u64, class: u32) {
         let at = slot(class);
         let Some(place) = self.classes.get_mut(at) else { return };
         let Some(members) = place else { return };
         let Prints { address, body, family, whole } = members.prints;
-        members.open -= 1;
-        if members.open == 0 {
-            let back = std::mem::take(&mut members.back);
-            self.strays.extend(back.into_values().map(|back| *back.returned));
+        if members.leave(tag, &mut self.strays) {
             *place = None;
             self.free.push(class);
             self.by_content.remove(&whole);
@@ -245,11 +208,10 @@ impl Index {
 
     /// The channel ended: what came back is no outcome any more.
     pub(super) fn give_up(&mut self) {
-        let mut back = BTreeMap::new();
-        for class in self.classes.iter_mut().flatten() {
-            back.append(&mut class.back);
-        }
-        self.strays.extend(back.into_values().map(|back| *back.returned));
+        let classes = self.classes.iter_mut().flatten();
+        let mut back: Vec<_> = classes.flat_map(Class::take_back).collect();
+        back.sort_unstable_by_key(|(past, _)| *past);
+        self.strays.extend(back.into_iter().map(|(_, returned)| returned));
     }
 
     pub(super) fn take_strays(&mut self) -> Vec<Returned> {

@@ -6,6 +6,7 @@
 //! alone; messages hold users' octets, so that none is dropped here: they leave by [`Keep::take_gone`].
 
 mod changes;
+mod class;
 mod group;
 mod index;
 mod prints;
@@ -94,6 +95,11 @@ impl Keep {
         self.index.as_ref().map_or(0, |index| index.work.looks)
     }
 
+    #[cfg(test)]
+    pub(super) fn given_away(&self) -> usize {
+        self.index.as_ref().map_or(0, |index| index.given_away())
+    }
+
     /// What the messages count in the budget.
     #[inline]
     pub(super) fn octets(&self) -> usize {
@@ -178,7 +184,7 @@ impl Keep {
         if let (Some(index), Some(entry)) = (&mut self.index, self.entries.get_mut(at))
             && entry.class != 0
         {
-            index.leave(std::mem::take(&mut entry.class));
+            index.leave(entry.tag, std::mem::take(&mut entry.class));
         }
     }
 

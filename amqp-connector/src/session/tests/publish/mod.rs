@@ -8,6 +8,7 @@ amqp_types::if_spec! { confirm.select => {
     mod budget;
     mod changed;
     mod confirming;
+    mod equal;
     mod kept;
     mod model;
     mod pairing;
