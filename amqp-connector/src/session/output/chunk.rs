@@ -128,6 +128,15 @@ impl Segment {
         Self::Frame { header: FRAMING.header_octets(FrameKind::Body, channel, size), body }
     }
 
+    /// All octets.
+    #[inline]
+    fn len(&self) -> usize {
+        match self {
+            Self::Chunk(chunk) => chunk.len(),
+            Self::Frame { header, body } => header.len() + body.len() + FRAME_END.len(),
+        }
+    }
+
     fn piece(&self, n: usize) -> Option<&[u8]> {
         match (self, n) {
             (Self::Chunk(chunk), n) => chunk.piece(n),
@@ -149,8 +158,7 @@ impl Segment {
 #[derive(Default)]
 pub(crate) struct WriteQueue {
     segments: VecDeque<Segment>,
-    /// The piece of the first segment that comes next, and how much of it is written.
-    piece: usize,
+    /// Octets of the first segment that are written.
     offset: usize,
 }
 
@@ -166,44 +174,32 @@ impl WriteQueue {
 
     /// Fills `slices` with what comes next; gives how many it filled.
     pub(crate) fn fill<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        let mut count = 0;
-        let (mut piece, mut offset) = (self.piece, self.offset);
+        let (mut free, mut count, mut skip) = (slices.iter_mut(), 0, self.offset);
         for segment in &self.segments {
-            while let Some(octets) = segment.piece(piece) {
-                let rest = octets.get(offset..).unwrap_or_default();
-                (piece, offset) = (piece + 1, 0);
+            for octets in (0..).map_while(|n| segment.piece(n)) {
+                let rest = octets.get(skip..).unwrap_or_default();
+                skip = skip.saturating_sub(octets.len());
                 if rest.is_empty() {
                     continue;
                 }
-                let Some(slice) = slices.get_mut(count) else { return count };
+                let Some(slice) = free.next() else { return count };
                 *slice = IoSlice::new(rest);
                 count += 1;
             }
-            piece = 0;
         }
         count
     }
 
     /// Goes on by what was written; segments that are done go to `done`.
-    pub(crate) fn advance(&mut self, mut octets: usize, mut done: impl FnMut(Segment)) {
-        while let Some(front) = self.segments.front() {
-            match front.piece(self.piece).map(|piece| piece.len() - self.offset) {
-                Some(left) if octets < left => {
-                    self.offset += octets;
-                    return;
-                }
-                Some(left) => {
-                    octets -= left;
-                    self.piece += 1;
-                }
-                None => {
-                    self.piece = 0;
-                    if let Some(front) = self.segments.pop_front() {
-                        done(front);
-                    }
-                }
+    pub(crate) fn advance(&mut self, octets: usize, mut done: impl FnMut(Segment)) {
+        self.offset += octets;
+        while let Some(len) = self.segments.front().map(Segment::len)
+            && len <= self.offset
+        {
+            self.offset -= len;
+            if let Some(front) = self.segments.pop_front() {
+                done(front);
             }
-            self.offset = 0;
         }
     }
 

@@ -202,6 +202,11 @@ impl Outbox {
     /// The channels whose turn it is in this round, each to give one frame by [`take_frame`].
     pub(crate) fn next_turn(&mut self) -> Option<u16> {
         let taken = self.taken;
+        if let Some((_, after)) = self.turns.front()
+            && *after <= taken
+        {
+            return self.turns.pop_front().map(|(channel, _)| channel);
+        }
         let at = self.turns.iter().position(|(_, after)| *after <= taken)?;
         self.turns.remove(at).map(|(channel, _)| channel)
     }
