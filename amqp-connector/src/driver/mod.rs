@@ -208,13 +208,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             if *written > 0 {
                 session.handle_progress(*wrote_at);
             }
-            handle_end(session, read, state);
+            if matches!(read, Read::End(_)) || matches!(state, DriverState::WriteFailed(_)) {
+                handle_end(session, read, state);
+            }
             session.handle_timeout(now);
             session.ensure_close_deadline(now);
             *report = false;
             let drained = queue.is_empty() && *flushed;
             session.handle_written(std::mem::take(written), drained, now);
-            for chunk in spent.drain(..) {
+            while let Some(chunk) = spent.pop() {
                 session.recycle(chunk);
             }
             if queue.is_empty() && !matches!(state, DriverState::WriteFailed(_)) {
@@ -350,6 +352,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
 }
 
 /// The end of the inbound side, or of the outbound side once the inbound one has nothing more to say.
+#[cold]
 fn handle_end(session: &mut Session, read: &mut Read, state: &mut DriverState) {
     match std::mem::replace(read, Read::Pending) {
         Read::End(end) => {

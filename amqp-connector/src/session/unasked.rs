@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::task::{Poll, Waker};
 
 use amqp_types::protocol::{self, Method, ReplyCode};
-use amqp_types::reflect::{MethodInfo, Value};
+use amqp_types::reflect::{ClassInfo, MethodInfo, Value};
 use amqp_types::wire::ContentDomain;
 use amqp_types::{AnyMethod, Body};
 
@@ -156,10 +156,10 @@ impl Session {
 /// Whether such a method of ours may be followed by methods that answer nothing: those of a consumer, a message that is
 /// got, or one that comes back.
 fn brings_unasked(info: &MethodInfo) -> bool {
-    let class = protocol::INFO.class(info.class);
+    let has_unasked = |class: &ClassInfo| class.methods.iter().any(|method| is_unasked(method));
     info.class != "basic"
         && matches!(info.name, "consume" | "get" | "publish")
-        && class.is_some_and(|class| class.methods.iter().any(|method| is_unasked(method)))
+        && protocol::INFO.class(info.class).is_some_and(has_unasked)
 }
 
 /// Whether a peer may send such a method of its own accord: it is a server's, and answers nothing that a call
