@@ -259,6 +259,7 @@ impl Acker {
         self.settle(Settle::Reject { requeue })
     }
 
+    #[inline]
     fn settle(mut self, settle: Settle) -> Result<()> {
         if self.settled {
             return Err(Error::invalid("a delivery of a no-ack consumer is settled already"));

@@ -154,11 +154,13 @@ impl Consumer {
             self.uncharged = 0;
             spend(cx);
         }
-        // Looked at where it is: it is large, and moved once only.
-        let kept = self.batch.front().is_some_and(|first| self.unread.is_kept(&first.properties));
+        // Looked at where it is: it is large, and moved once only. For that, nothing stands between the last two lines.
+        let Some(first) = self.batch.front() else { return Poll::Ready(None) };
+        let (origin, no_ack) = (self.origin.clone(), self.no_ack);
+        let kept = self.unread.is_kept(&first.properties);
+        self.unread.set(self.batch.len() - 1);
         let Some(queued) = self.batch.pop_front() else { return Poll::Ready(None) };
-        self.unread.set(self.batch.len());
-        Poll::Ready(Some(Delivery::new(self.origin.clone(), queued, self.no_ack, kept)))
+        Poll::Ready(Some(Delivery::new(origin, queued, no_ack, kept)))
     }
 
     /// Takes what has come since, or finds out that it was all.

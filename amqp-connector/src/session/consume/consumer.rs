@@ -127,7 +127,16 @@ impl Consumers {
         Some(at)
     }
 
+    #[inline]
     fn place(&mut self, tag: &ShortStr) -> Option<usize> {
+        // Mostly a channel has one.
+        match self.list.first() {
+            Some(first) if first.phase == Phase::Active && first.tag == *tag => Some(0),
+            _ => self.find_place(tag),
+        }
+    }
+
+    fn find_place(&mut self, tag: &ShortStr) -> Option<usize> {
         let Self { list, places } = self;
         let few = list.len() <= FEW;
         if !few
