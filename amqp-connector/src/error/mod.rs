@@ -12,7 +12,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use publishes::BlamedPublish;
-pub(crate) use publishes::Publishes;
+pub(crate) use publishes::{Publishes, Tags};
 pub use reason::{CloseCause, CloseReason, Initiator, Scope};
 pub use stream::{BrokenStream, StreamFault};
 

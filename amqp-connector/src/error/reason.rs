@@ -216,12 +216,19 @@ impl CloseReason {
         self.publishes.as_ref()?.blamed.as_ref()
     }
 
-    /// The tags of the publishes that had no answer when the peer closed a channel in confirm mode, in ascending order;
-    /// see [`Confirmation::delivery_tag`](crate::Confirmation::delivery_tag). Their outcomes are unknown. Empty where
-    /// a whole connection ended.
+    /// The tags of the publishes that had no answer when the peer closed a channel in confirm mode, or the connection, in
+    /// ascending order; see [`Confirmation::delivery_tag`](crate::Confirmation::delivery_tag). Their outcomes are unknown.
+    /// Tags are a channel's, so it is empty where the connection was closed and several channels had such:
+    /// see [`unconfirmed_on`](Self::unconfirmed_on).
     #[must_use]
     pub fn unconfirmed(&self) -> &[RangeInclusive<u64>] {
-        self.publishes.as_ref().map_or(&[], |publishes| &publishes.unconfirmed)
+        self.publishes.as_ref().map_or(&[], |publishes| publishes.unconfirmed.only())
+    }
+
+    /// Like [`unconfirmed`](Self::unconfirmed), of the channel of this number; see [`Channel::id`](crate::Channel::id).
+    #[must_use]
+    pub fn unconfirmed_on(&self, channel: u16) -> &[RangeInclusive<u64>] {
+        self.publishes.as_ref().map_or(&[], |publishes| publishes.unconfirmed.on(channel))
     }
 
     /// The transport's error, when that ended the connection.

@@ -1,11 +1,9 @@
 //! Which publish a peer means that closes a channel or the connection because of one. Called when that happens, changes nothing.
 
-use std::ops::RangeInclusive;
-
 use amqp_types::protocol::basic;
 use amqp_types::{Method as _, ShortStr};
 
-use crate::error::{BlamedPublish, Publishes};
+use crate::error::{BlamedPublish, Publishes, Tags};
 use crate::session::Session;
 use crate::session::channel::{ChannelKey, ChannelState, Sent};
 use crate::session::publish::origin::Origin;
@@ -18,33 +16,49 @@ impl Session {
         blamed: Option<&'static str>,
         text: &ShortStr,
     ) -> Option<Box<Publishes>> {
-        let named = Named::of(text.as_bytes());
-        let mut fitting = Fitting::default();
-        if blamed == Some(basic::Publish::NAME) {
-            match key {
-                Some(key) => fitting.look_at(self.channels.get(key)?, named.as_ref()),
-                None => {
-                    for channel in self.channels.iter_mut().filter(|it| it.ended().is_none()) {
-                        fitting.look_at(channel, named.as_ref());
-                    }
-                }
+        let mut unconfirmed = Tags::default();
+        self.each_closing(key, |channel| {
+            if let Some(confirms) = &channel.confirms {
+                unconfirmed.add(channel.key.id, confirms.pending().map(|(tag, _)| tag));
             }
-        }
-        let unconfirmed = key
-            .and_then(|key| self.channels.get(key)?.confirms.as_ref())
-            .map(|confirms| ranges(confirms.pending().map(|(tag, _)| tag)))
-            .unwrap_or_default();
-        let blamed = match fitting.blamed() {
-            None if blamed == Some(basic::Publish::NAME) => {
-                named.as_ref().and_then(Named::whole).map(|exchange| BlamedPublish {
-                    exchange: Some(exchange),
-                    ..BlamedPublish::default()
-                })
-            }
-            found => found,
-        };
+        });
+        let blamed = (blamed == Some(basic::Publish::NAME)).then(|| self.blamed_publish(key, text));
+        let blamed = blamed.flatten();
         let any = blamed.is_some() || !unconfirmed.is_empty();
         any.then(|| Box::new(Publishes { blamed, unconfirmed }))
+    }
+
+    fn blamed_publish(
+        &mut self,
+        key: Option<ChannelKey>,
+        text: &ShortStr,
+    ) -> Option<BlamedPublish> {
+        let mut told = Told::of(text.as_bytes());
+        let mut fitting = Fitting::default();
+        self.each_closing(key, |channel| fitting.look_at(channel, &told));
+        if matches!(told, Told::Immediate) && fitting.is_empty() {
+            // It means something else.
+            told = Told::Nothing;
+            self.each_closing(key, |channel| fitting.look_at(channel, &told));
+        }
+        fitting.blamed().or_else(|| {
+            Some(BlamedPublish { exchange: Some(told.exchange()?), ..BlamedPublish::default() })
+        })
+    }
+
+    /// The channel that is closed, or all that are by the close of the connection.
+    fn each_closing(&mut self, key: Option<ChannelKey>, mut look: impl FnMut(&ChannelState)) {
+        match key {
+            Some(key) => {
+                if let Some(channel) = self.channels.get(key) {
+                    look(channel);
+                }
+            }
+            None => {
+                let all = self.channels.iter_mut().filter(|channel| channel.ended().is_none());
+                all.for_each(|channel| look(channel));
+            }
+        }
     }
 }
 
@@ -57,22 +71,29 @@ struct Fitting {
 }
 
 impl Fitting {
-    fn look_at(&mut self, channel: &ChannelState, named: Option<&Named<'_>>) {
+    /// Whether nothing was found that fits, nor anything that may.
+    fn is_empty(&self) -> bool {
+        self.common.is_none() && !self.unseen
+    }
+
+    /// Looks for the publishes of a channel that fit `told`.
+    fn look_at(&mut self, channel: &ChannelState, told: &Told<'_>) {
         let Some(confirms) = &channel.confirms else {
             return match &channel.sent {
                 Sent::Nothing => {}
                 Sent::Many => self.unseen = true,
                 Sent::One(publish) => {
-                    let fits = |exchange| named.is_none_or(|named| named.fits(exchange));
-                    if publish.exchange.as_ref().is_some_and(fits) {
+                    if publish.exchange.as_ref().is_some_and(|exchange| told.names(exchange)) {
                         self.add((**publish).clone());
                     }
                 }
             };
         };
         let pending = confirms.pending().filter_map(|(tag, origin)| Some((tag, origin?)));
-        let mut fitting =
-            pending.filter(|(_, origin)| named.is_none_or(|named| named.fits(&origin.exchange)));
+        let mut fitting = pending.filter(|(tag, origin)| match told {
+            Told::Immediate => confirms.asks_for_immediate(*tag),
+            told => told.names(&origin.exchange),
+        });
         let Some((first, origin)) = fitting.next() else { return };
         let mut found = whole(first, origin);
         let mut last = origin;
@@ -86,7 +107,7 @@ impl Fitting {
         }
         found.count = tags.len();
         found.delivery_tag = found.delivery_tag.filter(|_| tags.len() == 1);
-        found.candidates = ranges(tags.into_iter());
+        found.candidates.add(channel.key.id, tags.into_iter());
         found.channel = Some(channel.key.id);
         self.add(found);
     }
@@ -102,11 +123,46 @@ impl Fitting {
         common.channels += other.channels;
         // Tags are a channel's.
         (common.channel, common.delivery_tag) = (None, None);
-        common.candidates = Vec::new();
+        common.candidates.append(other.candidates);
     }
 
     fn blamed(self) -> Option<BlamedPublish> {
         self.common.filter(|_| !self.unseen)
+    }
+}
+
+/// What a text tells of the publish that it means.
+enum Told<'a> {
+    Nothing,
+    /// It was to be returned where it does not reach a consumer at once, as in `immediate=true`.
+    Immediate,
+    Exchange(Named<'a>),
+}
+
+impl<'a> Told<'a> {
+    fn of(text: &'a [u8]) -> Self {
+        const IMMEDIATE: &[u8] = b"immediate";
+        match Named::of(text) {
+            Some(named) => Self::Exchange(named),
+            None if text.windows(IMMEDIATE.len()).any(|part| part == IMMEDIATE) => Self::Immediate,
+            None => Self::Nothing,
+        }
+    }
+
+    /// Whether it can mean a publish to this exchange.
+    fn names(&self, exchange: &ShortStr) -> bool {
+        match self {
+            Self::Nothing | Self::Immediate => true,
+            Self::Exchange(named) => named.fits(exchange),
+        }
+    }
+
+    /// The exchange, if there is but one that it can be.
+    fn exchange(&self) -> Option<ShortStr> {
+        match self {
+            Self::Exchange(named) => named.whole(),
+            Self::Nothing | Self::Immediate => None,
+        }
     }
 }
 
@@ -162,16 +218,4 @@ fn whole(tag: u64, origin: &Origin) -> BlamedPublish {
         place: Some(origin.place),
         ..BlamedPublish::one()
     }
-}
-
-/// Runs of tags that follow each other.
-fn ranges(tags: impl Iterator<Item = u64>) -> Vec<RangeInclusive<u64>> {
-    let mut ranges: Vec<RangeInclusive<u64>> = Vec::new();
-    for tag in tags {
-        match ranges.last_mut() {
-            Some(last) if last.end() + 1 == tag => *last = *last.start()..=tag,
-            _ => ranges.push(tag..=tag),
-        }
-    }
-    ranges
 }

@@ -337,6 +337,11 @@ impl Confirms {
         open.map(|(_, tag)| (tag, self.origins.of(tag)))
     }
 
+    /// Whether a message is kept of which a broker is told `immediate`.
+    pub(super) fn asks_for_immediate(&self, tag: u64) -> bool {
+        self.keep.asks_for_immediate(tag)
+    }
+
     /// The outcome of `tag` if it is known, else the waker is kept.
     pub(crate) fn poll(
         &mut self,

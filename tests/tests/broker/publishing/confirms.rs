@@ -254,16 +254,24 @@ fn a_close_of_the_connection_for_immediate_names_the_publish_and_its_place() {
         let connection = t.connect().await;
         let channel = connection.channel_open().await.unwrap();
         channel.confirm_select().await.unwrap();
+        // Of the others some are unconfirmed, too.
+        for _ in 0..10 {
+            send(&channel, BasicPublish::new("amq.direct", "other", "x")).await;
+        }
         let message = BasicPublish::new("amq.topic", "key", "x").immediate(true);
         let (line, publish) = (line!(), channel.basic_publish(message));
         drop(publish.await.unwrap());
+        send(&channel, BasicPublish::new("amq.direct", "other", "x")).await;
         let reason = connection.closed().await;
         assert_eq!(reason.method(), Some("basic.publish"), "{reason}");
         let blamed = reason.publish().unwrap();
         assert_eq!(blamed.exchange().map(ToString::to_string), Some("amq.topic".to_owned()));
         assert_eq!(blamed.routing_key().map(ToString::to_string), Some("key".to_owned()));
-        assert_eq!((blamed.delivery_tag(), blamed.count()), (Some(1), 1));
+        assert_eq!((blamed.delivery_tag(), blamed.count()), (Some(11), 1));
+        assert_eq!(blamed.candidates(), blamed.candidates_on(channel.id()));
         assert_eq!(reason.place().map(|place| place.line()), Some(line));
+        assert!(reason.unconfirmed().iter().any(|tags| tags.contains(&11)), "{reason:?}");
+        assert_eq!(reason.unconfirmed(), reason.unconfirmed_on(channel.id()));
     });
 }
 

@@ -138,6 +138,12 @@ impl Keep {
         }
     }
 
+    /// Whether the message of `tag` is to be returned where it does not reach a consumer at once.
+    pub(super) fn asks_for_immediate(&self, tag: u64) -> bool {
+        let message = self.position(tag).and_then(|at| self.entries.get(at)?.message.as_ref());
+        message.is_some_and(|message| message.publish.immediate)
+    }
+
     /// Whether a return may change what an answer means.
     #[inline]
     pub(super) fn is_indexed(&self) -> bool {

@@ -5,6 +5,7 @@ mod pacing;
 use super::*;
 
 amqp_types::if_spec! { confirm.select => {
+    mod blaming;
     mod budget;
     mod changed;
     mod confirming;
