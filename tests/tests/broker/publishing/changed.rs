@@ -136,6 +136,26 @@ fn every_type_of_header_is_known_again_though_the_broker_wrote_it_anew() {
 }
 
 #[test]
+fn messages_whose_headers_are_written_alike_are_known_as_equal() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        let channel = connection.channel_open().await.unwrap();
+        channel.confirm_select().await.unwrap();
+        let nobody = t.name("nobody");
+        let messages = (0..70).map(|n| {
+            let value = if n % 2 == 0 { FieldValue::I64(7) } else { FieldValue::I64Alt(7) };
+            BasicPublish::new("", nobody.as_str(), "same").header("value", value)
+        });
+        for (n, returned) in returned(&channel, messages).await.into_iter().enumerate() {
+            let returned = returned.unwrap_or_else(|| panic!("message {n} was acked"));
+            let headers = returned.properties.headers.as_ref().unwrap();
+            assert_eq!(headers.get("value"), Some(&FieldValue::I64(7)));
+        }
+        connection.close().await;
+    });
+}
+
+#[test]
 fn a_message_that_its_alternate_exchange_cannot_route_either_is_known() {
     broker_test(async |t| {
         let connection = t.connect().await;
