@@ -201,7 +201,7 @@ async fn rule_4_heartbeats_go_out_under_a_tight_publish_loop() {
     // Publishing never waits: only the cooperative budget takes the thread away from the loop.
     options.outbound_budget = usize::MAX;
     let (io, peer) = Peer::new();
-    let (connection, mut peer) = connection_with(options, (io, peer.tune(9, 4096, 1))).await;
+    let (connection, mut peer) = connection_with(options, (io, peer.tune(9, 4096, 4))).await;
     let channel = open(&connection, &mut peer).await;
     let received = Arc::new(AtomicUsize::new(0));
     let counted = received.clone();
@@ -212,7 +212,7 @@ async fn rule_4_heartbeats_go_out_under_a_tight_publish_loop() {
         }
     });
     let (io, quiet) = Peer::new();
-    let (idle, mut quiet) = connection_with(Options::default(), (io, quiet.tune(9, 4096, 1))).await;
+    let (idle, mut quiet) = connection_with(Options::default(), (io, quiet.tune(9, 4096, 4))).await;
     let heartbeats = Arc::new(AtomicUsize::new(0));
     let beats = heartbeats.clone();
     let listener = tokio::spawn(async move {
@@ -220,9 +220,12 @@ async fn rule_4_heartbeats_go_out_under_a_tight_publish_loop() {
             beats.fetch_add(1, Ordering::Relaxed);
         }
     });
-    let until = std::time::Instant::now() + Duration::from_millis(800);
-    while std::time::Instant::now() < until {
-        drop(channel.basic_publish(BasicPublish::new("", "q", "x")).await.expect("accepted"));
+    // They are due after two seconds, and the peers, which say nothing, are given up after eight.
+    let until = std::time::Instant::now() + Duration::from_secs(7);
+    while heartbeats.load(Ordering::Relaxed) == 0 && std::time::Instant::now() < until {
+        for _ in 0..100 {
+            drop(channel.basic_publish(BasicPublish::new("", "q", "x")).await.expect("accepted"));
+        }
     }
     assert!(received.load(Ordering::Relaxed) > 0, "the driver wrote nothing meanwhile");
     assert!(heartbeats.load(Ordering::Relaxed) > 0, "the other driver had no turn meanwhile");

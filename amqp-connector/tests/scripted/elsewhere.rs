@@ -89,7 +89,8 @@ impl Parts {
             drop(going.await);
         });
         let mut options = Options::default();
-        options.call_timeout = Duration::from_secs(1);
+        // As long as a busy machine may take for all of these at once.
+        options.call_timeout = Duration::from_secs(4);
         let greeted = Connector::new().options(options).connect_with(io).await.expect("greeted");
         let connection = greeted.authenticate("guest", "guest").await.expect("connected");
         let channel = connection.channel_open().await.expect("open");

@@ -386,9 +386,10 @@ async fn credentials_that_do_not_fit_a_first_frame_are_refused_before_they_are_s
 
 #[tokio::test]
 async fn a_refused_port_is_an_io_error_that_gives_advice() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = listener.local_addr().expect("an address").port();
-    drop(listener);
+    // One that nobody else can have meanwhile, and that does not listen.
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+    let port = socket.local_addr().expect("an address").port();
     let error = Connector::new().host("127.0.0.1").port(port).connect().await.expect_err("refused");
     let ConnectError::Io { step: Step::Transport, address, source } = &error else {
         panic!("{error:?}");
@@ -404,7 +405,7 @@ async fn a_real_socket_that_says_nothing_ends_at_the_deadline() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
     let connector =
-        Connector::new().host("127.0.0.1").port(port).connect_timeout(Duration::from_millis(50));
+        Connector::new().host("127.0.0.1").port(port).connect_timeout(Duration::from_millis(300));
     let error = connector.connect().await.expect_err("no connection");
     assert!(matches!(error, ConnectError::Deadline { step: Step::Greeting }), "{error:?}");
 }

@@ -28,7 +28,7 @@ fn without_deadlock(test: impl FnOnce() + Send + 'static) {
         test();
         let _ = done.send(());
     });
-    match finished.recv_timeout(Duration::from_secs(20)) {
+    match finished.recv_timeout(Duration::from_secs(60)) {
         Ok(()) => thread.join().expect("the test passes"),
         Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => {
             thread.join().expect("the test passes");
