@@ -1,6 +1,6 @@
 //! Opening a connection: both mechanisms, what is agreed, and each way in which a broker says no.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use amqp_connector::{
     ConnectError, Connection, Connector, ErrorKind, FieldTable, FieldValue, Mechanism, Options,
@@ -84,16 +84,14 @@ fn what_the_broker_tells_of_itself_can_be_read() {
 }
 
 #[test]
-fn wrong_password_is_refused_at_once_by_a_broker_that_says_so() {
+fn wrong_password_is_refused_with_its_reason_by_a_broker_that_says_so() {
     broker_test(async |t| {
         let greeted = t.connector().connect().await.unwrap();
-        let started = Instant::now();
         let error = greeted.authenticate("guest", "wrong").await.unwrap_err();
         let ConnectError::CredentialsRefused { reason: Some(reason) } = &error else {
             panic!("{error:?}");
         };
         assert_eq!(reason.code().map(|code| code.0), Some(403));
-        assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
         assert!(!error.is_transient());
     });
 }
@@ -124,8 +122,10 @@ fn unknown_virtual_host_is_named() {
 #[test]
 fn port_without_a_broker_is_refused_with_advice() {
     broker_test(async |t| {
-        // A port that was free a moment ago.
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        // One that nobody else can have meanwhile, and that does not listen.
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let free = socket.local_addr().unwrap();
         let connector = Connector::new().host("127.0.0.1").port(free.port());
         let error = connector.connect().await.unwrap_err();
         assert!(matches!(error, ConnectError::Io { .. }), "{error:?}");
