@@ -44,7 +44,7 @@ fn everything_published_before_close_arrives() {
             let message = BasicPublish::new("", &queue, vec![7; 2000]);
             drop(publisher.basic_publish(message).await.unwrap());
         }
-        connection.close().await;
+        connection.close_within(SOON).await;
         let deleted = channel.queue_delete(amqp_connector::QueueDelete::new(&queue)).await.unwrap();
         assert_eq!(deleted.message_count, 500);
         keeper.close().await;
@@ -219,7 +219,7 @@ fn thread_without_a_runtime_can_end_everything_and_deadlines_hold_there() {
         let ended = tokio::task::spawn_blocking(move || {
             let thread = std::thread::spawn(move || {
                 block_on(async move {
-                    let report = consumer.shutdown(Duration::from_millis(100)).await;
+                    let report = consumer.shutdown(Duration::from_secs(3)).await;
                     assert_eq!((report.held, report.cancelled), (1, true), "{report:?}");
                     held.ack().unwrap();
                     other.cancel().await.unwrap();

@@ -28,7 +28,10 @@ fn task_left_is_counted() {
 #[test]
 fn socket_left_is_named_on_both_sides_before_any_handshake() {
     let mut kept = None;
-    let leaks = leaks_of(async |t| kept = Some(raw_socket(t)));
+    let leaks = leaks_of(async |t| {
+        kept = Some(raw_socket(t));
+        accepted(t).await;
+    });
     let port = kept.unwrap().local_addr().unwrap().port();
     let [Leak::Socket(local, _, "established"), Leak::BrokerSocket(peer)] = leaks.0[..] else {
         panic!("{leaks}");
@@ -108,6 +111,17 @@ fn tests_side_by_side_are_not_blamed_for_each_other() {
         }
         other.join().unwrap();
     });
+}
+
+/// Waits until the broker has a socket of this test's port: the system accepts before it does.
+async fn accepted(t: &Fixture) {
+    let port = t.port();
+    let sockets = format!(
+        "[\".\" || P <- erlang:ports(), erlang:port_info(P, name) =:= {{name, \"tcp_inet\"}},
+            {{ok, {{_, {port}}}}} <- [inet:sockname(P)], {{ok, _}} <- [inet:peername(P)]]"
+    );
+    let accepted = async { while t.eval(&sockets).await.unwrap().is_empty() {} };
+    tokio::time::timeout(Duration::from_secs(30), accepted).await.expect("it is not accepted");
 }
 
 fn raw_socket(t: &Fixture) -> TcpStream {

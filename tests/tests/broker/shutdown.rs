@@ -303,7 +303,8 @@ fn a_consumers_shutdown_tells_what_was_still_held_at_its_deadline() {
         let mut consumer = channel.basic_consume(consume).await.unwrap();
         let held = [consumer.recv().await.unwrap(), consumer.recv().await.unwrap()];
         await_depth(&watch, &queue, 0).await;
-        let report = consumer.shutdown(Duration::from_millis(200)).await;
+        // Long enough for the broker to confirm the cancel.
+        let report = consumer.shutdown(Duration::from_secs(3)).await;
         assert_eq!((report.held, report.settled, report.given_back), (2, 0, 8), "{report:?}");
         assert!(report.cancelled && !report.is_complete(), "{report:?}");
         await_depth(&watch, &queue, 8).await;

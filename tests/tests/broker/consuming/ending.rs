@@ -248,7 +248,8 @@ fn what_the_user_holds_stays_with_him_while_the_rest_goes_back() {
 /// Settles a delivery a little later.
 fn settle_later(delivery: Delivery) -> JoinHandle<amqp_connector::Result<()>> {
     tokio::spawn(async move {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        // Within the second that the rest waits for it.
+        tokio::time::sleep(Duration::from_millis(100)).await;
         delivery.ack()
     })
 }
@@ -270,7 +271,7 @@ fn a_huge_backlog_is_back_within_seconds_though_a_delivery_is_held_when_the_shut
     broker_test_alone(async |t| {
         let (connection, channel, queue, mut consumer) = stuffed(t, MANY).await;
         let settling = settle_later(timeout(SOON, consumer.recv()).await.unwrap().unwrap());
-        let report = consumer.shutdown(Duration::from_secs(10)).await;
+        let report = consumer.shutdown(SOON).await;
         assert!(report.is_complete(), "{report:?}");
         assert_eq!((report.given_back, report.settled), (MANY - 1, 1), "{report:?}");
         settling.await.unwrap().unwrap();
