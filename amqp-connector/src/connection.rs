@@ -16,6 +16,7 @@ use crate::deadline::until;
 use crate::error::CloseReason;
 use crate::handle::ConnectionHandle;
 use crate::options::Tuning;
+use crate::recovery::Topology;
 use crate::session::{Line, after};
 use crate::shared::{Shared, Ticket};
 use crate::watch::{BlockedWatch, Events};
@@ -86,13 +87,15 @@ impl Connection {
         } }
     }
 
-    /// What both sides agreed on: highest channel number, largest frame, heartbeat.
+    /// What both sides agreed on: highest channel number, largest frame, heartbeat. After a recovery, what they agreed
+    /// on then.
     #[must_use]
     pub fn tuning(&self) -> Tuning {
-        self.handle.shared().tuning
+        self.handle.shared().with(|session| session.tuning())
     }
 
-    /// What the server tells about itself: product, version, capabilities.
+    /// What the server tells about itself: product, version, capabilities. After a recovery still what the first one
+    /// told.
     #[must_use]
     pub fn server_properties(&self) -> &FieldTable {
         &self.handle.shared().server_properties
@@ -127,13 +130,28 @@ impl Connection {
         self.handle.shared().with(|session| session.is_blocked())
     }
 
+    /// Whether the connection was lost and it, or a channel of it, is not back yet. Never, unless its
+    /// [`Connector`](crate::Connector) has a [`Recovery`](crate::Recovery).
+    #[must_use]
+    pub fn is_recovering(&self) -> bool {
+        self.handle.shared().with(|session| session.is_recovering())
+    }
+
+    /// What was declared on this connection and is declared again when it is recovered: empty unless its
+    /// [`Connector`](crate::Connector) has a [`Recovery`](crate::Recovery). What was declared on other connections is
+    /// not in it.
+    #[must_use]
+    pub fn topology(&self) -> Topology {
+        self.handle.shared().with(|session| session.topology())
+    }
+
     /// How many channels are open or being closed.
     #[must_use]
     pub fn channel_count(&self) -> usize {
         self.handle.shared().with(|session| session.channel_count())
     }
 
-    /// Why the connection ends or ended; `None` while it is open.
+    /// Why the connection ends or ended; `None` while it is open, or is being recovered.
     #[must_use]
     pub fn close_reason(&self) -> Option<Arc<CloseReason>> {
         self.handle.shared().with(|session| session.close_reason().cloned())

@@ -71,6 +71,7 @@ mod name;
 mod options;
 mod outcome;
 mod publish;
+mod recovery;
 mod session;
 mod shared;
 #[cfg(feature = "testing")]
@@ -107,4 +108,8 @@ pub use outcome::{
     Alert, ConfirmCounts, ConsumerEnd, Event, IncomingMethod, Outcome, Returned, UnknownReason,
 };
 pub use publish::{BasicPublish, BasicPublishStream, Confirmation, Publish, Returns};
+pub use recovery::{
+    Binding, DeclaredExchange, DeclaredQueue, Destination, Entity, Recovery, RecoveryEvent,
+    RecoveryFailure, RecoveryReport, Topology,
+};
 pub use watch::{BlockedWatch, Events, Incoming};

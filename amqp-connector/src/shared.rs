@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use amqp_types::FieldTable;
 
-use crate::options::{Options, Tuning};
+use crate::options::Options;
 use crate::session::{Asking, Caller, Line, Ready, Session};
 use crate::turn::{poll_turn, spend};
 
@@ -21,18 +21,12 @@ struct Apart(Mutex<Session>);
 pub(crate) struct Shared {
     session: Apart,
     pub(crate) options: Options,
-    pub(crate) tuning: Tuning,
     pub(crate) server_properties: FieldTable,
 }
 
 impl Shared {
-    pub(crate) fn new(
-        session: Session,
-        options: Options,
-        tuning: Tuning,
-        server_properties: FieldTable,
-    ) -> Self {
-        Self { session: Apart(Mutex::new(session)), options, tuning, server_properties }
+    pub(crate) fn new(session: Session, options: Options, server_properties: FieldTable) -> Self {
+        Self { session: Apart(Mutex::new(session)), options, server_properties }
     }
 
     /// Runs one operation on the session, then what it left to be done outside the lock.
@@ -129,6 +123,6 @@ impl Drop for Ticket<'_> {
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("tuning", &self.tuning).finish_non_exhaustive()
+        f.debug_struct("Shared").field("options", &self.options).finish_non_exhaustive()
     }
 }

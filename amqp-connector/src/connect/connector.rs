@@ -4,6 +4,7 @@
 //! the steps is the handshake's; here are the values, the deadlines and the TCP connection.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use amqp_types::protocol;
@@ -20,6 +21,8 @@ use crate::connect::uri::Uri;
 use crate::connection::Connection;
 use crate::name::{self, InvalidName};
 use crate::options::{Options, WhileBlocked};
+use crate::recovery::Recovery;
+use crate::recovery::supervisor::Dial;
 use crate::session::after;
 
 /// Where a broker is and how to speak to it. Cheap to clone; every connection begins here.
@@ -45,6 +48,7 @@ pub struct Connector {
     pub(super) locale: String,
     pub(super) client_properties: FieldTable,
     pub(super) redirects: u8,
+    pub(super) recovery: Option<Recovery>,
     /// A name that cannot be sent, reported when it would be.
     pub(super) invalid: Option<InvalidName>,
 }
@@ -60,6 +64,7 @@ impl Default for Connector {
             locale: "en_US".to_owned(),
             client_properties: client_properties(),
             redirects: 0,
+            recovery: None,
             invalid: None,
         }
     }
@@ -120,6 +125,12 @@ impl Connector {
         self
     }
 
+    /// Has connections come back by themselves when they are lost. Default: they end.
+    pub fn recovery(mut self, recovery: Recovery) -> Self {
+        self.recovery = Some(recovery);
+        self
+    }
+
     /// The mechanisms to authenticate by, the preferred first. Default: PLAIN, then AMQPLAIN.
     pub fn mechanisms(mut self, mechanisms: impl Into<Vec<Mechanism>>) -> Self {
         self.mechanisms = mechanisms.into();
@@ -168,6 +179,7 @@ impl Connector {
             locale: uri.locale.unwrap_or(defaults.locale),
             client_properties: defaults.client_properties,
             redirects: 0,
+            recovery: None,
             invalid: None,
             options,
         };
@@ -192,16 +204,77 @@ impl Connector {
     /// Dropped before it resolves, it closes the socket.
     pub async fn connect(&self) -> Result<Greeted<TcpStream>, ConnectError> {
         self.check()?;
+        let (host, port) = (self.host.clone(), self.port);
+        let address = format!("{host}:{port}");
+        let dial: Dial<TcpStream> = Arc::new(move || {
+            let host = host.clone();
+            Box::pin(async move {
+                let stream = TcpStream::connect((host.as_str(), port)).await?;
+                stream.set_nodelay(true)?;
+                Ok(stream)
+            })
+        });
+        self.connect_at(address, &dial).await
+    }
+
+    /// Opens a transport by `dial` and exchanges greetings over it: the first step where TCP is not what is wanted, and
+    /// the connection is to be [recovered](Self::recovery). Then `dial` is called again.
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// use amqp_connector::{Connector, Recovery};
+    /// use tokio::net::UnixStream;
+    ///
+    /// let connector = Connector::new().recovery(Recovery::new());
+    /// let dial = || UnixStream::connect("/run/amqp-proxy.socket");
+    /// let connection = connector.connect_by(dial).await?.authenticate("guest", "guest").await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Connector::connect`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, it drops the transport.
+    pub async fn connect_by<T, F>(
+        &self,
+        dial: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Result<Greeted<T>, ConnectError>
+    where
+        T: AsyncRead + AsyncWrite + Unpin + 'static,
+        F: Future<Output = std::io::Result<T>> + Send + 'static,
+    {
+        self.check()?;
+        let dial: Dial<T> = Arc::new(move || Box::pin(dial()));
+        self.connect_by_dialling(&dial).await
+    }
+
+    pub(crate) async fn connect_by_dialling<T>(
+        &self,
+        dial: &Dial<T>,
+    ) -> Result<Greeted<T>, ConnectError>
+    where
+        T: AsyncRead + AsyncWrite + Unpin,
+    {
+        self.connect_at("the given transport".to_owned(), dial).await
+    }
+
+    async fn connect_at<T>(
+        &self,
+        address: String,
+        dial: &Dial<T>,
+    ) -> Result<Greeted<T>, ConnectError>
+    where
+        T: AsyncRead + AsyncWrite + Unpin,
+    {
         let deadline = after(Instant::now(), self.options.connect_timeout);
-        let address = format!("{}:{}", self.host, self.port);
-        let dial = TcpStream::connect((self.host.as_str(), self.port));
-        let stream = within(deadline, Step::Transport, async {
-            let stream = dial.await.map_err(|source| io_error(&address, source))?;
-            stream.set_nodelay(true).map_err(|source| io_error(&address, source))?;
-            Ok(stream)
+        let io = within(deadline, Step::Transport, async {
+            dial().await.map_err(|source| io_error(&address, source))
         })
         .await?;
-        self.greet(stream, address, deadline).await
+        self.greet(io, address, deadline, Some(dial.clone())).await
     }
 
     /// Exchanges greetings over any transport: the first step where TCP is not what is wanted.
@@ -219,7 +292,7 @@ impl Connector {
     {
         self.check()?;
         let deadline = after(Instant::now(), self.options.connect_timeout);
-        self.greet(io, "the given transport".to_owned(), deadline).await
+        self.greet(io, "the given transport".to_owned(), deadline, None).await
     }
 
     async fn greet<T>(
@@ -227,13 +300,14 @@ impl Connector {
         io: T,
         address: String,
         deadline: Instant,
+        dial: Option<Dial<T>>,
     ) -> Result<Greeted<T>, ConnectError>
     where
         T: AsyncRead + AsyncWrite + Unpin,
     {
         let greet = Handshake::greet(io, address, &self.options);
         let (handshake, start) = within(deadline, Step::Greeting, greet).await?;
-        Ok(Greeted::new(handshake, start, self.clone()))
+        Ok(Greeted::new(handshake, start, self.clone(), dial))
     }
 }
 

@@ -151,6 +151,11 @@ pub enum ConnectError {
         /// How long it is.
         source: InvalidShortStr,
     },
+    /// A connection that is to be recovered cannot be made in this way; nothing was sent, or no more than the greeting.
+    NoRecovery {
+        /// What to do instead.
+        text: &'static str,
+    },
     /// The chosen mechanism cannot carry this user or password: PLAIN separates them by octets of zero, so they may hold
     /// none. They were not sent.
     InvalidCredentials {
@@ -262,6 +267,7 @@ impl fmt::Display for ConnectError {
             ),
             Self::Invalid(error) => error.fmt(f),
             Self::InvalidName { what, source } => write!(f, "the {what} is too long: {source}"),
+            Self::NoRecovery { text } => f.write_str(text),
             Self::InvalidCredentials { what, mechanism } => {
                 write!(f, "the {what} holds an octet of zero, which {mechanism} cannot carry")
             }

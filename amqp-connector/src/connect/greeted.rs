@@ -17,6 +17,8 @@ use crate::connect::handshake::Handshake;
 use crate::connect::sasl::Mechanism;
 use crate::connection::Connection;
 use crate::driver::Driver;
+use crate::options::Tuning;
+use crate::recovery::supervisor::{Dial, Redial, supervise};
 use crate::session::{Session, after};
 use crate::shared::Shared;
 
@@ -26,6 +28,8 @@ pub struct Greeted<T> {
     handshake: Handshake<T>,
     start: connection::Start,
     connector: Connector,
+    /// How the transport is opened, where it can be opened again.
+    dial: Option<Dial<T>>,
 }
 
 impl<T> Greeted<T> {
@@ -33,8 +37,9 @@ impl<T> Greeted<T> {
         handshake: Handshake<T>,
         start: connection::Start,
         connector: Connector,
+        dial: Option<Dial<T>>,
     ) -> Self {
-        Self { handshake, start, connector }
+        Self { handshake, start, connector, dial }
     }
 
     /// What the server tells about itself: product, version, capabilities.
@@ -66,8 +71,16 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Greeted<T> {
     where
         T: Send + 'static,
     {
-        let (connection, driver) = self.authenticate_with_driver(user, password).await?;
-        tokio::spawn(driver);
+        let redial = self.redial(user, password)?;
+        let (connection, driver) = self.log_in_to_connection(user, password).await?;
+        match redial {
+            None => drop(tokio::spawn(driver)),
+            Some(redial) => {
+                let shared = connection.handle().shared().clone();
+                shared.with(|session| session.set_recovery(redial.policy.publishes));
+                tokio::spawn(supervise(shared, driver, redial));
+            }
+        }
         Ok(connection)
     }
 
@@ -81,10 +94,37 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Greeted<T> {
     ///
     /// Dropped before it resolves, it drops the transport.
     pub async fn authenticate_with_driver(
+        self,
+        user: &str,
+        password: &str,
+    ) -> Result<(Connection, Driver<T>), ConnectError> {
+        if self.connector.recovery.is_some() {
+            let text = "a connection that is recovered has a task of its own: use `authenticate`";
+            return Err(ConnectError::NoRecovery { text });
+        }
+        self.log_in_to_connection(user, password).await
+    }
+
+    async fn log_in_to_connection(
         mut self,
         user: &str,
         password: &str,
     ) -> Result<(Connection, Driver<T>), ConnectError> {
+        let server_properties = std::mem::take(&mut self.start.server_properties);
+        let options = self.connector.options.clone();
+        let (handshake, tuning) = self.log_in(user, password).await?;
+        let session = Session::new(options.clone(), tuning, Instant::now());
+        let shared = Arc::new(Shared::new(session, options, server_properties));
+        let driver = Driver::new(shared.clone(), handshake.framed, handshake.frames);
+        Ok((Connection::new(shared), driver))
+    }
+
+    /// Authenticates and opens the virtual host; gives the transport on which all that is done.
+    pub(crate) async fn log_in(
+        mut self,
+        user: &str,
+        password: &str,
+    ) -> Result<(Handshake<T>, Tuning), ConnectError> {
         let options = self.connector.options.clone();
         let deadline = after(Instant::now(), options.connect_timeout);
         let start_ok = self.start_ok(user, password)?;
@@ -93,11 +133,19 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Greeted<T> {
         let open = self.handshake.open(&options, &offer, &self.connector.virtual_host);
         let tuning = within(deadline, Step::OpenVirtualHost, open).await?;
         tracing::debug!(?tuning, "connection open");
-        let session = Session::new(options.clone(), tuning, Instant::now());
-        let shared = Shared::new(session, options, tuning, self.start.server_properties);
-        let shared = Arc::new(shared);
-        let driver = Driver::new(shared.clone(), self.handshake.framed, self.handshake.frames);
-        Ok((Connection::new(shared), driver))
+        Ok((self.handshake, tuning))
+    }
+
+    /// What is needed to connect once more, where that is wanted.
+    fn redial(&self, user: &str, password: &str) -> Result<Option<Redial<T>>, ConnectError> {
+        let Some(policy) = self.connector.recovery.clone() else { return Ok(None) };
+        let Some(dial) = self.dial.clone() else {
+            let text = "a transport that was given once cannot be opened again: use `connect_by`";
+            return Err(ConnectError::NoRecovery { text });
+        };
+        let connector = self.connector.clone();
+        let (user, password) = (user.to_owned(), password.to_owned());
+        Ok(Some(Redial { connector, dial, user, password, policy }))
     }
 
     fn start_ok(&self, user: &str, password: &str) -> Result<BytesMut, ConnectError> {

@@ -225,7 +225,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             }
             session.set_driver(&driver);
             View {
-                closed: session.is_closed(),
+                closed: session.is_closed() || session.is_lost(),
                 aborted: session.is_aborted(),
                 wants_read: session.wants_read(),
                 idle: session.take_idle(),

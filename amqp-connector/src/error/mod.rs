@@ -52,6 +52,9 @@ pub enum ErrorKind {
     ConnectionClosed,
     /// The channel is closed, the connection may live on; see [`Error::close_reason`].
     ChannelClosed,
+    /// The connection was lost and is being recovered, see [`Recovery`](crate::Recovery): try again when it is.
+    /// [`Error::close_reason`] says how it was lost. Nothing was sent.
+    Recovering,
     /// The call's deadline passed before the peer answered.
     Timeout,
     /// The channel incarnation that a delivery came on is over, or `basic.recover` was sent since, so the
@@ -93,6 +96,11 @@ impl Error {
             Scope::Channel(_) => ErrorKind::ChannelClosed,
         };
         Self { kind, detail: Detail::Closed(reason) }
+    }
+
+    /// The connection, or a channel of it, is not back yet from its end.
+    pub(crate) fn recovering(reason: Arc<CloseReason>) -> Self {
+        Self { kind: ErrorKind::Recovering, detail: Detail::Closed(reason) }
     }
 
     pub(crate) fn invalid(text: &'static str) -> Self {
@@ -187,6 +195,7 @@ impl Error {
             ErrorKind::Timeout
             | ErrorKind::Blocked
             | ErrorKind::Full
+            | ErrorKind::Recovering
             | ErrorKind::Stale
             | ErrorKind::Busy => true,
             ErrorKind::ConnectionClosed | ErrorKind::ChannelClosed => {
@@ -212,6 +221,9 @@ impl From<EncodeError> for Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.detail, self.kind) {
+            (Detail::Closed(reason), ErrorKind::Recovering) => {
+                write!(f, "the connection is being recovered ({reason})")
+            }
             (Detail::Closed(reason), _) => reason.fmt(f),
             (Detail::Stale(reason), _) => {
                 f.write_str("the channel incarnation that this belongs to is over")?;

@@ -8,6 +8,7 @@ use amqp_types::ShortStr;
 
 use crate::error::CloseReason;
 use crate::outcome::Alert;
+use crate::recovery::RecoveryEvent;
 
 /// Something that happened to a connection or to one of its channels; see
 /// [`Connection::events`](crate::Connection::events).
@@ -59,6 +60,14 @@ pub enum Event {
         /// What it tells.
         alert: Alert,
     },
+    /// The connection was lost, and is being recovered: see [`Recovery`](crate::Recovery).
+    #[non_exhaustive]
+    Recovering {
+        /// How it was lost.
+        reason: Arc<CloseReason>,
+    },
+    /// How the recovery goes on, to [`RecoveryEvent::Recovered`].
+    Recovery(RecoveryEvent),
     /// The connection is being closed by this side: nothing can be done on it any more.
     #[non_exhaustive]
     Closing {
@@ -96,6 +105,8 @@ impl fmt::Display for Event {
                     alert.reply_code, alert.reply_text
                 )
             }
+            Self::Recovering { reason } => write!(f, "lost: {reason}"),
+            Self::Recovery(event) => event.fmt(f),
             Self::Closing { reason } => write!(f, "closing: {reason}"),
             Self::Lagged { missed } => write!(f, "{missed} events missed"),
         }

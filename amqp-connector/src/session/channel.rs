@@ -7,6 +7,8 @@
 //!     +------------------+----------------+-- connection's end ---------------+
 //! ```
 //!
+//! A channel of a connection that was lost and is to come back is `Restoring` from `Open` to `Open`.
+//!
 //! An open channel is `Streaming` while a body is published from a stream, or consumed as one.
 //!
 //! A number is free for reuse once its channel is Closed; the state itself stays, under its epoch, until
@@ -17,6 +19,7 @@ use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::task::Waker;
 
+use amqp_types::ShortStr;
 use amqp_types::content::Assembler;
 use amqp_types::protocol::Spec;
 use tokio::time::Instant;
@@ -53,7 +56,20 @@ pub(crate) enum ChannelPhase {
     Draining(Arc<CloseReason>),
     /// Our close is on its way; everything but its answer is ignored.
     Closing(Arc<CloseReason>),
+    /// Its connection was lost, or it was closed while it came back from that: it is to come back.
+    Restoring(Restoring, Arc<CloseReason>),
     Closed(Arc<CloseReason>),
+}
+
+/// How far a channel that comes back is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Restoring {
+    /// The peer knows nothing of it.
+    Waiting,
+    /// Our `channel.open` is on its way.
+    Opening,
+    /// It is open; its mode and its consumers are being restored.
+    Live,
 }
 
 /// One channel.
@@ -101,6 +117,13 @@ pub(crate) struct ChannelState {
     pub(crate) recovering: usize,
     /// How often what was in flight became void by one.
     pub(crate) recovers: u32,
+    /// What the peer counts as its first delivery is the next after this one: the numbers go on when a channel comes
+    /// back, so that none means two deliveries.
+    pub(crate) tag_base: u64,
+    /// How its connection was lost last.
+    pub(crate) lost: Option<Arc<CloseReason>>,
+    /// The queue declared last, which an empty name means; kept where connections come back.
+    pub(crate) last_queue: ShortStr,
     /// The tag of the last delivery.
     pub(crate) last_tag: u64,
     /// Deliveries to be settled that are with the user.
@@ -185,6 +208,9 @@ impl ChannelState {
             recovered_to: 0,
             recovering: 0,
             recovers: 0,
+            tag_base: 0,
+            lost: None,
+            last_queue: ShortStr::default(),
             last_tag: 0,
             in_flight: 0,
             settle_waiters: WaitList::default(),
@@ -215,7 +241,10 @@ impl ChannelState {
 
     pub(crate) fn close_reason(&self) -> Option<&Arc<CloseReason>> {
         match &self.phase {
-            ChannelPhase::Opening | ChannelPhase::Open | ChannelPhase::Streaming(_) => None,
+            ChannelPhase::Opening
+            | ChannelPhase::Open
+            | ChannelPhase::Streaming(_)
+            | ChannelPhase::Restoring(..) => None,
             ChannelPhase::Draining(reason)
             | ChannelPhase::Closing(reason)
             | ChannelPhase::Closed(reason) => Some(reason),
@@ -241,7 +270,10 @@ impl ChannelState {
     pub(crate) fn is_live(&self) -> bool {
         matches!(
             self.phase,
-            ChannelPhase::Open | ChannelPhase::Draining(_) | ChannelPhase::Streaming(_)
+            ChannelPhase::Open
+                | ChannelPhase::Draining(_)
+                | ChannelPhase::Streaming(_)
+                | ChannelPhase::Restoring(Restoring::Live, _)
         )
     }
 
@@ -291,6 +323,23 @@ impl ChannelState {
 
     pub(crate) fn is_closed(&self) -> bool {
         matches!(self.phase, ChannelPhase::Closed(_))
+    }
+
+    /// How far it is, if it comes back.
+    pub(crate) fn restoring(&self) -> Option<Restoring> {
+        match &self.phase {
+            ChannelPhase::Restoring(stage, _) => Some(*stage),
+            _ => None,
+        }
+    }
+
+    /// The number by which the peer knows a delivery. Zero means all that there are.
+    #[inline]
+    pub(crate) fn wire_tag(&self, tag: u64) -> u64 {
+        match tag {
+            0 => 0,
+            tag => tag.wrapping_sub(self.tag_base),
+        }
     }
 }
 
@@ -354,6 +403,12 @@ impl ChannelTable {
         }
     }
 
+    /// Another highest number holds from now on.
+    pub(crate) fn set_max(&mut self, max: u16) {
+        self.max = max;
+        self.free.retain(|Reverse(id)| *id <= max);
+    }
+
     /// Frees the number of a closed channel; its state stays while a handle of it exists.
     pub(crate) fn retire(&mut self, key: ChannelKey) {
         let Some(slot) = self.slots.get_mut(usize::from(key.id)) else { return };
@@ -361,7 +416,9 @@ impl ChannelTable {
             return;
         }
         if let Some(channel) = slot.take() {
-            self.free.push(Reverse(key.id));
+            if key.id <= self.max {
+                self.free.push(Reverse(key.id));
+            }
             if !channel.released {
                 self.retired.insert(key.epoch, channel);
             }

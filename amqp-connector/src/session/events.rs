@@ -56,6 +56,7 @@ impl Session {
             Phase::Draining(reason) | Phase::Closing(reason) => {
                 queue.push_back(Event::Closing { reason: reason.clone() })
             }
+            Phase::Lost(reason) => queue.push_back(Event::Recovering { reason: reason.clone() }),
             Phase::Closed(reason) => queue.push_back(Event::Closed { reason: reason.clone() }),
         }
         let id = self.subscribers.next;

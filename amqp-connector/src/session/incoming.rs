@@ -13,13 +13,13 @@ use crate::error::{CloseCause, CloseReason, Scope};
 use crate::outcome::Returned;
 use crate::session::Session;
 use crate::session::calls::CONTROL;
-use crate::session::channel::{ChannelKey, ChannelPhase, ChannelState};
+use crate::session::channel::{ChannelKey, ChannelPhase, ChannelState, Restoring};
 use crate::session::consume::deliver;
 
 impl Session {
     /// Takes one frame.
     pub(crate) fn handle_frame(&mut self, frame: FrameRef<'_>, now: Instant) {
-        if self.is_closed() || frame.kind == FrameKind::Heartbeat {
+        if self.is_closed() || self.is_lost() || frame.kind == FrameKind::Heartbeat {
             return;
         }
         if frame.channel == 0 {
@@ -30,19 +30,28 @@ impl Session {
         };
         let key = channel.key;
         match &channel.phase {
-            ChannelPhase::Closed(_) => {}
+            ChannelPhase::Closed(_) | ChannelPhase::Restoring(Restoring::Waiting, _) => {}
             ChannelPhase::Closing(_) => self.handle_frame_while_closing(key, frame),
+            ChannelPhase::Restoring(Restoring::Opening, _) => {
+                self.handle_frame_while_reopening(key, frame)
+            }
             ChannelPhase::Opening if channel.reused => {
                 self.handle_frame_while_reopening(key, frame)
             }
-            ChannelPhase::Streaming(_) | ChannelPhase::Draining(_) if channel.bodies.is_some() => {
+            ChannelPhase::Streaming(_)
+            | ChannelPhase::Draining(_)
+            | ChannelPhase::Restoring(Restoring::Live, _)
+                if channel.bodies.is_some() =>
+            {
                 self.handle_part(key, frame, now);
             }
             ChannelPhase::Opening
             | ChannelPhase::Open
             | ChannelPhase::Streaming(_)
-            | ChannelPhase::Draining(_) => {
-                let ChannelState { assembler, consumers, coalescer, last_tag, .. } = channel;
+            | ChannelPhase::Draining(_)
+            | ChannelPhase::Restoring(Restoring::Live, _) => {
+                let ChannelState { assembler, consumers, coalescer, last_tag, tag_base, .. } =
+                    channel;
                 let complete = match assembler.push_in_place(frame) {
                     Ok(None) => return,
                     Ok(Some(complete)) => complete,
@@ -53,6 +62,7 @@ impl Session {
                     content: Some(content),
                 } = complete
                 {
+                    method.delivery_tag = method.delivery_tag.wrapping_add(*tag_base);
                     *last_tag = method.delivery_tag;
                     let (crowd, effects) = (&mut self.crowd, &mut self.effects);
                     let coalescer = coalescer.as_deref_mut();

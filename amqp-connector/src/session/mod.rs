@@ -20,6 +20,7 @@ mod incoming;
 mod leftovers;
 mod output;
 mod publish;
+mod recovery;
 mod shutdown;
 mod stream;
 #[cfg(test)]
@@ -49,6 +50,7 @@ pub(crate) use effects::{Effects, Garbage};
 pub use leftovers::Leftovers;
 pub(crate) use output::chunk::{Chunk, Segment, WriteQueue};
 pub(crate) use publish::{Accepted, Awaited, Claimed, Message, Place};
+pub(crate) use recovery::restore::{Lasting, Restart};
 pub(crate) use stream::outgoing::StreamHead;
 pub(crate) use timers::after;
 
@@ -61,6 +63,7 @@ use self::consume::hold::Hold;
 use self::events::Subscribers;
 use self::output::outbox::Outbox;
 use self::publish::admission::Admission;
+use self::recovery::Recovering;
 use self::stream::Streaming;
 use self::timers::{Alarms, Heartbeat};
 use self::wait::WaitList;
@@ -74,6 +77,8 @@ pub(crate) enum Phase {
     Draining(Arc<CloseReason>),
     /// Our `connection.close` is on its way.
     Closing(Arc<CloseReason>),
+    /// The transport is gone or about to go, and another one is to come.
+    Lost(Arc<CloseReason>),
     /// Nothing more is expected: what is in the outbox is written and the transport shut.
     Closed(Arc<CloseReason>),
 }
@@ -146,6 +151,8 @@ pub(crate) struct Session {
     /// Octets published since a task was charged for them.
     uncharged: usize,
     driver: Option<Waker>,
+    /// What comes back when the connection is lost, if anything does.
+    recovery: Option<Box<Recovering>>,
     effects: Effects,
 }
 
@@ -206,6 +213,7 @@ impl Session {
             flush_waiters: WaitList::default(),
             uncharged: 0,
             driver: None,
+            recovery: None,
             effects: Effects::default(),
         }
     }
@@ -238,10 +246,15 @@ impl Session {
         self.aborted
     }
 
+    /// What both sides agreed on.
+    pub(crate) fn tuning(&self) -> Tuning {
+        self.tuning
+    }
+
     /// Why the connection ends or ended.
     pub(crate) fn close_reason(&self) -> Option<&Arc<CloseReason>> {
         match &self.phase {
-            Phase::Open => None,
+            Phase::Open | Phase::Lost(_) => None,
             Phase::Draining(reason) | Phase::Closing(reason) | Phase::Closed(reason) => {
                 Some(reason)
             }
@@ -250,13 +263,16 @@ impl Session {
 
     /// Whether the connection is beyond its graceful part: a close was sent, or it is over.
     fn is_ending(&self) -> bool {
-        matches!(self.phase, Phase::Closing(_) | Phase::Closed(_))
+        matches!(self.phase, Phase::Closing(_) | Phase::Lost(_) | Phase::Closed(_))
     }
 
     fn check_open(&self) -> Result<()> {
-        match self.close_reason() {
-            None => Ok(()),
-            Some(reason) => Err(Error::connection_closed(reason.clone())),
+        match &self.phase {
+            Phase::Open => Ok(()),
+            Phase::Lost(reason) => Err(Error::recovering(reason.clone())),
+            Phase::Draining(reason) | Phase::Closing(reason) | Phase::Closed(reason) => {
+                Err(Error::connection_closed(reason.clone()))
+            }
         }
     }
 
@@ -273,6 +289,7 @@ impl Session {
                 ChannelPhase::Streaming(Streaming { publishing: true, .. }) => Err(Error::busy()),
                 ChannelPhase::Open | ChannelPhase::Streaming(_) => Ok(channel),
                 ChannelPhase::Opening => Err(Error::invalid("the channel is not open yet")),
+                ChannelPhase::Restoring(_, reason) => Err(Error::recovering(reason.clone())),
                 ChannelPhase::Draining(reason)
                 | ChannelPhase::Closing(reason)
                 | ChannelPhase::Closed(reason) => Err(Error::closed(reason.clone())),
@@ -316,6 +333,9 @@ impl Session {
             }
         }
         let position = *position.get_or_insert(self.outbox.position());
+        if let Some(reason) = self.lost_before(position) {
+            return Poll::Ready(Err(Error::closed(reason)));
+        }
         if self.is_flushed(channel, position) {
             return Poll::Ready(Ok(()));
         }

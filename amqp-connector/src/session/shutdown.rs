@@ -45,6 +45,9 @@ impl Session {
     /// Ends the connection gracefully, at the latest after `timeout`. Joins an end that is under way: the
     /// earlier deadline holds.
     pub(crate) fn shut_down(&mut self, now: Instant, timeout: Duration) {
+        if let Phase::Lost(_) = self.phase {
+            return self.terminate(requested(Scope::Connection));
+        }
         let deadline = after(now, timeout);
         // Of a connection that is over, too, whose last octets may still be on their way.
         self.close_deadline = Some(self.close_deadline.map_or(deadline, |at| at.min(deadline)));
@@ -66,16 +69,17 @@ impl Session {
 
     /// As [`shut_down`](Self::shut_down), for one channel. The deadline of its close is the caller's.
     pub(crate) fn shut_down_channel(&mut self, key: ChannelKey, now: Instant, timeout: Duration) {
-        if self.is_ending() {
-            return;
-        }
         let Some(channel) = self.channels.get(key) else { return };
-        if channel.is_publishing_stream() {
-            // A body cannot be brought to its end without its source.
+        if channel.is_publishing_stream() || channel.restoring().is_some() {
+            // A body cannot be brought to its end without its source; and what comes back has nothing to bring to one.
             let reason = requested(Scope::Channel(key.id));
             return self.begin_close_channel(key, reason, ReplyCode::REPLY_SUCCESS);
         }
-        if channel.is_open() {
+        let open = channel.is_open();
+        if self.is_ending() {
+            return;
+        }
+        if open {
             self.begin_drain(key, Arc::new(requested(Scope::Channel(key.id))));
         }
         if self.channels.get(key).is_some_and(|channel| channel.is_draining()) {

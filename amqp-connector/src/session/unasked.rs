@@ -85,7 +85,8 @@ impl Session {
         key: ChannelKey,
         waker: &dyn Caller,
     ) -> Poll<Option<IncomingMethod>> {
-        let over = self.live_channel(key).is_err();
+        let comes_back = self.channels.get(key).is_some_and(|it| it.restoring().is_some());
+        let over = !comes_back && self.live_channel(key).is_err();
         let Some(inbox) = self.channels.get(key).and_then(|channel| channel.inbox.as_mut()) else {
             return Poll::Ready(None);
         };

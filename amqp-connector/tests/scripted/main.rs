@@ -32,6 +32,7 @@ mod numbers;
 mod pacing;
 mod publishing;
 mod reasons;
+mod recovery;
 mod shutdown;
 mod simulation;
 mod slow_link;

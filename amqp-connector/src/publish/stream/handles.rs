@@ -166,7 +166,7 @@ impl Channel {
     where
         R: AsyncRead + Send,
     {
-        let size = self.handle().shared().tuning.frame_max as usize;
+        let size = self.handle().shared().with(|session| session.tuning()).frame_max as usize;
         let source = Reads::new(reader, size.saturating_sub(ENVELOPE).max(1));
         self::publish(self.handle().clone(), publish, source, false, Location::caller())
     }

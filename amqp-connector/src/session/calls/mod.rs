@@ -26,7 +26,7 @@ use crate::session::calls::pending::{
     CallOptions, CallReply, CallSlot, PendingCall, Undo, consumer_tag, take_answered,
 };
 use crate::session::calls::replies::{has_reply, is_answered, refuse_unlearnable};
-use crate::session::channel::{ChannelKey, ChannelPhase};
+use crate::session::channel::{ChannelKey, ChannelPhase, Restoring};
 use crate::session::consume::consumer::Phase;
 #[allow(unused_imports, reason = "not every specification has confirms")]
 use crate::session::publish::confirm::Confirms;
@@ -80,6 +80,17 @@ impl Session {
         request: &Method,
         options: &CallOptions,
     ) -> Result<CallId> {
+        self.send_call_for(key, request, options, None)
+    }
+
+    /// As [`send_call`](Self::send_call); a `basic.consume` is for this consumer, if there is one.
+    pub(in crate::session) fn send_call_for(
+        &mut self,
+        key: ChannelKey,
+        request: &Method,
+        options: &CallOptions,
+        consumer: Option<u64>,
+    ) -> Result<CallId> {
         let waits = self.outbox.outstanding() > 0;
         if key == CONTROL {
             self.send_control(request)?;
@@ -89,7 +100,8 @@ impl Session {
         }
         let id = self.fresh_id();
         self.note_inviting(key, request.info());
-        let consumer = self.note_request(key, request);
+        let change = self.change_of(key, request);
+        let consumer = consumer.or_else(|| self.note_request(key, request));
         // While the broker blocks us, no time passes for calls, unless that is wanted.
         let timeout = options.within.unwrap_or(self.options.call_timeout);
         let deadline = Deadline::First(after(self.call_clock(options.now), timeout));
@@ -100,6 +112,7 @@ impl Session {
             accepts: options.accepts,
             consumer_tag: consumer_tag(request),
             undo: Undo::of(request),
+            change,
             consumer,
             place: Some(options.place),
             deadline,
@@ -148,7 +161,11 @@ impl Session {
         }
         self.spare_unread(key, method);
         self.before_method(key, method);
-        self.send_method(key.id, method)?;
+        match self.on_wire(key, method) {
+            None => self.send_method(key.id, method)?,
+            Some(method) => self.send_method(key.id, &method)?,
+        }
+        self.note_change_sent(key, method);
         self.note_unanswered(key, method, Some(place));
         self.note_inviting(key, method.info());
         let noted = self.note_request(key, method);
@@ -184,6 +201,7 @@ impl Session {
             accepts: R::accepts,
             consumer_tag: consumer_tag(request),
             undo: Undo::Nothing,
+            change: self.change_of(key, request),
             consumer: self.note_cancel(key, request),
             place,
             deadline: Deadline::None,
@@ -266,9 +284,10 @@ impl Session {
     pub(in crate::session) fn handle_reply(
         &mut self,
         key: ChannelKey,
-        method: Method,
+        mut method: Method,
         content: Option<(protocol::Properties, Body)>,
     ) {
+        self.number_got(key, &mut method);
         let (calls, doubts) = match self.channels.get(key) {
             Some(channel) => (&mut channel.calls, !channel.unanswered.is_empty()),
             None => (&mut self.control, false),
@@ -289,6 +308,9 @@ impl Session {
         }
         let consumer = self.settle_consumer(key, &call, &method);
         self.note_reply(key, &method);
+        if let Some(change) = call.change {
+            self.note_change(key, *change, Some(&method));
+        }
         if let (Method::Basic(basic::Method::CancelOk(_)), Some(id)) = (&method, call.consumer) {
             self.consumer_cancelled(key, id);
         }
@@ -327,6 +349,12 @@ impl Session {
             }
         } else {} }
         if matches!(method, Method::Channel(protocol::channel::Method::OpenOk(_)))
+            && let ChannelPhase::Restoring(stage, _) = &mut channel.phase
+        {
+            *stage = Restoring::Live;
+            return;
+        }
+        if matches!(method, Method::Channel(protocol::channel::Method::OpenOk(_)))
             && matches!(channel.phase, ChannelPhase::Opening)
         {
             channel.phase = match &self.phase {
@@ -351,7 +379,11 @@ impl Session {
         let id = call.consumer?;
         let channel = self.channels.get(key)?;
         let draining = channel.is_draining();
-        let consumer = channel.consumers.by_id(id)?;
+        let Some(consumer) = channel.consumers.by_id(id) else {
+            // Its handle went while it came back.
+            self.send_cancel(key, ok.consumer_tag.clone());
+            return None;
+        };
         consumer.tag = ok.consumer_tag.clone();
         consumer.phase = Phase::Active;
         // It may have gone over its budget, or its channel begun to close, before it had a name to cancel.

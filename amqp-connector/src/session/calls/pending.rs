@@ -65,6 +65,8 @@ pub(crate) struct PendingCall {
     /// choose. Such a call may be answered after younger ones.
     pub(crate) consumer_tag: Option<ShortStr>,
     pub(crate) undo: Undo,
+    /// What the reply makes of the connection's topology.
+    pub(crate) change: Option<Box<Method>>,
     /// The consumer that the reply makes active.
     pub(crate) consumer: Option<u64>,
     /// Where in the program it was made; nothing where the library made it.

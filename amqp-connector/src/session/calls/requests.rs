@@ -74,11 +74,13 @@ impl Session {
             }
             Method::Basic(basic::Method::Consume(consume)) => {
                 let (id, budget) = (self.fresh_id(), self.options.consumer_budget);
+                let start = self.start_of(key, consume);
                 let channel = self.channels.get(key)?;
                 // A copy: the user's own octets must not be dropped under the lock.
                 let tag = ShortStr::try_from(consume.consumer_tag.as_bytes()).unwrap_or_default();
                 let mut consumer =
                     ConsumerState::new(id, tag, consume.no_ack, channel.prefetch, budget);
+                consumer.start = start;
                 let unlimited = channel.prefetch == 0 && channel.prefetch_global == 0;
                 consumer.backlog.paced = consume.no_ack || unlimited;
                 if reads_stream(consume) {

@@ -12,7 +12,7 @@ use amqp_types::protocol::{ReplyCode, channel};
 
 use crate::error::{CloseCause, CloseReason, Error, Scope};
 use crate::outcome::{ConsumerEnd, Event};
-use crate::session::channel::{ChannelKey, ChannelPhase};
+use crate::session::channel::{ChannelKey, ChannelPhase, Restoring};
 use crate::session::close::{blamed, dropped, short};
 use crate::session::{Caller, Garbage, Session};
 
@@ -41,6 +41,11 @@ impl Session {
         reason: CloseReason,
         code: ReplyCode,
     ) {
+        let restoring = self.channels.get(key).and_then(|channel| channel.restoring());
+        if restoring == Some(Restoring::Waiting) {
+            // The peer knows nothing of it.
+            return self.end_channel(key, Arc::new(reason), true);
+        }
         if self.is_ending() {
             return;
         }
@@ -111,7 +116,7 @@ impl Session {
         }
         if channel.is_closed() {
             self.channels.forget(key);
-        } else if channel.is_open() {
+        } else if channel.is_open() || channel.restoring().is_some() {
             let (scope, code) = (Scope::Channel(key.id), ReplyCode::REPLY_SUCCESS);
             self.begin_close_channel(key, dropped(scope).with_code(code), code);
         }
@@ -136,6 +141,10 @@ impl Session {
         .with_place(place)
         .with_publishes(publishes);
         let reason = Arc::new(reason);
+        if self.channels.get(key).is_some_and(|channel| channel.restoring().is_some()) {
+            self.answer_channel_close(key);
+            return self.suspend_channel(key, &reason);
+        }
         let completed = self.complete_stream(key, true);
         if completed {
             self.answer_channel_close(key);
@@ -161,7 +170,12 @@ impl Session {
     }
 
     /// Gives everybody who waits on the channel the reason. With `closed` its number becomes free.
-    pub(super) fn end_channel(&mut self, key: ChannelKey, reason: Arc<CloseReason>, closed: bool) {
+    pub(in crate::session) fn end_channel(
+        &mut self,
+        key: ChannelKey,
+        reason: Arc<CloseReason>,
+        closed: bool,
+    ) {
         let Some(channel) = self.channels.get(key) else { return };
         let reason = channel.close_reason().cloned().unwrap_or(reason);
         // Those that end with their connection are not told of one by one.

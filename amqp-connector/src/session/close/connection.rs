@@ -35,6 +35,9 @@ impl Session {
         if self.close_reason().is_some() {
             return;
         }
+        if let Phase::Lost(_) = self.phase {
+            return self.terminate(dropped(Scope::Connection));
+        }
         let code = ReplyCode::REPLY_SUCCESS;
         self.begin_close(dropped(Scope::Connection).with_code(code), code, None);
     }
@@ -106,7 +109,7 @@ impl Session {
 
     /// Sets the deadline of a close that began where no clock was at hand.
     pub(crate) fn ensure_close_deadline(&mut self, now: Instant) {
-        if self.close_reason().is_some() && self.close_deadline.is_none() {
+        if !matches!(self.phase, Phase::Open) && self.close_deadline.is_none() {
             self.close_deadline = Some(after(now, self.options.close_timeout));
         }
     }
@@ -131,8 +134,8 @@ impl Session {
     /// Our close was answered.
     pub(in crate::session) fn handle_close_ok(&mut self) {
         if let Phase::Closing(reason) = &self.phase {
-            self.phase = Phase::Closed(reason.clone());
-            self.wake_closed();
+            let reason = reason.clone();
+            self.finish(reason);
         }
     }
 
@@ -156,13 +159,15 @@ impl Session {
 
     /// The driver is dropped: nothing can be sent or received any more.
     pub(crate) fn handle_driver_gone(&mut self) {
-        if !self.is_closed() {
+        if !self.is_closed() && !self.is_lost() {
             let text = "the connection's driver was dropped, or its runtime shut down";
             self.terminate(CloseReason::new(Scope::Connection, CloseCause::DriverDropped, text));
         }
         self.drop_output();
-        self.driver_gone = true;
-        self.effects.wake_all(self.finish_waiters.take_all());
+        if !self.is_lost() {
+            self.driver_gone = true;
+            self.effects.wake_all(self.finish_waiters.take_all());
+        }
     }
 
     /// Waits until the driver has let go of the transport.
@@ -179,19 +184,39 @@ impl Session {
         Poll::Pending
     }
 
-    /// Ends the connection at once; the outbox is still written if the transport lives.
+    /// Ends the connection at once; the outbox is still written if the transport lives. If it is to be recovered, only
+    /// the application's own end is one.
     pub(in crate::session) fn terminate(&mut self, reason: CloseReason) {
         let reason = match &self.phase {
             Phase::Open => Arc::new(reason),
+            Phase::Lost(_) if !self.comes_back_from(&reason) => Arc::new(reason),
             Phase::Draining(first) | Phase::Closing(first) => {
                 self.effects.discard(Garbage::Reason(Box::new(reason)));
                 first.clone()
             }
-            Phase::Closed(_) => return self.effects.discard(Garbage::Reason(Box::new(reason))),
+            Phase::Lost(_) | Phase::Closed(_) => {
+                return self.effects.discard(Garbage::Reason(Box::new(reason)));
+            }
         };
-        self.phase = Phase::Closed(reason.clone());
         self.close_behind = None;
+        self.cut_off(reason);
+    }
+
+    fn cut_off(&mut self, reason: Arc<CloseReason>) {
+        self.phase = match self.comes_back_from(&reason) {
+            true => Phase::Lost(reason.clone()),
+            false => Phase::Closed(reason.clone()),
+        };
         self.end_everything(&reason);
+        self.finish(reason);
+    }
+
+    /// Nothing more comes on this transport: the connection is over, or lost.
+    pub(in crate::session) fn finish(&mut self, reason: Arc<CloseReason>) {
+        if self.comes_back_from(&reason) {
+            return self.lose(reason);
+        }
+        self.phase = Phase::Closed(reason);
         self.wake_closed();
     }
 
@@ -199,16 +224,14 @@ impl Session {
     pub(crate) fn give_up_closing(&mut self) {
         match &self.phase {
             Phase::Closing(reason) => {
-                self.phase = Phase::Closed(reason.clone());
-                self.wake_closed();
+                let reason = reason.clone();
+                self.finish(reason);
             }
             Phase::Draining(reason) => {
                 let reason = reason.clone();
-                self.phase = Phase::Closed(reason.clone());
-                self.end_everything(&reason);
-                self.wake_closed();
+                self.cut_off(reason);
             }
-            Phase::Open | Phase::Closed(_) => {}
+            Phase::Open | Phase::Lost(_) | Phase::Closed(_) => {}
         }
     }
 
@@ -235,10 +258,14 @@ impl Session {
         self.wake_flush_waiters();
     }
 
-    fn end_everything(&mut self, reason: &Arc<CloseReason>) {
+    pub(in crate::session) fn end_everything(&mut self, reason: &Arc<CloseReason>) {
         self.drop_streams(false);
+        let comes_back = self.comes_back_from(reason);
         for key in self.channels.keys() {
-            self.end_channel(key, reason.clone(), true);
+            match comes_back && self.channels.get(key).is_some_and(|channel| channel.comes_back()) {
+                true => self.suspend_channel(key, reason),
+                false => self.end_channel(key, reason.clone(), true),
+            }
         }
         let control = std::mem::take(&mut self.control);
         self.fail_calls(control, &Error::connection_closed(reason.clone()));

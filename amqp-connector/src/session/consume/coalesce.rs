@@ -302,6 +302,7 @@ impl Session {
         let any = !coalescer.held.is_empty();
         while let Some(ack) = coalescer.take_ack() {
             // Numbers always fit a frame.
+            let ack = basic::Ack { delivery_tag: channel.wire_tag(ack.delivery_tag), ..ack };
             let _ = put_method(&mut self.outbox, channel, frame_max, |writer| ack.encode(writer));
         }
         channel.coalescer = Some(coalescer);

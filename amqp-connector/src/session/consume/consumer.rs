@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use amqp_types::ShortStr;
+use amqp_types::protocol::basic;
 
 use crate::outcome::ConsumerEnd;
 use crate::session::consume::backlog::Backlog;
@@ -56,6 +57,8 @@ pub(crate) struct ConsumerState {
     pub(crate) unread: Arc<Unread>,
     pub(crate) waker: Option<Waker>,
     pub(crate) end: Option<ConsumerEnd>,
+    /// The request that started it, where it is to be started again.
+    pub(crate) start: Option<Box<basic::Consume>>,
 }
 
 impl ConsumerState {
@@ -77,6 +80,7 @@ impl ConsumerState {
             unread: Arc::default(),
             waker: None,
             end: None,
+            start: None,
         }
     }
 

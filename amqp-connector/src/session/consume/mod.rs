@@ -166,6 +166,7 @@ impl Session {
         let Some(consumer) = channel.consumers.by_id(id) else { return };
         consumer.phase = Phase::Cancelled;
         consumer.gathers = false;
+        let start = consumer.start.take();
         let end = match &channel.phase {
             ChannelPhase::Draining(reason) => ConsumerEnd::Closed(reason.clone()),
             _ => ConsumerEnd::Cancelled,
@@ -189,6 +190,7 @@ impl Session {
         for tag in left {
             channel.note_left(tag);
         }
+        self.note_unconsumed(start);
         self.give_back_gathered(key);
     }
 
@@ -202,10 +204,13 @@ impl Session {
         if let Some(consumer) = channel.consumers.by_tag(&cancel.consumer_tag) {
             consumer.end.get_or_insert(ConsumerEnd::CancelledByPeer);
             // Our own cancel, if it is on its way, is answered all the same.
+            let mut start = None;
             if consumer.phase != Phase::Cancelling {
                 consumer.phase = Phase::Cancelled;
+                start = consumer.start.take();
             }
             self.effects.wake(consumer.waker.take());
+            self.note_unconsumed(start);
         }
         self.write_acks(key);
         if cancel.no_wait {

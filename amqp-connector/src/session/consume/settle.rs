@@ -81,7 +81,7 @@ impl Session {
                 let held = coalescer.hold(tag);
                 return self.ack_held(key, tag, held);
             }
-            let ack = basic::Ack { delivery_tag: tag, multiple: false };
+            let ack = basic::Ack { delivery_tag: channel.wire_tag(tag), multiple: false };
             put_method(&mut self.outbox, channel, frame_max, |writer| ack.encode(writer))?;
             self.notify_driver();
             return Ok(());
@@ -108,13 +108,18 @@ impl Session {
         let channel = match self.live_channel(key) {
             Ok(channel) => channel,
             Err(error) => {
-                in_flight.remove(1);
+                let void =
+                    self.channels.get(key).is_some_and(|channel| tag <= channel.recovered_to);
+                if !void {
+                    in_flight.remove(1);
+                }
                 return Err(Error::stale(error.into_reason()));
             }
         };
         let last = tag > channel.recovered_to && channel.land(1, in_flight.remove(1));
         let coalesces = channel.coalescer.is_some();
         let (settled, recovered_to) = (tag <= channel.settled_to, channel.recovered_to);
+        let lost = channel.lost.clone().filter(|_| tag <= channel.tag_base);
         if settle.is_multiple() && !settled {
             channel.settled_to = tag;
         }
@@ -124,6 +129,7 @@ impl Session {
         match (settled, coalesces) {
             // Zero is no number of a delivery: in an ack it means all that there are.
             (true, _) if tag == 0 => Err(Error::invalid("the peer gave it no delivery tag (0)")),
+            (true, _) if lost.is_some() => Err(Error::stale(lost)),
             (true, _) if tag <= recovered_to => Err(Error::recovered()),
             (true, _) => Err(Error::invalid("a later delivery's multiple has settled it already")),
             (false, true) => self.settle_coalesced(key, tag, settle),
@@ -137,6 +143,7 @@ impl Session {
         tag: u64,
         settle: Settle,
     ) -> Result<()> {
+        let tag = self.wire_tag(key, tag);
         match settle {
             Settle::Ack { multiple } => {
                 self.send_one(key.id, &basic::Ack { delivery_tag: tag, multiple })
@@ -157,10 +164,9 @@ impl Session {
         in_flight: &InFlight,
         keeps: Keeps,
     ) -> bool {
-        let settled = match self.live_channel(key) {
-            Ok(channel) => tag <= channel.settled_to,
-            Err(_) => false,
-        };
+        let settled = self.channels.get(key).is_some_and(|channel| {
+            (channel.is_live() || channel.restoring().is_some()) && tag <= channel.settled_to
+        });
         if !settled && (unsettled == Unsettled::Leave || self.live_channel(key).is_err()) {
             in_flight.note_unsettled();
         }
@@ -212,6 +218,7 @@ impl Session {
             && self.live_channel(key).is_ok_and(|channel| delivery_tag > channel.settled_to)
         {
             self.note_told(key, |coalescer| coalescer.settle(delivery_tag));
+            let delivery_tag = self.wire_tag(key, delivery_tag);
             // Numbers always fit a frame.
             let _ = self.send_one(key.id, &basic::Ack { delivery_tag, multiple: false });
         } else if let Some(channel) = self.channels.get(key) {
@@ -229,9 +236,14 @@ impl Session {
     fn reject(&mut self, key: ChannelKey, delivery_tag: u64, requeue: bool) {
         if self.live_channel(key).is_ok_and(|channel| delivery_tag > channel.settled_to) {
             self.note_told(key, |coalescer| coalescer.settle(delivery_tag));
+            let delivery_tag = self.wire_tag(key, delivery_tag);
             // Numbers always fit a frame.
             let _ = self.send_one(key.id, &basic::Reject { delivery_tag, requeue });
         }
+    }
+
+    fn wire_tag(&mut self, key: ChannelKey, tag: u64) -> u64 {
+        self.channels.get(key).map_or(tag, |channel| channel.wire_tag(tag))
     }
 
     /// Everything up to `tag` is settled, and must not be settled again.

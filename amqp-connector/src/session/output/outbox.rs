@@ -220,6 +220,13 @@ impl Outbox {
         TURN
     }
 
+    /// Another transport takes the place of one that is gone: what was queued for that counts as given up, and where
+    /// the queue ends now is no place in it.
+    pub(crate) fn restart(&mut self) {
+        self.queued += 1;
+        (self.taken, self.written, self.written_round) = (self.queued, self.queued, self.round);
+    }
+
     /// Gives up everything that was not taken; the connection is gone. Gives it back, to be dropped outside
     /// the lock: chunks may hold users' bodies.
     pub(crate) fn clear(&mut self) -> VecDeque<Chunk> {

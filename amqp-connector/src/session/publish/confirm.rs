@@ -39,6 +39,9 @@ pub(crate) struct Limits {
 pub(crate) struct Confirms {
     /// Tag of the ring's front slot. Tags count from 1.
     base: u64,
+    /// What the broker counts as its first publish is the next after this one: it begins anew when the channel comes
+    /// back from the loss of its connection.
+    wire_base: u64,
     ring: VecDeque<Slot>,
     /// Slots of the ring that the broker has not answered, and what they count in octets.
     open: usize,
@@ -62,6 +65,7 @@ impl Confirms {
         Self {
             begun,
             base: 1,
+            wire_base: 0,
             ring: VecDeque::new(),
             open: 0,
             open_octets: 0,
@@ -242,11 +246,12 @@ impl Confirms {
         positive: bool,
         effects: &mut Effects,
     ) -> bool {
-        if tag >= self.next_tag() || (tag == 0 && !multiple) {
+        if tag >= self.next_tag() - self.wire_base || (tag == 0 && !multiple) {
             return false;
         }
+        let tag = tag + self.wire_base;
         // 0-9-1 1.8.3.13: tag 0 with multiple means everything outstanding.
-        let last = if tag == 0 { self.next_tag() - 1 } else { tag };
+        let last = if tag == self.wire_base { self.next_tag() - 1 } else { tag };
         let base = self.base;
         if multiple {
             self.resolve(base..=last, positive, effects);
@@ -303,9 +308,24 @@ impl Confirms {
         (!self.strays.is_empty()).then(|| std::mem::take(&mut self.strays))
     }
 
+    /// The broker is gone and another one to come, which counts anew: what was not answered is unknown.
+    pub(in crate::session) fn break_off(
+        &mut self,
+        reason: &Arc<CloseReason>,
+        effects: &mut Effects,
+    ) {
+        self.tally.break_off(self.open);
+        self.give_up(reason, effects);
+        (self.wire_base, self.begun) = (self.next_tag() - 1, false);
+    }
+
     /// The channel ended: what the broker has not answered is unknown.
     pub(crate) fn end(&mut self, reason: &Arc<CloseReason>, effects: &mut Effects) {
         self.tally.end(self.base, self.open);
+        self.give_up(reason, effects);
+    }
+
+    fn give_up(&mut self, reason: &Arc<CloseReason>, effects: &mut Effects) {
         (self.open, self.open_octets) = (0, 0);
         self.keep.give_up_returns();
         self.collect_strays();

@@ -158,8 +158,7 @@ impl Session {
         waker: Option<&dyn Caller>,
     ) -> Poll<Result<()>> {
         if let Err(error) = self.open_channel(key) {
-            self.leave(key, place);
-            return Poll::Ready(Err(error));
+            return self.wait_for_recovery(key, place, waker, error);
         }
         if let Some(error) = self.refuses_publishes() {
             self.leave(key, place);

@@ -4,7 +4,7 @@
 
 use std::task::Poll;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::outcome::Returned;
 use crate::session::Caller;
 use crate::session::Session;
@@ -72,9 +72,13 @@ impl Session {
         if let Some(returned) = self.take_returned(key) {
             return Poll::Ready(Ok(returned));
         }
-        match self.live_channel(key) {
-            Err(error) => Poll::Ready(Err(error)),
-            Ok(channel) => {
+        let comes_back = self.channels.get(key).is_some_and(|it| it.restoring().is_some());
+        if !comes_back && let Err(error) = self.live_channel(key) {
+            return Poll::Ready(Err(error));
+        }
+        match self.channels.get(key) {
+            None => Poll::Ready(Err(Error::stale(None))),
+            Some(channel) => {
                 let old = channel.return_waiters.stay(ticket, waker);
                 self.effects.discard_waker(old);
                 Poll::Pending

@@ -36,6 +36,11 @@ impl Tally {
     /// The channel ended with so many publishes unanswered, the first of which is `base`.
     pub(super) fn end(&mut self, base: u64, open: usize) {
         self.ended_at.get_or_insert(base);
+        self.break_off(open);
+    }
+
+    /// So many publishes will never be answered, but the channel goes on.
+    pub(super) fn break_off(&mut self, open: usize) {
         self.counts.unknown += open as u64;
     }
 

@@ -310,17 +310,28 @@ impl Bodies {
         if self.over {
             return;
         }
+        self.break_off(reason, crowd, effects);
+        // What is left is read or dropped when its reader likes: nobody else waits for it any more.
+        crowd.remove(self.octets);
+        (self.octets, self.over) = (0, true);
+    }
+
+    /// Nothing more comes of those that are not all there.
+    pub(in crate::session) fn break_off(
+        &mut self,
+        reason: &Arc<CloseReason>,
+        crowd: &mut Crowd,
+        effects: &mut Effects,
+    ) {
         let mut octets = 0;
-        for body in self.bodies.iter_mut().filter(|body| body.rest > 0) {
+        let open = |body: &&mut IncomingBody| body.rest > 0 && body.end.is_none();
+        for body in self.bodies.iter_mut().filter(open) {
             octets += cost(&body.pieces);
             effects.discard(Garbage::Pieces(std::mem::take(&mut body.pieces)));
             body.end = Some(reason.clone());
             effects.wake(body.waker.take());
         }
         self.release(octets, crowd);
-        // What is left is read or dropped when its reader likes: nobody else waits for it any more.
-        crowd.remove(self.octets);
-        (self.octets, self.over) = (0, true);
         self.pausing = None;
         self.current = None;
     }

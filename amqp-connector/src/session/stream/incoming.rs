@@ -48,7 +48,13 @@ impl Session {
     ) {
         let Some(channel) = self.channels.get(key) else { return };
         let ChannelState {
-            assembler, consumers, coalescer, last_tag, bodies: Some(bodies), ..
+            assembler,
+            consumers,
+            coalescer,
+            last_tag,
+            tag_base,
+            bodies: Some(bodies),
+            ..
         } = channel
         else {
             return;
@@ -66,6 +72,7 @@ impl Session {
             }
             Ok(Some(Part::Header { method, properties, size })) => {
                 let Some(Method::Basic(basic::Method::Deliver(method))) = method else { return };
+                method.delivery_tag = method.delivery_tag.wrapping_add(*tag_base);
                 *last_tag = method.delivery_tag;
                 let receiver = consumers.receiver(&method.consumer_tag);
                 let wanted = receiver.filter(|consumer| consumer.end.is_none()).map(|it| it.id);
@@ -94,6 +101,7 @@ impl Session {
                 method: Some(Method::Basic(basic::Method::Deliver(method))),
                 content: Some(content),
             }))) => {
+                method.delivery_tag = method.delivery_tag.wrapping_add(*tag_base);
                 *last_tag = method.delivery_tag;
                 let coalescer = coalescer.as_deref_mut();
                 let delivered = deliver(consumers, coalescer, method, content, crowd, effects);

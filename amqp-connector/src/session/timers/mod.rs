@@ -80,7 +80,7 @@ impl Session {
 
     /// When [`Session::handle_timeout`] wants to be called next.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        if self.is_closed() {
+        if self.is_closed() || self.is_lost() {
             return self.close_deadline;
         }
         let call = match self.blocked {
@@ -125,7 +125,7 @@ impl Session {
         if self.close_deadline.is_some_and(|at| at <= now) {
             self.give_up_closing();
         }
-        if self.is_closed() {
+        if self.is_closed() || self.is_lost() {
             return;
         }
         if self.pause.is_some_and(|at| at <= now) {

@@ -3,6 +3,7 @@
 //! Each goes on as far as it can and gives the first error. The futures of calls and closes have deadlines; what waits
 //! for messages, room or outcomes ends with the connection.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use amqp_connector::amqp_types::if_spec;
@@ -135,8 +136,12 @@ async fn getting(walk: &Walk, channel: &Channel) -> Walked {
 /// A connection with a driver of its own, a channel, and messages in a queue: two small ones and one of two frames.
 async fn with_messages(walk: &Walk, tap: Tap) -> Walked<(Connection, Channel)> {
     let connector = Walk::connector(4096);
-    let greeted =
-        walk.within("Connector::connect_with", CONNECT, connector.connect_with(tap)).await?;
+    let once = Mutex::new(Some(tap));
+    let dial = move || {
+        let tap = once.lock().expect("nobody panics with it").take();
+        async { tap.ok_or_else(|| std::io::ErrorKind::NotConnected.into()) }
+    };
+    let greeted = walk.within("Connector::connect_by", CONNECT, connector.connect_by(dial)).await?;
     let authenticate = greeted.authenticate("guest", "guest");
     let connection = walk.within("Greeted::authenticate", CONNECT, authenticate).await?;
     walk.connected(&connection, None);

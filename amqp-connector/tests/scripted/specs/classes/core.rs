@@ -184,9 +184,9 @@ async fn channels(wire: &mut Wire) {
         let mut events = wire.connection.events();
         wire.send(channel::Alert { reply_code, reply_text, details: table() }).await;
         let alert = loop {
-            match events.recv().await.expect("not over") {
-                amqp_connector::Event::Alerted { alert, .. } => break alert,
-                _ => {}
+            let event = events.recv().await.expect("not over");
+            if let amqp_connector::Event::Alerted { alert, .. } = event {
+                break alert;
             }
         };
         assert_eq!((alert.reply_code.0, alert.reply_text), (313, short("slow down")));

@@ -1,0 +1,182 @@
+//! The task of a connection that comes back: it moves the connection's octets and, when there is none to move them to,
+//! opens another one.
+//!
+//! Everything of the user's runs here, outside of any lock: the dialling, and what a policy asks.
+
+use std::future::{Future, poll_fn};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
+
+use crate::connect::{ConnectError, Connector};
+use crate::driver::Driver;
+use crate::error::CloseReason;
+use crate::recovery::policy::Recovery;
+use crate::recovery::report::RecoveryEvent;
+use crate::recovery::restore::Restorer;
+use crate::session::{Line, Session};
+use crate::shared::{Shared, Ticket};
+
+/// Opens another transport.
+pub(crate) type Dial<T> =
+    Arc<dyn Fn() -> Pin<Box<dyn Future<Output = io::Result<T>> + Send>> + Send + Sync>;
+
+/// All that is needed to connect once more.
+pub(crate) struct Redial<T> {
+    pub(crate) connector: Connector,
+    pub(crate) dial: Dial<T>,
+    pub(crate) user: String,
+    pub(crate) password: String,
+    pub(crate) policy: Recovery,
+}
+
+/// Ends the connection when its task ends, in whatever way.
+struct Supervised(Arc<Shared>);
+
+impl Drop for Supervised {
+    fn drop(&mut self) {
+        self.0.with(Session::handle_supervisor_gone);
+    }
+}
+
+/// What is counted from one loss to the recovery from it, through all that is lost between.
+struct Trying {
+    reason: Arc<CloseReason>,
+    since: Instant,
+    attempts: u32,
+}
+
+/// Runs the connection to its final end.
+pub(crate) async fn supervise<T>(shared: Arc<Shared>, driver: Driver<T>, redial: Redial<T>)
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let supervised = Supervised(shared);
+    let shared = &supervised.0;
+    driver.await;
+    let mut trying: Option<Trying> = None;
+    while let Some(reason) = shared.with(|session| session.lost_reason().cloned()) {
+        let trial =
+            trying.get_or_insert_with(|| Trying { reason, since: Instant::now(), attempts: 0 });
+        let Some(driver) = reconnect(shared, &redial, trial).await else { break };
+        if run(shared, &redial, driver, trial).await {
+            trying = None;
+        }
+    }
+}
+
+/// Connects, as often as the policy says. Nothing if it says no more, or nobody wants the connection any more.
+async fn reconnect<T>(
+    shared: &Arc<Shared>,
+    redial: &Redial<T>,
+    trial: &mut Trying,
+) -> Option<Driver<T>>
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut trying = pin!(try_to_connect(shared, redial, trial));
+    let mut ticket = Ticket::new(shared, Line::Closed);
+    poll_fn(|cx| {
+        let closed = ticket.poll(cx, |session, held, waker| session.poll_closed(held, waker));
+        match closed.is_ready() {
+            true => Poll::Ready(None),
+            false => trying.as_mut().poll(cx),
+        }
+    })
+    .await
+}
+
+async fn try_to_connect<T>(
+    shared: &Arc<Shared>,
+    redial: &Redial<T>,
+    trial: &mut Trying,
+) -> Option<Driver<T>>
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let policy = &redial.policy;
+    loop {
+        let attempt = trial.attempts.saturating_add(1);
+        let Some(pause) = policy.pause(attempt, trial.since.elapsed(), random()) else {
+            tracing::warn!(attempts = trial.attempts, "the connection is given up");
+            shared.with(Session::give_up_recovery);
+            return None;
+        };
+        trial.attempts = attempt;
+        shared.with(|session| session.tell(RecoveryEvent::Attempt { attempt, pause }));
+        tokio::time::sleep(pause).await;
+        match connect(shared, redial).await {
+            Ok(driver) => return driver,
+            Err(error) => {
+                tracing::warn!(%error, attempt, "the connection cannot be opened again");
+                let again = policy.retries(&error);
+                let error = Arc::new(error);
+                shared
+                    .with(|session| session.tell(RecoveryEvent::AttemptFailed { attempt, error }));
+                if !again {
+                    shared.with(Session::give_up_recovery);
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+/// Something between 0 and 1, for a pause: how std seeds its maps is random enough for that.
+fn random() -> f64 {
+    let bits = RandomState::new().build_hasher().finish();
+    f64::from((bits >> 32) as u32) / f64::from(u32::MAX)
+}
+
+/// One attempt.
+async fn connect<T>(
+    shared: &Arc<Shared>,
+    redial: &Redial<T>,
+) -> Result<Option<Driver<T>>, ConnectError>
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let greeted = redial.connector.connect_by_dialling(&redial.dial).await?;
+    let (handshake, tuning) = greeted.log_in(&redial.user, &redial.password).await?;
+    if !shared.with(|session| session.resume(tuning, Instant::now())) {
+        return Ok(None);
+    }
+    shared.with(|session| session.tell(RecoveryEvent::Reconnected));
+    Ok(Some(Driver::new(shared.clone(), handshake.framed, handshake.frames)))
+}
+
+/// Moves octets until the connection is over or lost, and restores it meanwhile. Gives whether that came to its end.
+async fn run<T>(shared: &Arc<Shared>, redial: &Redial<T>, driver: Driver<T>, trial: &Trying) -> bool
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut restored = false;
+    let mut topology = shared.with(|session| session.topology());
+    redial.policy.edit(&mut topology);
+    {
+        let restorer = Restorer::new(shared, trial.reason.clone(), trial.attempts);
+        let mut restoring = pin!(restorer.run(topology));
+        let mut driver = pin!(driver);
+        let report = poll_fn(|cx| {
+            if driver.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(None);
+            }
+            restoring.as_mut().poll(cx).map(Result::ok)
+        })
+        .await;
+        if let Some(mut report) = report {
+            report.took = trial.since.elapsed();
+            tracing::info!(%report, "recovery");
+            let event = RecoveryEvent::Recovered(Arc::new(report));
+            shared.with(|session| session.tell(event));
+            restored = true;
+        }
+        driver.await;
+    }
+    restored
+}

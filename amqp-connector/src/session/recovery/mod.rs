@@ -1,0 +1,264 @@
+//! The loss of the connection as a pause: what stays of it and of its channels until another transport comes.
+//!
+//! ```text
+//!              any end but our own             resume                     restored
+//!  connection: Open ----------------> Lost ------------> Open
+//!  channel:    Open ----------------> Restoring(Waiting) -> (Opening) -> (Live) ----> Open
+//! ```
+//!
+//! A loss does to a channel what `basic.recover` does, and then some: nothing that was delivered can be settled, calls
+//! fail, confirmations are unknown. Numbers of deliveries and publishes go on, and are counted anew on the wire
+//! (`tag_base`, `wire_base`), so that none ever means two. Only connections with a policy come back. Called by `close`
+//! and by the supervisor of [`crate::recovery`]; `restore` is what that sends, `record` what it learns to send from.
+
+mod record;
+pub(crate) mod restore;
+
+use std::sync::Arc;
+use std::task::Poll;
+
+use amqp_types::content::Assembler;
+use tokio::time::Instant;
+
+use crate::error::{CloseCause, CloseReason, Error, Initiator, Result, Scope};
+use crate::options::{Tuning, WhileBlocked};
+use crate::outcome::{ConsumerEnd, Event};
+use crate::recovery::Topology;
+use crate::session::channel::{ChannelKey, ChannelPhase, ChannelState, Restoring, Sent};
+use crate::session::consume::consumer::{ConsumerState, Phase as ConsumerPhase};
+use crate::session::stream::Streaming;
+use crate::session::timers::Heartbeat;
+use crate::session::{Caller, Garbage, Phase, Place, Session};
+
+/// What a connection keeps that comes back.
+pub(in crate::session) struct Recovering {
+    /// What publishes do meanwhile.
+    publishes: WhileBlocked,
+    topology: Topology,
+    /// What is sent now restores, and is no news.
+    silent: bool,
+    /// How it was lost last, and where the outbox ended then.
+    lost: Option<(Arc<CloseReason>, u64)>,
+}
+
+impl ChannelState {
+    /// Whether it comes back when its connection does. A transaction is lost with it, and so is a body that was on its
+    /// way: such a channel ends.
+    pub(in crate::session) fn comes_back(&self) -> bool {
+        let live = self.is_open() || self.restoring().is_some();
+        live && !self.tx && !self.released && !self.is_publishing_stream()
+    }
+}
+
+impl Session {
+    /// From now on the connection comes back when it is lost.
+    pub(crate) fn set_recovery(&mut self, publishes: WhileBlocked) {
+        let topology = Topology::default();
+        self.recovery =
+            Some(Box::new(Recovering { publishes, topology, silent: false, lost: None }));
+    }
+
+    /// Whether the connection is lost and another transport is to come.
+    pub(crate) fn is_lost(&self) -> bool {
+        matches!(self.phase, Phase::Lost(_))
+    }
+
+    /// How it was lost, while it is.
+    pub(crate) fn lost_reason(&self) -> Option<&Arc<CloseReason>> {
+        match &self.phase {
+            Phase::Lost(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// Whether something of it is not back yet.
+    pub(crate) fn is_recovering(&mut self) -> bool {
+        self.is_lost() || self.channels.iter_mut().any(|channel| channel.restoring().is_some())
+    }
+
+    /// Whether what ends so comes back.
+    pub(in crate::session) fn comes_back_from(&self, reason: &CloseReason) -> bool {
+        self.recovery.is_some() && reason.initiator() != Initiator::Application
+    }
+
+    /// How the octets up to this position were lost.
+    pub(in crate::session) fn lost_before(&self, position: u64) -> Option<Arc<CloseReason>> {
+        let (reason, lost_to) = self.recovery.as_ref()?.lost.as_ref()?;
+        (position <= *lost_to).then(|| reason.clone())
+    }
+
+    /// The transport is of no use any more.
+    pub(in crate::session) fn lose(&mut self, reason: Arc<CloseReason>) {
+        self.phase = Phase::Lost(reason.clone());
+        let position = self.outbox.position();
+        if let Some(recovery) = &mut self.recovery {
+            recovery.lost = Some((reason.clone(), position));
+        }
+        self.record(|| Event::Recovering { reason: reason.clone() });
+        self.effects.log(move || tracing::warn!(%reason, "the connection is lost"));
+        self.wake_flush_waiters();
+        self.notify_driver();
+    }
+
+    /// The connection is given up; it ends for the reason for which it was lost.
+    pub(crate) fn give_up_recovery(&mut self) {
+        self.recovery = None;
+        if let Phase::Lost(reason) = &self.phase {
+            let reason = reason.clone();
+            self.phase = Phase::Closed(reason.clone());
+            self.end_everything(&reason);
+            self.finish(reason);
+        }
+    }
+
+    /// Nobody brings the connection back any more, nor moves its octets.
+    pub(crate) fn handle_supervisor_gone(&mut self) {
+        self.recovery = None;
+        if self.is_lost() {
+            let text = "the connection was being recovered, and its runtime shut down";
+            self.terminate(CloseReason::new(Scope::Connection, CloseCause::DriverDropped, text));
+        }
+        self.handle_driver_gone();
+    }
+
+    /// Another transport has been opened. False if nobody wants it any more.
+    pub(crate) fn resume(&mut self, tuning: Tuning, now: Instant) -> bool {
+        let Phase::Lost(_) = self.phase else { return false };
+        self.tuning = tuning;
+        self.heartbeat = Heartbeat::new(tuning.heartbeat, now);
+        self.outbox.restart();
+        (self.close_deadline, self.pause, self.answers) = (None, None, 0);
+        self.phase = Phase::Open;
+        self.channels.set_max(tuning.channel_max);
+        for key in self.channels.keys() {
+            if key.id > tuning.channel_max {
+                let text = "the broker allows fewer channels than before";
+                let cause = CloseCause::LimitExceeded;
+                let reason = CloseReason::new(Scope::Channel(key.id), cause, text);
+                self.end_channel(key, Arc::new(reason), true);
+            }
+        }
+        true
+    }
+
+    /// A channel loses everything that the peer knew of it, and waits to be restored.
+    pub(in crate::session) fn suspend_channel(
+        &mut self,
+        key: ChannelKey,
+        reason: &Arc<CloseReason>,
+    ) {
+        let body_max = self.options.body_max;
+        let Some(channel) = self.channels.get(key) else { return };
+        channel.phase = ChannelPhase::Restoring(Restoring::Waiting, reason.clone());
+        channel.lost = Some(reason.clone());
+        channel.assembler = Assembler::new().with_max_body(body_max);
+        channel.unanswered = Vec::new();
+        channel.giving = Vec::new();
+        (channel.left, channel.give_by, channel.recovering) = (None, None, 0);
+        channel.sent = Sent::Nothing;
+        channel.waits_behind = false;
+        let last = channel.last_tag;
+        (channel.tag_base, channel.recovered_to, channel.settled_to) = (last, last, last);
+        if let Some(coalescer) = &mut channel.coalescer {
+            coalescer.settle_to(last);
+        }
+        if let Some(confirms) = &mut channel.confirms {
+            confirms.break_off(reason, &mut self.effects);
+        }
+        let resumed = channel.flow.set_active(true);
+        channel.gate.revoke();
+        self.effects.wake_all(channel.gate.take_wakers().chain(channel.answer_waiters.take_all()));
+        let calls = std::mem::take(&mut channel.calls);
+        if let Some(bodies) = &mut channel.bodies {
+            bodies.break_off(reason, &mut self.crowd, &mut self.effects);
+        }
+        self.suspend_consumers(key);
+        self.keep_strays(key);
+        self.end_line(key);
+        self.void_in_flight(key);
+        self.fail_calls(calls, &Error::closed(reason.clone()));
+        self.consumer_caught_up();
+        if resumed {
+            self.record(|| Event::FlowResumed { channel: key.id });
+        }
+    }
+
+    /// The peer knows no consumer any more. Those that are read go on; those that were being cancelled are that.
+    fn suspend_consumers(&mut self, key: ChannelKey) {
+        let Some(channel) = self.channels.get(key) else { return };
+        for consumer in channel.consumers.iter_mut() {
+            consumer.gathers = false;
+            if !consumer.no_ack {
+                let gone = consumer.backlog.clear(&mut self.crowd);
+                self.effects.discard(Garbage::Deliveries(gone));
+                consumer.unread.void();
+                if let Some(bodies) = &mut channel.bodies {
+                    bodies.discard_unclaimed(consumer.id, &mut self.crowd, &mut self.effects);
+                }
+            }
+            consumer.phase = match consumer.phase {
+                ConsumerPhase::Active if consumer.end.is_none() => ConsumerPhase::Requested,
+                // Its call fails, unless it was to be restored.
+                ConsumerPhase::Requested if consumer.claimed => ConsumerPhase::Requested,
+                _ => ConsumerPhase::Cancelled,
+            };
+            if consumer.phase == ConsumerPhase::Cancelled {
+                consumer.end.get_or_insert(ConsumerEnd::Cancelled);
+                self.effects.wake(consumer.waker.take());
+            }
+        }
+        let crowd = &mut self.crowd;
+        channel.consumers.retain_mut(|it| {
+            let kept = it.phase == ConsumerPhase::Requested || (it.owned && it.claimed);
+            if !kept {
+                it.backlog.unpace(crowd);
+            }
+            kept
+        });
+    }
+
+    /// The channel is as it was: whoever waits may go on. Gives how many consumers it has.
+    pub(crate) fn restored(&mut self, key: ChannelKey) -> usize {
+        let Some(channel) = self.channels.get(key) else { return 0 };
+        if channel.restoring() != Some(Restoring::Live) {
+            return 0;
+        }
+        let consuming = channel.consumers.iter().any(|consumer| consumer.streamed);
+        channel.phase = match consuming {
+            true => ChannelPhase::Streaming(Streaming { consuming, ..Streaming::default() }),
+            false => ChannelPhase::Open,
+        };
+        let active = |consumer: &&ConsumerState| consumer.phase == ConsumerPhase::Active;
+        let consumers = channel.consumers.iter().filter(active).count();
+        self.wake_gate(key);
+        consumers
+    }
+
+    /// A publish on a channel that is not open: it waits until that is restored, if it is to, or fails.
+    #[cold]
+    pub(in crate::session) fn wait_for_recovery(
+        &mut self,
+        key: ChannelKey,
+        place: &mut Place,
+        waker: Option<&dyn Caller>,
+        error: Error,
+    ) -> Poll<Result<()>> {
+        let waits = self.recovery.as_ref().is_some_and(|it| it.publishes == WhileBlocked::Wait);
+        if !matches!(place, Place::Gate(_)) {
+            self.leave(key, place);
+        }
+        let channel = self.channels.get(key).filter(|it| waits && it.restoring().is_some());
+        let (Some(channel), Some(waker)) = (channel, waker) else {
+            self.leave(key, place);
+            return Poll::Ready(Err(error));
+        };
+        let ticket = match *place {
+            Place::Gate(ticket) => Some(ticket),
+            _ => None,
+        };
+        let (ticket, old) = channel.gate.wait(ticket, 1, waker);
+        self.effects.discard_waker(old);
+        *place = Place::Gate(ticket);
+        Poll::Pending
+    }
+}

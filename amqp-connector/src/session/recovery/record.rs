@@ -1,0 +1,280 @@
+//! What a connection declares, recorded as its requests are answered; nothing where the connection does not come back.
+//!
+//! A request is copied when it is sent, since the user's own octets must not be dropped under the lock, and noted once
+//! it is known to have been carried out: at its reply, or, if it has none, when it is sent.
+
+use amqp_types::protocol::{Method, basic, exchange, queue};
+use amqp_types::wire::Writer;
+use amqp_types::{AnyMethod as _, ShortStr};
+use bytes::BytesMut;
+
+use crate::recovery::{Binding, DeclaredExchange, DeclaredQueue, Destination, Topology};
+use crate::session::Session;
+use crate::session::channel::ChannelKey;
+
+impl Session {
+    /// A copy of a request that changes what is declared.
+    #[inline]
+    pub(in crate::session) fn change_of(
+        &mut self,
+        key: ChannelKey,
+        request: &Method,
+    ) -> Option<Box<Method>> {
+        match &self.recovery {
+            Some(recovery) if !recovery.silent => self.copy_change(key, request),
+            _ => None,
+        }
+    }
+
+    /// A request that nothing answers was sent.
+    #[inline]
+    pub(in crate::session) fn note_change_sent(&mut self, key: ChannelKey, request: &Method) {
+        if let Some(change) = self.change_of(key, request) {
+            self.note_change(key, *change, None);
+        }
+    }
+
+    #[cold]
+    fn copy_change(&mut self, key: ChannelKey, request: &Method) -> Option<Box<Method>> {
+        let changes = matches!(request, Method::Queue(_) | Method::Exchange(_));
+        let mut copy = changes.then(|| copied(request)).flatten()?;
+        let last = self.channels.get(key).map(|channel| channel.last_queue.clone())?;
+        // An empty name is that of the queue declared last.
+        let name = match &mut copy {
+            Method::Queue(queue::Method::Bind(bind)) => Some(&mut bind.queue),
+            Method::Queue(queue::Method::Delete(delete)) => Some(&mut delete.queue),
+            Method::Queue(method) => unbound(method),
+            _ => None,
+        };
+        if let Some(name) = name
+            && name.is_empty()
+        {
+            *name = last;
+        }
+        Some(Box::new(copy))
+    }
+
+    /// A request was carried out.
+    pub(in crate::session) fn note_change(
+        &mut self,
+        key: ChannelKey,
+        change: Method,
+        reply: Option<&Method>,
+    ) {
+        if let Method::Queue(queue::Method::Declare(declare)) = &change {
+            let name = match reply {
+                Some(Method::Queue(queue::Method::DeclareOk(ok))) => {
+                    ShortStr::try_from(ok.queue.as_bytes()).unwrap_or_default()
+                }
+                _ => declare.queue.clone(),
+            };
+            if let Some(channel) = self.channels.get(key) {
+                channel.last_queue = name.clone();
+            }
+            return self.note_queue(declare, name);
+        }
+        if let Some(recovery) = &mut self.recovery {
+            note(&mut recovery.topology, change);
+        }
+    }
+
+    fn note_queue(&mut self, declare: &queue::Declare, name: ShortStr) {
+        if declare.passive {
+            return;
+        }
+        if let Some(recovery) = &mut self.recovery {
+            recovery.topology.add_queue(DeclaredQueue {
+                name,
+                server_named: declare.queue.is_empty(),
+                durable: declare.durable,
+                exclusive: declare.exclusive,
+                auto_delete: declare.auto_delete,
+                arguments: declare.arguments.clone(),
+            });
+        }
+    }
+
+    /// The request that starts a consumer, to start it again by.
+    #[inline]
+    pub(in crate::session) fn start_of(
+        &mut self,
+        key: ChannelKey,
+        consume: &basic::Consume,
+    ) -> Option<Box<basic::Consume>> {
+        self.recovery.as_ref()?;
+        self.copy_start(key, consume)
+    }
+
+    #[cold]
+    fn copy_start(
+        &mut self,
+        key: ChannelKey,
+        consume: &basic::Consume,
+    ) -> Option<Box<basic::Consume>> {
+        let copy = copied(&Method::Basic(basic::Method::Consume(consume.clone())))?;
+        let Method::Basic(basic::Method::Consume(mut start)) = copy else { return None };
+        if start.queue.is_empty() {
+            start.queue = self.channels.get(key)?.last_queue.clone();
+        }
+        Some(Box::new(start))
+    }
+
+    /// A consumer of this queue is gone: a queue that goes with its last one is forgotten.
+    #[inline]
+    pub(in crate::session) fn note_unconsumed(&mut self, start: Option<Box<basic::Consume>>) {
+        if let Some(start) = start {
+            self.forget_unconsumed(&start.queue);
+        }
+    }
+
+    #[cold]
+    fn forget_unconsumed(&mut self, queue: &ShortStr) {
+        let consumed = self.channels.iter_mut().any(|channel| {
+            let mut starts = channel.consumers.iter().filter_map(|it| it.start.as_ref());
+            starts.any(|start| start.queue == *queue)
+        });
+        if let Some(recovery) = self.recovery.as_mut().filter(|_| !consumed) {
+            recovery.topology.unconsumed(queue);
+        }
+    }
+
+    /// The number by which we know the message that was got.
+    #[inline]
+    pub(in crate::session) fn number_got(&mut self, key: ChannelKey, reply: &mut Method) {
+        if let Method::Basic(basic::Method::GetOk(got)) = reply
+            && let Some(channel) = self.channels.get(key)
+        {
+            got.delivery_tag = got.delivery_tag.wrapping_add(channel.tag_base);
+        }
+    }
+
+    /// A method of the user's that settles deliveries, with the numbers by which the peer knows them, where these are
+    /// others.
+    pub(in crate::session) fn on_wire(
+        &mut self,
+        key: ChannelKey,
+        method: &Method,
+    ) -> Option<Method> {
+        let channel = self.channels.get(key).filter(|channel| channel.tag_base != 0)?;
+        amqp_types::if_spec! { basic.nack => {
+            if let Method::Basic(basic::Method::Nack(nack)) = method {
+                let delivery_tag = channel.wire_tag(nack.delivery_tag);
+                return Some(Method::Basic(basic::Method::Nack(basic::Nack { delivery_tag, ..nack.clone() })));
+            }
+        } else {} }
+        let Method::Basic(method) = method else { return None };
+        let method = match method {
+            basic::Method::Ack(ack) => {
+                let delivery_tag = channel.wire_tag(ack.delivery_tag);
+                basic::Method::Ack(basic::Ack { delivery_tag, ..ack.clone() })
+            }
+            basic::Method::Reject(reject) => {
+                let delivery_tag = channel.wire_tag(reject.delivery_tag);
+                basic::Method::Reject(basic::Reject { delivery_tag, ..reject.clone() })
+            }
+            _ => return None,
+        };
+        Some(Method::Basic(method))
+    }
+}
+
+/// A copy that shares no octets with the user's.
+fn copied(method: &Method) -> Option<Method> {
+    let mut octets = BytesMut::new();
+    method.encode(&mut Writer::new(&mut octets)).ok()?;
+    Method::decode(&octets.freeze()).ok()
+}
+
+/// The name in a `queue.unbind`, where the specification has that.
+fn unbound(method: &mut queue::Method) -> Option<&mut ShortStr> {
+    amqp_types::if_spec! { queue.unbind => {
+        match method {
+            queue::Method::Unbind(unbind) => Some(&mut unbind.queue),
+            _ => None,
+        }
+    } else {
+        let _ = method;
+        None
+    } }
+}
+
+fn note(topology: &mut Topology, change: Method) {
+    match change {
+        Method::Exchange(change) => note_exchange(topology, change),
+        Method::Queue(queue::Method::Bind(bind)) => topology.add_binding(Binding {
+            source: bind.exchange,
+            destination: Destination::Queue(bind.queue),
+            routing_key: bind.routing_key,
+            arguments: bind.arguments,
+        }),
+        Method::Queue(queue::Method::Delete(delete)) => topology.remove_queue(&delete.queue),
+        Method::Queue(change) => note_unbind(topology, change),
+        _ => {}
+    }
+}
+
+#[allow(unused_variables, reason = "not every specification can unbind")]
+fn note_unbind(topology: &mut Topology, change: queue::Method) {
+    amqp_types::if_spec! { queue.unbind => {
+        if let queue::Method::Unbind(unbind) = change {
+            topology.remove_binding(&Binding {
+                source: unbind.exchange,
+                destination: Destination::Queue(unbind.queue),
+                routing_key: unbind.routing_key,
+                arguments: unbind.arguments,
+            });
+        }
+    } else {} }
+}
+
+fn note_exchange(topology: &mut Topology, change: exchange::Method) {
+    amqp_types::if_spec! { exchange.bind => {
+        match change {
+            exchange::Method::Bind(bind) => {
+                return topology.add_binding(Binding {
+                    source: bind.source,
+                    destination: Destination::Exchange(bind.destination),
+                    routing_key: bind.routing_key,
+                    arguments: bind.arguments,
+                });
+            }
+            exchange::Method::Unbind(unbind) => {
+                return topology.remove_binding(&Binding {
+                    source: unbind.source,
+                    destination: Destination::Exchange(unbind.destination),
+                    routing_key: unbind.routing_key,
+                    arguments: unbind.arguments,
+                });
+            }
+            _ => {}
+        }
+    } else {} }
+    match change {
+        exchange::Method::Declare(declare) if !declare.passive => {
+            topology.add_exchange(DeclaredExchange {
+                auto_delete: is_auto_delete(&declare),
+                internal: is_internal(&declare),
+                name: declare.exchange,
+                kind: declare.r#type,
+                durable: declare.durable,
+                arguments: declare.arguments,
+            });
+        }
+        exchange::Method::Delete(delete) => topology.remove_exchange(&delete.exchange),
+        _ => {}
+    }
+}
+
+fn is_auto_delete(declare: &exchange::Declare) -> bool {
+    amqp_types::if_spec! { exchange.declare.auto_delete => { declare.auto_delete } else {
+        let _ = declare;
+        false
+    } }
+}
+
+fn is_internal(declare: &exchange::Declare) -> bool {
+    amqp_types::if_spec! { exchange.declare.internal => { declare.internal } else {
+        let _ = declare;
+        false
+    } }
+}
