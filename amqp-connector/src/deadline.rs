@@ -1,14 +1,14 @@
 //! Deadlines of what handles wait for, which need no runtime.
 //!
-//! For closes, shutdowns and sources. Whoever waits within a tokio runtime has a timer of its own, since the driver may
-//! be one that nobody polls now. Elsewhere there are no timers, and the driver keeps the time: the session
-//! wakes whoever waits. No timer is made before there is something to wait for.
+//! For closes, shutdowns and sources. Whoever waits on the runtime that the connection was made on has a timer of its own,
+//! since the driver may be one that nobody polls now. Elsewhere the driver keeps the time, and the session wakes whoever
+//! waits: there may be no runtime, one without timers, or one that ends before the wait does, each of which would make a
+//! timer panic. No timer is made before there is something to wait for.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
-use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::shared::Shared;
@@ -42,11 +42,11 @@ impl<'a> Deadline<'a> {
 
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Self { shared, at, sleep, held } = self;
-        if Handle::try_current().is_ok() {
+        if shared.is_at_home() {
             let sleep = sleep.get_or_insert_with(|| Box::pin(sleep_until(*at)));
             return sleep.as_mut().poll(cx);
         }
-        // It is another runtime's, which may be gone.
+        // The runtime that it is of may be gone.
         *sleep = None;
         shared.poll(cx, |session, waker| session.poll_alarm(*at, held, waker))
     }

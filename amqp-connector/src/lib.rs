@@ -39,9 +39,10 @@
 //! # Panics
 //!
 //! Connections need a tokio runtime with I/O and time enabled (`enable_all`); connecting panics without, and so does a
-//! [`Driver`] that is polled elsewhere. Everything else may be awaited anywhere, also on a thread that knows of no runtime:
-//! deadlines are kept by the driver then. In a runtime of its own whoever waits has its own timers, so closes, shutdowns and
-//! streamed publishes need one with time enabled. Dropping handles needs no runtime.
+//! [`Driver`] that is polled elsewhere. Everything else may be awaited anywhere: on a thread that knows of no runtime, on a
+//! runtime without timers, and at first on one that is gone and then on another. On the runtime that the connection was made
+//! on, closes, shutdowns and streamed publishes have timers of their own; elsewhere the driver keeps their deadlines, so that they
+//! end in time only while it is polled. Dropping handles needs no runtime.
 //!
 //! # Cancel safety
 //!

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use amqp_types::FieldTable;
+use tokio::runtime::{Handle, Id};
 
 use crate::options::Options;
 use crate::session::{Asking, Caller, Line, Ready, Session};
@@ -22,11 +23,20 @@ pub(crate) struct Shared {
     session: Apart,
     pub(crate) options: Options,
     pub(crate) server_properties: FieldTable,
+    /// Where the connection was made, and so one that has timers.
+    runtime: Option<Id>,
 }
 
 impl Shared {
     pub(crate) fn new(session: Session, options: Options, server_properties: FieldTable) -> Self {
-        Self { session: Apart(Mutex::new(session)), options, server_properties }
+        let session = Apart(Mutex::new(session));
+        Self { session, options, server_properties, runtime: current_runtime() }
+    }
+
+    /// Whether this is polled on the runtime that the connection was made on. Of no other one can be asked whether it has
+    /// timers, or will have them when it is polled next.
+    pub(crate) fn is_at_home(&self) -> bool {
+        self.runtime.is_some() && self.runtime == current_runtime()
     }
 
     /// Runs one operation on the session, then what it left to be done outside the lock.
@@ -83,6 +93,10 @@ impl Shared {
             }
         }
     }
+}
+
+fn current_runtime() -> Option<Id> {
+    Handle::try_current().ok().map(|runtime| runtime.id())
 }
 
 /// A place in one of the session's lists, left when the wait is over or given up.

@@ -1,5 +1,5 @@
-//! Futures that are awaited on a thread that knows of no runtime, while their driver runs on one: none panics, and
-//! those with a deadline end at it, on the driver's clock.
+//! Futures that are awaited on a thread that knows of no runtime, or of another than their driver's, which may have no timers:
+//! none panics, and those with a deadline end at it, on the driver's clock.
 //!
 //! That clock is the real one here: a paused one is a runtime's own, and other threads have another.
 
@@ -7,7 +7,7 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake};
-use std::thread::{self, Thread};
+use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 
 use amqp_connector::protocol::{basic, queue};
@@ -16,6 +16,7 @@ use amqp_connector::{
     AccessRequest, BasicConsume, BasicGet, BasicPublish, BasicPublishStream, Channel, Connection,
     Connector, Consumer, Delivery, Error, ErrorKind, Options, Prefetch, StreamConsumer,
 };
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
@@ -25,8 +26,15 @@ use crate::streaming::by_hand;
 /// The deadlines of these tests.
 const SOON: Duration = Duration::from_millis(50);
 
+/// Where a future is awaited.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    NoRuntime,
+    NoTimers,
+}
+
 /// Runs a future on a thread of its own.
-async fn elsewhere<F>(future: F) -> F::Output
+async fn elsewhere<F>(place: Place, future: F) -> F::Output
 where
     F: Future<Output: Send> + Send + 'static,
 {
@@ -39,6 +47,11 @@ where
     let (done, result) = oneshot::channel();
     thread::spawn(move || {
         let waker = Arc::new(Unpark(thread::current())).into();
+        let runtime = match place {
+            Place::NoRuntime => None,
+            Place::NoTimers => Some(runtime(false)),
+        };
+        let _entered = runtime.as_ref().map(Runtime::enter);
         let mut future = pin!(future);
         let output = loop {
             match future.as_mut().poll(&mut Context::from_waker(&waker)) {
@@ -49,6 +62,14 @@ where
         drop(done.send(output));
     });
     result.await.expect("no panic")
+}
+
+fn runtime(timers: bool) -> Runtime {
+    let mut builder = Builder::new_current_thread();
+    if timers {
+        builder.enable_time();
+    }
+    builder.build().expect("a runtime")
 }
 
 /// How the connection is when the future is made.
@@ -141,18 +162,18 @@ async fn poll_once<F: Future>(future: F) {
     poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_ready())).await;
 }
 
-/// Runs each case in each state; `end` is to end those that wait for something to come.
+/// Runs each case in each state at each place; `end` is to end those that wait for something to come.
 async fn run_all(cases: &[Case], end: bool) {
     let mut running = JoinSet::new();
-    for ((name, case), state) in
-        cases.iter().copied().flat_map(|case| STATES.map(|state| (case, state)))
-    {
+    let all = cases.iter().flat_map(|case| STATES.map(|state| (*case, state)));
+    let places = [Place::NoRuntime, Place::NoTimers];
+    for (((name, case), state), place) in all.flat_map(|all| places.map(|place| (all, place))) {
         running.spawn(async move {
             let parts = Parts::make(state).await;
             let connection = parts.connection.clone();
             let (polled, is_polled) = oneshot::channel::<()>();
             let work = case(parts);
-            let ended = elsewhere(async move {
+            let ended = elsewhere(place, async move {
                 let mut work = pin!(work);
                 let mut polled = Some(polled);
                 poll_fn(|cx| {
@@ -174,10 +195,10 @@ async fn run_all(cases: &[Case], end: bool) {
                 }
             };
             let in_time = tokio::time::timeout(Duration::from_secs(60), ended).await;
-            assert!(in_time.is_ok(), "{name} does not end, {state:?}");
+            assert!(in_time.is_ok(), "{name} does not end, {state:?}, {place:?}");
             connection.abort();
             connection.closed().await;
-            assert_eq!(leftovers(&connection).waiting, 0, "{name}, {state:?}");
+            assert_eq!(leftovers(&connection).waiting, 0, "{name}, {state:?}, {place:?}");
         });
     }
     while let Some(ended) = running.join_next().await {
@@ -295,28 +316,75 @@ async fn a_channels_close_that_nobody_answers_is_told_as_timeout_without_a_runti
     let parts = Parts::make(State::Mute).await;
     let channel = parts.channel.clone();
     let closed: Result<(), Error> =
-        elsewhere(async move { channel.close_within(SOON).await }).await;
+        elsewhere(Place::NoRuntime, async move { channel.close_within(SOON).await }).await;
     assert_eq!(closed.expect_err("no answer").kind(), ErrorKind::Timeout);
     // The number is not free before the peer has answered.
     assert_eq!(leftovers(&parts.connection).channels, 2);
     parts.connection.abort();
 }
 
+/// What a thread gives, while tasks of ours go on.
+async fn joined<T: Send + 'static>(thread: JoinHandle<T>) -> T {
+    let joining = tokio::task::spawn_blocking(move || thread.join());
+    joining.await.expect("joined").expect("no panic")
+}
+
+/// Polls a close once on a runtime with timers that ends then.
+fn begin_on<F: Future + Send + Unpin>(mut closing: F) -> F {
+    let timed = runtime(true);
+    timed.block_on(poll_fn(|cx| Poll::Ready(Pin::new(&mut closing).poll(cx).is_pending())));
+    closing
+}
+
 /// Whoever has polled it within a runtime may poll it on elsewhere, though the runtime is gone.
 #[tokio::test]
 async fn a_close_that_was_begun_on_a_runtime_ends_without_it() {
-    let parts = Parts::make(State::Mute).await;
-    let channel = parts.channel.clone();
-    let mut closing = Box::pin(async move { channel.close_within(SOON).await });
-    let closing = thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.expect("a runtime");
-        runtime.block_on(poll_fn(|cx| Poll::Ready(closing.as_mut().poll(cx).is_pending())));
-        drop(runtime);
-        closing
+    for place in [Place::NoRuntime, Place::NoTimers] {
+        let parts = Parts::make(State::Mute).await;
+        let channel = parts.channel.clone();
+        let closing = Box::pin(async move { channel.close_within(SOON).await });
+        let closing = thread::spawn(move || begin_on(closing)).join().expect("no panic");
+        let error = elsewhere(place, closing).await.expect_err("no answer");
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+        parts.connection.abort();
+    }
+}
+
+/// Even if the connection was made on it, and its driver runs elsewhere.
+#[tokio::test]
+async fn a_close_that_was_begun_where_the_connection_was_made_ends_on_another_runtime() {
+    let (io, peer) = Peer::new();
+    let (mute, muted) = oneshot::channel::<()>();
+    let peer = tokio::spawn(async move {
+        let mut broker = Broker::new(peer, 1, Mood::Friendly);
+        tokio::select! {
+            biased;
+            _ = muted => {}
+            _ = broker.run() => {}
+        }
+        std::future::pending::<()>().await;
     });
-    let closing = closing.join().expect("no panic");
-    let error = elsewhere(closing).await.expect_err("no answer");
-    assert_eq!(error.kind(), ErrorKind::Timeout);
-    parts.connection.abort();
+    let made = thread::spawn(move || {
+        let first = runtime(true);
+        let (connection, driver, mut closing) = first.block_on(async {
+            let greeted = Connector::new().connect_with(io).await.expect("greeted");
+            let (connection, driver) =
+                greeted.authenticate_with_driver("guest", "guest").await.expect("connected");
+            let closing = connection.clone();
+            let closing = Box::pin(async move { closing.close_within(SOON).await });
+            (connection, driver, closing)
+        });
+        // Nobody polls the driver, so nothing is answered; a timer is armed.
+        first.block_on(poll_fn(|cx| Poll::Ready(closing.as_mut().poll(cx).is_pending())));
+        drop(first);
+        (connection, driver, closing)
+    });
+    let (connection, driver, closing) = joined(made).await;
+    drop(mute);
+    let driver = tokio::spawn(driver);
+    let second = thread::spawn(move || runtime(true).block_on(closing));
+    joined(second).await;
+    assert!(connection.close_reason().is_some());
+    drop(driver.await);
+    peer.abort();
 }
