@@ -22,6 +22,7 @@ mod limits;
 mod opening;
 mod publishing;
 mod recover;
+mod recovery;
 mod shutdown;
 mod skel;
 mod stream_ending;
