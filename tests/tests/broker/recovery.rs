@@ -1,6 +1,5 @@
 //! Connections that are lost and come back, on a real broker: what it has of them then, and that nothing is lost.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -142,6 +141,8 @@ fn a_queue_that_is_gone_ends_its_consumer_and_nothing_else() {
 }
 
 amqp_connector::amqp_types::if_spec! { confirm.select => {
+    use std::collections::{HashMap, HashSet};
+
     use amqp_connector::{Channel, ConfirmCounts, Outcome};
 
     const PUBLISHERS: usize = 4;
