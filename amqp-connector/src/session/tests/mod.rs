@@ -16,6 +16,7 @@ mod causes;
 mod channels;
 mod consume;
 mod events;
+mod explore;
 mod hostile;
 mod output;
 mod publish;
