@@ -16,7 +16,7 @@ use crate::deadline::until;
 use crate::error::CloseReason;
 use crate::handle::ConnectionHandle;
 use crate::options::Tuning;
-use crate::recovery::Topology;
+use crate::outcome::Topology;
 use crate::session::{Line, after};
 use crate::shared::{Shared, Ticket};
 use crate::watch::{BlockedWatch, Events};

@@ -93,7 +93,7 @@ pub use channel::{
     AccessRequest, AccessTicket, BasicConsume, BasicGet, Channel, ExchangeBind, ExchangeDeclare,
     ExchangeDelete, ExchangeUnbind, Prefetch, QueueBind, QueueDeclare, QueueDelete, QueueUnbind,
 };
-pub use connect::{Address, ConnectError, Connector, Greeted, Mechanism, Step, UriError};
+pub use connect::{Connector, Greeted, Mechanism};
 pub use connection::Connection;
 pub use consumer::{
     Acker, BodyStream, ConsumeStreamed, Consumer, Delivery, Recv, RecvStreamed, ShutdownReport,
@@ -101,16 +101,15 @@ pub use consumer::{
 };
 pub use driver::Driver;
 pub use error::{
-    BlamedPublish, BrokenStream, CloseCause, CloseReason, Error, ErrorKind, Initiator, Result,
-    Scope, StreamFault,
+    Address, BlamedPublish, BrokenStream, CloseCause, CloseReason, ConnectError, Error, ErrorKind,
+    Initiator, Result, Scope, Step, StreamFault, UriError,
 };
 pub use options::{ConfirmOptions, Options, Pace, Tuning, Unsettled, WhileBlocked};
 pub use outcome::{
-    Alert, ConfirmCounts, ConsumerEnd, Event, IncomingMethod, Outcome, Returned, UnknownReason,
+    Alert, Binding, ConfirmCounts, ConsumerEnd, DeclaredExchange, DeclaredQueue, Destination,
+    Entity, Event, IncomingMethod, Outcome, RecoveryEvent, RecoveryFailure, RecoveryReport,
+    Returned, Topology, UnknownReason,
 };
 pub use publish::{BasicPublish, BasicPublishStream, Confirmation, Publish, Returns};
-pub use recovery::{
-    Binding, DeclaredExchange, DeclaredQueue, Destination, Entity, Recovery, RecoveryEvent,
-    RecoveryFailure, RecoveryReport, Topology,
-};
+pub use recovery::Recovery;
 pub use watch::{BlockedWatch, Events, Incoming};

@@ -35,6 +35,12 @@ impl From<InvalidName> for crate::Error {
     }
 }
 
+impl From<InvalidName> for crate::ConnectError {
+    fn from(InvalidName { what, error: source }: InvalidName) -> Self {
+        Self::InvalidName { what, source }
+    }
+}
+
 /// The name, if it is not too long for what it is to be.
 pub(crate) fn named(what: &'static str, name: &str) -> Result<ShortStr, InvalidName> {
     ShortStr::try_from(name).map_err(|error| InvalidName { what, error })

@@ -13,12 +13,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::connect::error::{ConnectError, Step};
 use crate::connect::greeted::Greeted;
 use crate::connect::handshake::Handshake;
 use crate::connect::sasl::Mechanism;
 use crate::connect::uri::Uri;
 use crate::connection::Connection;
+use crate::error::{ConnectError, Step};
 use crate::name::{self, InvalidName};
 use crate::options::{Options, WhileBlocked};
 use crate::recovery::Recovery;
@@ -361,7 +361,7 @@ fn mechanisms(names: &[String], default: Vec<Mechanism>) -> Result<Vec<Mechanism
     let known = |name: &String| {
         Mechanism::by_name(name).ok_or_else(|| {
             let (key, value) = ("auth_mechanism".to_owned(), name.clone());
-            ConnectError::Uri(crate::connect::uri::UriError::Value { key, value })
+            ConnectError::Uri(crate::error::UriError::Value { key, value })
         })
     };
     names.iter().map(known).collect()

@@ -12,11 +12,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use crate::connect::connector::{Connector, within};
-use crate::connect::error::{ConnectError, Step};
 use crate::connect::handshake::Handshake;
 use crate::connect::sasl::Mechanism;
 use crate::connection::Connection;
 use crate::driver::Driver;
+use crate::error::{ConnectError, Step};
 use crate::options::Tuning;
 use crate::recovery::supervisor::{Dial, Redial, supervise};
 use crate::session::{Session, after};

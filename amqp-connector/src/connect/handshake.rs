@@ -15,9 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_util::codec::Framed;
 
 use crate::codec::{CodecError, FrameCodec, READ_MIN};
-use crate::connect::error::{ConnectError, Step};
 use crate::connect::login::encode;
-use crate::error::{CloseCause, CloseReason, Scope};
+use crate::error::{CloseCause, CloseReason, ConnectError, Scope, Step};
 use crate::name::named;
 use crate::options::{Options, Tuning};
 
@@ -173,8 +172,8 @@ fn opened(method: Method) -> Result<(), ConnectError> {
     let step = Step::OpenVirtualHost;
     amqp_types::if_spec! { connection.redirect => {
         if let Method::Connection(connection::Method::Redirect(redirect)) = &method {
-            let to = crate::connect::redirect::Address::parse(&redirect.host.to_string_lossy());
-            let known_hosts = crate::connect::redirect::Address::parse_list(&redirect.known_hosts.to_string_lossy());
+            let to = crate::error::Address::parse(&redirect.host.to_string_lossy());
+            let known_hosts = crate::error::Address::parse_list(&redirect.known_hosts.to_string_lossy());
             return Err(ConnectError::Redirected { to, known_hosts });
         }
     } else {} }

@@ -11,8 +11,8 @@ use amqp_types::{AnyMethod, FieldTable, Method as _};
 use bytes::BytesMut;
 
 use crate::connect::connector::Connector;
-use crate::connect::error::ConnectError;
 use crate::connect::sasl::Mechanism;
+use crate::error::ConnectError;
 use crate::name::named;
 
 impl Connector {

@@ -3,7 +3,6 @@
 //! Ends with a session and a driver, which it starts; nothing of what follows is its business.
 
 mod connector;
-mod error;
 mod greeted;
 mod handshake;
 mod login;
@@ -12,8 +11,5 @@ mod sasl;
 mod uri;
 
 pub use connector::Connector;
-pub use error::{ConnectError, Step};
 pub use greeted::Greeted;
-pub use redirect::Address;
 pub use sasl::Mechanism;
-pub use uri::UriError;

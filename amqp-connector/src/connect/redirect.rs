@@ -2,22 +2,11 @@
 //!
 //! Used by the handshake, which meets it, and by the one-step way to a connection, which follows it on demand.
 
-use std::fmt;
-
 use amqp_types::protocol;
 
 use crate::connect::connector::Connector;
-use crate::connect::error::ConnectError;
 use crate::connection::Connection;
-
-/// A host and its port.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Address {
-    /// A name or an address; IPv6 addresses without brackets.
-    pub host: String,
-    /// The port; the specification's where none was named.
-    pub port: u16,
-}
+use crate::error::{Address, ConnectError};
 
 #[allow(dead_code, reason = "not every specification has redirects")]
 impl Address {
@@ -38,16 +27,6 @@ impl Address {
     pub(crate) fn parse_list(text: &str) -> Vec<Self> {
         let words = text.split([',', ' ', ';']).filter(|word| !word.is_empty());
         words.map(Self::parse).collect()
-    }
-}
-
-/// `host:port`, an IPv6 address in brackets.
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.contains(':') {
-            true => write!(f, "[{}]:{}", self.host, self.port),
-            false => write!(f, "{}:{}", self.host, self.port),
-        }
     }
 }
 

@@ -6,7 +6,7 @@ use amqp_types::wire::Writer;
 use amqp_types::{EncodeError, FieldTable, FieldValue};
 use bytes::{Bytes, BytesMut};
 
-use crate::connect::error::ConnectError;
+use crate::error::ConnectError;
 
 /// An authentication mechanism (SASL) that the connector can answer for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -2,19 +2,25 @@
 //!
 //! [`Error`] is what every call of a handle returns; [`CloseReason`] is the one immutable account of
 //! an ending that all handles of a channel or connection share. Failures while connecting have a type
-//! of their own ([`ConnectError`](crate::ConnectError)). Nothing here does I/O or holds a lock.
+//! of their own ([`ConnectError`]). Nothing here does I/O or holds a lock.
 
+mod address;
+mod connect;
 mod publishes;
 mod reason;
 mod stream;
+mod uri;
 
 use std::fmt;
 use std::sync::Arc;
 
+pub use address::Address;
+pub use connect::{ConnectError, Step};
 pub use publishes::BlamedPublish;
 pub(crate) use publishes::{Publishes, Tags};
 pub use reason::{CloseCause, CloseReason, Initiator, Scope};
 pub use stream::{BrokenStream, StreamFault};
+pub use uri::UriError;
 
 use amqp_types::{EncodeError, InvalidShortStr};
 

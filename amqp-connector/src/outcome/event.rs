@@ -7,8 +7,7 @@ use std::sync::Arc;
 use amqp_types::ShortStr;
 
 use crate::error::CloseReason;
-use crate::outcome::Alert;
-use crate::recovery::RecoveryEvent;
+use crate::outcome::{Alert, RecoveryEvent};
 
 /// Something that happened to a connection or to one of its channels; see
 /// [`Connection::events`](crate::Connection::events).

@@ -1,8 +1,11 @@
-//! What became of things: of a published message, of a consumer, of the connection, and what came unasked.
+//! What became of things: of a published message, of a consumer, of the connection, of what was declared, and what came
+//! unasked.
 //!
 //! Plain values that the session fills in and the handles give out.
 
 mod event;
+mod recovery;
+mod topology;
 mod unasked;
 
 use std::fmt;
@@ -12,6 +15,8 @@ use amqp_types::protocol::{ReplyCode, basic};
 use amqp_types::{Body, ShortStr};
 
 pub use event::Event;
+pub use recovery::{Entity, RecoveryEvent, RecoveryFailure, RecoveryReport};
+pub use topology::{Binding, DeclaredExchange, DeclaredQueue, Destination, Topology};
 pub use unasked::{Alert, IncomingMethod};
 
 use crate::error::CloseReason;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use amqp_types::protocol::ReplyCode;
 
-use crate::connect::ConnectError;
+use crate::error::ConnectError;
 use crate::options::WhileBlocked;
-use crate::recovery::topology::Topology;
+use crate::outcome::Topology;
 
 /// How a connection comes back after it was lost; see [`Connector::recovery`](crate::Connector::recovery).
 ///

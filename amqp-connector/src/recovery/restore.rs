@@ -14,8 +14,10 @@ use amqp_types::{Method as _, Reply, ShortStr};
 use tokio::time::Instant;
 
 use crate::error::{CloseCause, CloseReason, Error, ErrorKind, Result, Scope};
-use crate::recovery::report::{Entity, RecoveryEvent, RecoveryFailure, RecoveryReport};
-use crate::recovery::topology::{Binding, DeclaredExchange, DeclaredQueue, Destination, Topology};
+use crate::outcome::{
+    Binding, DeclaredExchange, DeclaredQueue, Destination, Entity, RecoveryEvent, RecoveryFailure,
+    RecoveryReport, Topology,
+};
 use crate::session::{CONTROL, CallId, CallOptions, CallReply, ChannelKey, Lasting, Restart};
 use crate::shared::Shared;
 

@@ -13,11 +13,11 @@ use std::task::Poll;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
-use crate::connect::{ConnectError, Connector};
+use crate::connect::Connector;
 use crate::driver::Driver;
-use crate::error::CloseReason;
+use crate::error::{CloseReason, ConnectError};
+use crate::outcome::RecoveryEvent;
 use crate::recovery::policy::Recovery;
-use crate::recovery::report::RecoveryEvent;
 use crate::recovery::restore::Restorer;
 use crate::session::{Line, Session};
 use crate::shared::{Shared, Ticket};

@@ -22,8 +22,7 @@ use tokio::time::Instant;
 
 use crate::error::{CloseCause, CloseReason, Error, Initiator, Result, Scope};
 use crate::options::{Tuning, WhileBlocked};
-use crate::outcome::{ConsumerEnd, Event};
-use crate::recovery::Topology;
+use crate::outcome::{ConsumerEnd, Event, Topology};
 use crate::session::channel::{ChannelKey, ChannelPhase, ChannelState, Restoring, Sent};
 use crate::session::consume::consumer::{ConsumerState, Phase as ConsumerPhase};
 use crate::session::stream::Streaming;

@@ -8,7 +8,7 @@ use amqp_types::wire::Writer;
 use amqp_types::{AnyMethod as _, ShortStr};
 use bytes::BytesMut;
 
-use crate::recovery::{Binding, DeclaredExchange, DeclaredQueue, Destination, Topology};
+use crate::outcome::{Binding, DeclaredExchange, DeclaredQueue, Destination, Topology};
 use crate::session::Session;
 use crate::session::channel::ChannelKey;
 

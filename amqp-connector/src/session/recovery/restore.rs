@@ -10,8 +10,7 @@ use amqp_types::protocol::{Method, basic, channel};
 use amqp_types::{Method as _, ShortStr};
 
 use crate::error::{CloseReason, Error, Result};
-use crate::outcome::{ConsumerEnd, Event};
-use crate::recovery::{RecoveryEvent, Topology};
+use crate::outcome::{ConsumerEnd, Event, RecoveryEvent, Topology};
 use crate::session::calls::pending::Undo;
 use crate::session::channel::{ChannelKey, ChannelPhase, Restoring};
 use crate::session::consume::consumer::Phase as ConsumerPhase;

@@ -64,8 +64,9 @@ pub use settings::Settings;
 use shared::{Life, Shared};
 
 use self::core::Core;
-use crate::connect::{ConnectError, Connector};
+use crate::connect::Connector;
 use crate::connection::Connection;
+use crate::error::ConnectError;
 
 /// Octets that the pipe of a connection holds in each direction.
 const PIPE: usize = 64 << 10;

@@ -6,10 +6,7 @@ use std::io;
 use amqp_types::protocol::{self, BUNDLED};
 use amqp_types::{DecodeError, EncodeError, FrameError, InvalidShortStr};
 
-use crate::connect::redirect::Address;
-use crate::connect::uri::UriError;
-use crate::error::CloseReason;
-use crate::name::InvalidName;
+use crate::error::{Address, CloseReason, UriError};
 
 /// The handshake steps, as errors name them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -175,12 +172,6 @@ impl From<UriError> for ConnectError {
 impl From<EncodeError> for ConnectError {
     fn from(error: EncodeError) -> Self {
         Self::Invalid(error)
-    }
-}
-
-impl From<InvalidName> for ConnectError {
-    fn from(InvalidName { what, error: source }: InvalidName) -> Self {
-        Self::InvalidName { what, source }
     }
 }
 

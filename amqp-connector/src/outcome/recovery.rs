@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use amqp_types::ShortStr;
 
-use crate::connect::ConnectError;
-use crate::error::{CloseReason, Error};
-use crate::recovery::topology::{Binding, Destination};
+use crate::error::{CloseReason, ConnectError, Error};
+use crate::outcome::{Binding, Destination};
 
 /// How a recovery goes on, as [`Event::Recovery`](crate::Event::Recovery) tells. It begins with
 /// [`Event::Recovering`](crate::Event::Recovering).

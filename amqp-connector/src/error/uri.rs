@@ -1,0 +1,56 @@
+//! Why a URI cannot be used.
+
+use std::fmt;
+
+/// What is wrong with a URI. Never holds a password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UriError {
+    /// The scheme is none that this build can connect by.
+    Scheme(String),
+    /// A `%` is not followed by two hexadecimal digits, or the octets are no UTF-8.
+    Escape {
+        /// The part it stands in, such as `virtual host`.
+        part: &'static str,
+    },
+    /// The port is no number up to 65535.
+    Port(String),
+    /// The host is empty where one must stand, or an IPv6 literal is not closed.
+    Host,
+    /// The path has more than one segment; a slash in a virtual host is written `%2f`.
+    VirtualHost,
+    /// A query key that is not known.
+    UnknownKey(String),
+    /// The value of a query key cannot be used.
+    Value {
+        /// The key.
+        key: String,
+        /// The value as it stands.
+        value: String,
+    },
+}
+
+impl fmt::Display for UriError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Scheme(scheme) if scheme == "amqps" => {
+                f.write_str("amqps:// needs TLS, which this version does not offer yet")
+            }
+            Self::Scheme(scheme) => write!(f, "URI scheme {scheme:?} is not amqp://"),
+            Self::Escape { part } => write!(f, "bad percent-escape in the URI's {part}"),
+            Self::Port(port) => write!(f, "URI port {port:?} is no number up to 65535"),
+            Self::Host => f.write_str("the URI's host is malformed"),
+            Self::VirtualHost => f.write_str(
+                "the URI's path has more than one segment; write a slash in a virtual host as %2f",
+            ),
+            Self::UnknownKey(key) => write!(
+                f,
+                "unknown URI query key {key:?} (known: heartbeat, channel_max, frame_max, \
+                 connection_timeout, auth_mechanism, locale, name)"
+            ),
+            Self::Value { key, value } => write!(f, "URI query key {key}: bad value {value:?}"),
+        }
+    }
+}
+
+impl std::error::Error for UriError {}
