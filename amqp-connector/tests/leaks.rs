@@ -118,11 +118,13 @@ impl Stage {
         }
         connection.closed().await;
         drop(open);
+        // The driver may have its answer to the broker's close to write yet.
+        self.await_no_tasks().await;
         assert_eq!(leftovers(&connection), Leftovers::default(), "{end:?}");
     }
 
-    /// Until the last task is gone. Then the broker holds what it did before.
-    async fn await_nothing(&self) {
+    /// Until the last task is gone.
+    async fn await_no_tasks(&self) {
         let metrics = tokio::runtime::Handle::current().metrics();
         let tasks = || metrics.num_alive_tasks() - self.listeners;
         for _ in 0..100_000 {
@@ -132,6 +134,11 @@ impl Stage {
             tokio::task::yield_now().await;
         }
         assert_eq!(tasks(), 0, "tasks are left");
+    }
+
+    /// The broker holds what it did before.
+    async fn await_nothing(&self) {
+        self.await_no_tasks().await;
         assert_eq!(self.broker.connections(), []);
         let [queue] = &self.broker.queues()[..] else { panic!("queues are left") };
         let counts = (queue.messages_ready, queue.unacknowledged, queue.consumers);
