@@ -21,6 +21,7 @@ mod life;
 mod limits;
 mod opening;
 mod publishing;
+mod quotas;
 mod recover;
 mod recovery;
 mod shutdown;
