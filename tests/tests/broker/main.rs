@@ -14,6 +14,7 @@ mod channels;
 mod closing;
 mod consuming;
 mod contents;
+mod crowds;
 mod examples;
 mod heartbeats;
 mod leaks;
