@@ -24,7 +24,7 @@ use amqp_types::content::Assembler;
 use amqp_types::protocol::Spec;
 use tokio::time::Instant;
 
-use crate::error::{BlamedPublish, CloseReason};
+use crate::error::{BlamedPublish, CloseReason, Initiator};
 use crate::options::ConfirmOptions;
 use crate::outcome::Returned;
 use crate::session::calls::blame::Unanswered;
@@ -348,6 +348,10 @@ pub(crate) struct ChannelTable {
     slots: Vec<Option<Box<ChannelState>>>,
     retired: HashMap<u64, Box<ChannelState>>,
     free: BinaryHeap<Reverse<u16>>,
+    /// Those whose channels the peer has closed: they rest as long as there are others. What RabbitMQ had in hand for
+    /// such a channel it may send even after it has opened the next one of its number, where it would be taken for that
+    /// one's.
+    resting: VecDeque<u16>,
     next_id: u32,
     max: u16,
     epochs: u64,
@@ -359,22 +363,29 @@ impl ChannelTable {
             slots: Vec::new(),
             retired: HashMap::new(),
             free: BinaryHeap::new(),
+            resting: VecDeque::new(),
             next_id: 1,
             max,
             epochs: 0,
         }
     }
 
-    /// Gives the lowest free number a new incarnation, or nothing when all are in use.
+    /// A free number, and whether it was in use: the lowest one, or the one that has rested longest if all others are
+    /// in use.
+    fn free_id(&mut self) -> Option<(u16, bool)> {
+        if let Some(Reverse(id)) = self.free.pop() {
+            return Some((id, true));
+        }
+        if let Some(id) = u16::try_from(self.next_id).ok().filter(|id| *id <= self.max) {
+            self.next_id += 1;
+            return Some((id, false));
+        }
+        self.resting.pop_front().map(|id| (id, true))
+    }
+
+    /// Gives a free number a new incarnation, or nothing when all are in use.
     pub(crate) fn allocate(&mut self, body_max: u64) -> Option<&mut ChannelState> {
-        let (id, reused) = match self.free.pop() {
-            Some(Reverse(id)) => (id, true),
-            None => {
-                let id = u16::try_from(self.next_id).ok().filter(|id| *id <= self.max)?;
-                self.next_id += 1;
-                (id, false)
-            }
-        };
+        let (id, reused) = self.free_id()?;
         self.epochs += 1;
         let key = ChannelKey { id, epoch: self.epochs };
         let index = usize::from(id);
@@ -417,7 +428,10 @@ impl ChannelTable {
         }
         if let Some(channel) = slot.take() {
             if key.id <= self.max {
-                self.free.push(Reverse(key.id));
+                match channel.close_reason().map(|reason| reason.initiator()) {
+                    Some(Initiator::Peer) => self.resting.push_back(key.id),
+                    _ => self.free.push(Reverse(key.id)),
+                }
             }
             if !channel.released {
                 self.retired.insert(key.epoch, channel);

@@ -49,7 +49,11 @@ async fn a_refused_open_frees_its_number() {
 
 #[tokio::test(start_paused = true)]
 async fn deliveries_behind_the_close_of_their_channel_leave_the_connection_alone() {
-    let (connection, failing, mut peer) = crate::support::channel().await;
+    // As many numbers as channels, so that one is used again at once.
+    let (io, peer) = Peer::new();
+    let (connection, mut peer) =
+        connection_with(Options::default(), (io, peer.tune(2, 4096, 0))).await;
+    let failing = open(&connection, &mut peer).await;
     let innocent = open(&connection, &mut peer).await;
     let id = failing.id();
     peer.close_channel(id, 404, "NOT_FOUND - no queue").await;
@@ -67,4 +71,41 @@ async fn deliveries_behind_the_close_of_their_channel_leave_the_connection_alone
     assert_eq!(again.expect("opened").id(), id);
     assert!(connection.close_reason().is_none());
     assert!(innocent.close_reason().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn deliveries_of_a_channel_that_the_peer_closed_reach_none_that_is_opened_then() {
+    let (connection, failing, mut peer) = crate::support::channel().await;
+    let id = failing.id();
+    peer.close_channel(id, 404, "NOT_FOUND - no queue").await;
+    resolves("the end", failing.closed()).await;
+    let next = open(&connection, &mut peer).await;
+    // A broker with much to do sends what it had in hand even now. Were it taken for the new channel's, it would be
+    // given back there, with a tag that the broker does not know.
+    let stray = basic::Deliver { delivery_tag: 118, ..Default::default() };
+    peer.send_content(id, stray, basic::Properties::default(), b"late").await;
+    assert_ne!(next.id(), id);
+    let (closed, ()) = tokio::join!(next.close(), async {
+        let (at, _) = peer.expect::<channel::Close>().await;
+        assert_eq!(at, next.id(), "nothing is sent before it");
+        peer.send(at, channel::CloseOk::default()).await;
+    });
+    closed.expect("in order");
+    close_clean(connection, &mut peer).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn numbers_whose_channels_the_peer_closed_are_used_again_when_there_are_no_others() {
+    let (io, peer) = Peer::new();
+    let (connection, mut peer) =
+        connection_with(Options::default(), (io, peer.tune(3, 4096, 0))).await;
+    let mut numbers = Vec::new();
+    for _ in 0..7 {
+        let channel = open(&connection, &mut peer).await;
+        peer.close_channel(channel.id(), 404, "NOT_FOUND - no queue").await;
+        resolves("the end", channel.closed()).await;
+        numbers.push(channel.id());
+    }
+    assert_eq!(numbers, [1, 2, 3, 1, 2, 3, 1], "the one that has rested longest");
+    close_clean(connection, &mut peer).await;
 }

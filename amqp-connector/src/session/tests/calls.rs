@@ -304,7 +304,9 @@ fn a_stale_settlement_never_reaches_the_wire() {
     bench.receive(old.id, channel::Close { reply_code: 404, ..Default::default() });
     bench.frames();
     assert_eq!(settle(&mut bench, old).expect_err("over").kind(), ErrorKind::Stale);
-    // The number is another channel's now, where tag 1 may be outstanding too.
+    // The number is another channel's now, where tag 1 may be outstanding too: all others are in use.
+    bench.open();
+    bench.open();
     let new = bench.open();
     assert_eq!(new.id, old.id);
     assert_eq!(settle(&mut bench, old).expect_err("over").kind(), ErrorKind::Stale);
