@@ -90,6 +90,8 @@ fn a_streamed_delivery_that_is_dropped_with_its_consumer_goes_back_to_its_queue(
         drop(delivery);
         drop(consumer);
         consuming.close().await.unwrap();
+        // What a consumer had that was cancelled may go back after the close-ok.
+        t.await_messages(&queue, 3, 0).await;
         for _ in 0..3 {
             let got = channel.basic_get(BasicGet::new(&queue).no_ack(true)).await.unwrap().unwrap();
             assert_eq!(got.body.len(), 300_000);
