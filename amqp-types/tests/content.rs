@@ -379,3 +379,20 @@ fn a_content_that_was_begun_to_be_lent_can_be_put_together_from_there() {
     let seen = lent(&mut assembler, &[method(&deliver()), header(1, properties()), body("x")]);
     assert_eq!(seen.unwrap()[1], "b\"x\", 0 to come");
 }
+
+/// Of one word of flags, of two, and of three.
+#[test]
+fn a_bare_header_is_what_is_written_where_every_property_is_absent() {
+    fn check<P: Properties>() {
+        let bare = written(|writer| {
+            ContentHeader::<P>::write_bare(77, writer);
+            Ok(())
+        });
+        let header = ContentHeader { body_size: 77, properties: P::default() };
+        assert_eq!(bare, written(|writer| header.encode(writer)), "{}", P::INFO.name);
+    }
+    check::<basic::Properties>();
+    check::<synthetic::fifteen::Properties>();
+    check::<synthetic::sixteen::Properties>();
+    check::<synthetic::many::Properties>();
+}

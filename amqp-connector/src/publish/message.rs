@@ -63,8 +63,7 @@ impl BasicPublish {
             routing_key: short_str("routing key", routing_key, &mut invalid),
             ..Default::default()
         };
-        let (properties, body) = (basic::Properties::default(), body.into());
-        Self { message: Message { publish, properties, body }, invalid }
+        Self { message: Message { publish, properties: None, body: body.into() }, invalid }
     }
 
     /// Whether the broker gives the message back when it can route it to no queue.
@@ -81,8 +80,9 @@ impl BasicPublish {
     }
 
     /// The message's properties, all of them: those that were set before are replaced.
+    #[inline]
     pub fn properties(mut self, properties: basic::Properties) -> Self {
-        self.message.properties = properties;
+        self.message.properties = Some(properties);
         self
     }
 
@@ -90,7 +90,7 @@ impl BasicPublish {
     #[must_use]
     pub fn into_parts(self) -> (basic::Publish, basic::Properties, Bytes) {
         let Message { publish, properties, body } = self.message;
-        (publish, properties, body)
+        (publish, properties.unwrap_or_default(), body)
     }
 
     pub(crate) fn from_message(message: Message) -> Self {

@@ -74,6 +74,14 @@ impl Publish {
         self.channel.shared().with(|session| session.look_at_pace(key, now))
     }
 
+    /// Gives up the place in the line.
+    #[cold]
+    fn leave(&mut self) {
+        let Self { channel, place, .. } = self;
+        let key = channel.key();
+        channel.shared().with(|session| session.leave(key, place));
+    }
+
     #[cold]
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Result<Confirmation>> {
         let ready = Ready::new(cx.waker());
@@ -137,11 +145,10 @@ impl Future for Publish {
 }
 
 impl Drop for Publish {
+    #[inline]
     fn drop(&mut self) {
         if !matches!(self.place, Place::None | Place::Gone) {
-            let Self { channel, place, .. } = self;
-            let key = channel.key();
-            channel.shared().with(|session| session.leave(key, place));
+            self.leave();
         }
     }
 }

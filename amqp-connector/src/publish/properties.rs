@@ -1,17 +1,22 @@
 //! The setters of a message's properties, the same for every builder that has a message.
 
-/// Setters of the properties of `self.message`, one by one. What cannot be sent is kept in `self.invalid`, to be told
+/// Setters of the properties of `self.message`, which has none before the first, one by one. What cannot be sent is kept in `self.invalid`, to be told
 /// when the message is published.
 macro_rules! property_setters {
     ($builder:ident) => {
         /// Properties one by one. A text of more than 255 octets is refused when the message is published.
         impl $builder {
+            #[inline]
+            fn set_properties(&mut self) -> &mut amqp_types::protocol::basic::Properties {
+                self.message.properties.get_or_insert_default()
+            }
+
             /// The MIME type of the body.
             pub fn content_type<T>(mut self, content_type: T) -> Self
             where
                 T: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
             {
-                self.message.properties.content_type = Some($crate::name::short_str(
+                self.set_properties().content_type = Some($crate::name::short_str(
                     "property content-type",
                     content_type,
                     &mut self.invalid,
@@ -24,7 +29,7 @@ macro_rules! property_setters {
             where
                 T: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
             {
-                self.message.properties.content_encoding = Some($crate::name::short_str(
+                self.set_properties().content_encoding = Some($crate::name::short_str(
                     "property content-encoding",
                     content_encoding,
                     &mut self.invalid,
@@ -34,7 +39,7 @@ macro_rules! property_setters {
 
             /// The message's headers, all of them.
             pub fn headers(mut self, headers: FieldTable) -> Self {
-                self.message.properties.headers = Some(headers);
+                self.set_properties().headers = Some(headers);
                 self
             }
 
@@ -44,13 +49,13 @@ macro_rules! property_setters {
                 T: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
             {
                 let name = $crate::name::short_str("name of a header", name, &mut self.invalid);
-                self.message.properties.headers.get_or_insert_default().insert(name, value);
+                self.set_properties().headers.get_or_insert_default().insert(name, value);
                 self
             }
 
             /// 1 for a message that a restart of the broker may lose, 2 for a persistent one.
             pub fn delivery_mode(mut self, delivery_mode: u8) -> Self {
-                self.message.properties.delivery_mode = Some(delivery_mode);
+                self.set_properties().delivery_mode = Some(delivery_mode);
                 self
             }
 
@@ -61,7 +66,7 @@ macro_rules! property_setters {
 
             /// The message's priority, from 0 to 9, in a queue that has priorities.
             pub fn priority(mut self, priority: u8) -> Self {
-                self.message.properties.priority = Some(priority);
+                self.set_properties().priority = Some(priority);
                 self
             }
 
@@ -70,7 +75,7 @@ macro_rules! property_setters {
             where
                 T: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
             {
-                self.message.properties.correlation_id = Some($crate::name::short_str(
+                self.set_properties().correlation_id = Some($crate::name::short_str(
                     "property correlation-id",
                     correlation_id,
                     &mut self.invalid,
@@ -83,7 +88,7 @@ macro_rules! property_setters {
             where
                 T: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
             {
-                self.message.properties.reply_to =
+                self.set_properties().reply_to =
                     Some($crate::name::short_str("property reply-to", reply_to, &mut self.invalid));
                 self
             }
@@ -92,7 +97,7 @@ macro_rules! property_setters {
             /// than 4294967295 of them, are refused when the message is published ([`ErrorKind::Invalid`](crate::ErrorKind::Invalid)).
             pub fn expiration(mut self, expiration: Duration) -> Self {
                 match crate::arguments::expiration(expiration) {
-                    Ok(text) => self.message.properties.expiration = Some(text),
+                    Ok(text) => self.set_properties().expiration = Some(text),
                     Err(error) => {
                         self.invalid.get_or_insert_with(|| error.into());
                     }
@@ -105,7 +110,7 @@ macro_rules! property_setters {
             where
                 T: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
             {
-                self.message.properties.message_id = Some($crate::name::short_str(
+                self.set_properties().message_id = Some($crate::name::short_str(
                     "property message-id",
                     message_id,
                     &mut self.invalid,
@@ -115,7 +120,7 @@ macro_rules! property_setters {
 
             /// When the message was made; seconds since 1970.
             pub fn timestamp(mut self, timestamp: impl Into<Timestamp>) -> Self {
-                self.message.properties.timestamp = Some(timestamp.into());
+                self.set_properties().timestamp = Some(timestamp.into());
                 self
             }
 
@@ -124,7 +129,7 @@ macro_rules! property_setters {
             where
                 T: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
             {
-                self.message.properties.r#type =
+                self.set_properties().r#type =
                     Some($crate::name::short_str("property type", message_type, &mut self.invalid));
                 self
             }
@@ -134,7 +139,7 @@ macro_rules! property_setters {
             where
                 T: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
             {
-                self.message.properties.user_id =
+                self.set_properties().user_id =
                     Some($crate::name::short_str("property user-id", user_id, &mut self.invalid));
                 self
             }
@@ -144,7 +149,7 @@ macro_rules! property_setters {
             where
                 T: TryInto<ShortStr, Error: Into<InvalidShortStr>>,
             {
-                self.message.properties.app_id =
+                self.set_properties().app_id =
                     Some($crate::name::short_str("property app-id", app_id, &mut self.invalid));
                 self
             }
@@ -182,7 +187,7 @@ mod tests {
     fn streamed_and_plain_messages_are_given_the_same_properties_by_the_same_names() {
         let plain = all_set!(BasicPublish::new("", "q", ""));
         let streamed = all_set!(BasicPublishStream::new("", "q", 5));
-        assert_eq!(plain.into_parts().1, streamed.message.properties);
+        assert_eq!(Some(plain.into_parts().1), streamed.message.properties);
         assert!(streamed.invalid.is_none());
         let long = BasicPublishStream::new("", "q", 5).app_id("a".repeat(256));
         assert!(long.invalid.is_some(), "it is told when it is published");

@@ -2,7 +2,7 @@
 
 use crate::method::{AnyProperties, Properties, Protocol, placed};
 use crate::reflect::{DynamicProperties, SpecInfo};
-use crate::wire::{Limits, Payload, Reader, Writer};
+use crate::wire::{FLAGS_PER_WORD, Limits, Payload, Reader, Writer};
 use crate::{DecodeError, DecodeErrorKind, EncodeError};
 
 /// A content header: how long the body is, and its properties.
@@ -41,6 +41,17 @@ impl<T: Properties> ContentHeader<T> {
     ) -> Result<(), EncodeError> {
         begin(T::CLASS_ID, body_size, writer);
         properties.encode(writer)
+    }
+
+    /// Writes the payload of a header frame without any property, for which none has to be made.
+    #[inline]
+    pub fn write_bare(body_size: u64, writer: &mut Writer<'_>) {
+        begin(T::CLASS_ID, body_size, writer);
+        let words = T::INFO.properties.len().div_ceil(FLAGS_PER_WORD).max(1);
+        for following in (0..words).rev() {
+            // The lowest bit says that another word follows.
+            writer.short(u16::from(following > 0));
+        }
     }
 
     /// Reads the payload of a header frame, which must be of this class.

@@ -35,17 +35,22 @@ fn run<F: Future<Output = Result>>(task: impl FnOnce(Channel, ReplayControl) -> 
     })
 }
 
-fn message(properties: &basic::Properties, body: &Bytes) -> BasicPublish {
+fn message(properties: Option<&basic::Properties>, body: &Bytes) -> BasicPublish {
     let publish = BasicPublish::new(EXCHANGE, ROUTING_KEY, body.clone());
-    publish.properties(properties.clone())
+    match properties {
+        Some(properties) => publish.properties(properties.clone()),
+        None => publish,
+    }
 }
 
 /// Messages without confirms.
 pub(crate) fn publish(body: usize, headers: usize, times: usize) -> Result {
-    let (properties, body) = (properties(headers), Bytes::from(vec![b'x'; body]));
+    let properties = (headers > 0).then(|| properties(headers));
+    let body = Bytes::from(vec![b'x'; body]);
     run(async |channel, _| {
         for _ in 0..times {
-            let _ = channel.basic_publish(message(&properties, &body)).await?.await;
+            let message = message(properties.as_ref(), &body);
+            let _ = channel.basic_publish(message).await?.await;
         }
         channel.flush().await?;
         Ok(())
@@ -54,14 +59,14 @@ pub(crate) fn publish(body: usize, headers: usize, times: usize) -> Result {
 
 /// Messages with confirms, each awaited; one ack confirms a window of them.
 pub(crate) fn publish_confirm(body: usize, times: usize) -> Result {
-    let (properties, body) = (properties(0), Bytes::from(vec![b'x'; body]));
+    let body = Bytes::from(vec![b'x'; body]);
     run(async |channel, control| {
         select(&channel, &control).await?;
         let mut confirmations = Vec::with_capacity(WINDOW);
         let mut delivery_tag = 0;
         for _ in 0..times / WINDOW {
             for _ in 0..WINDOW {
-                confirmations.push(channel.basic_publish(message(&properties, &body)).await?);
+                confirmations.push(channel.basic_publish(message(None, &body)).await?);
             }
             delivery_tag += WINDOW as u64;
             confirm(&control, delivery_tag);

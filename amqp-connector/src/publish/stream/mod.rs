@@ -58,14 +58,13 @@ impl BasicPublishStream {
             routing_key: short_str("routing key", routing_key, &mut invalid),
             ..Default::default()
         };
-        let properties = basic::Properties::default();
-        let message = Message { publish, properties, body: Bytes::new() };
+        let message = Message { publish, properties: None, body: Bytes::new() };
         Self { message, length, source_timeout: None, padding_max: None, invalid }
     }
 
     /// The message's properties, all of them: those that were set before are replaced.
     pub fn properties(mut self, properties: basic::Properties) -> Self {
-        self.message.properties = properties;
+        self.message.properties = Some(properties);
         self
     }
 

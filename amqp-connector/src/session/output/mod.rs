@@ -57,13 +57,20 @@ fn put_start<M: Method, P: Properties>(
     channel: u16,
     frame_max: u32,
     method: &M,
-    properties: &P,
+    properties: Option<&P>,
     body: &Bytes,
 ) -> Result<()> {
     chunk.write(|writer| {
         put_frame(writer, FrameKind::Method, channel, frame_max, |w| method.encode(w))?;
         put_frame(writer, FrameKind::Header, channel, frame_max, |w| {
-            ContentHeader::write(properties, body.len() as u64, w)
+            let size = body.len() as u64;
+            match properties {
+                Some(properties) => ContentHeader::write(properties, size, w),
+                None => {
+                    ContentHeader::<P>::write_bare(size, w);
+                    Ok(())
+                }
+            }
         })?;
         if body.len() <= COPY_MAX {
             copy_body(writer, channel, frame_max, body)?;
@@ -152,7 +159,7 @@ pub(in crate::session) fn put_content<M: Method, P: Properties>(
     channel: &mut ChannelState,
     frame_max: u32,
     method: &M,
-    properties: &P,
+    properties: Option<&P>,
     body: &Bytes,
 ) -> Result<()> {
     let (id, size) = (channel.key.id, body.len());
@@ -259,7 +266,7 @@ impl Session {
     ) -> Result<()> {
         let Some(channel) = self.channels.by_id(id) else { return Err(Error::stale(None)) };
         let frame_max = self.tuning.frame_max;
-        put_content(&mut self.outbox, channel, frame_max, method, properties, body)?;
+        put_content(&mut self.outbox, channel, frame_max, method, Some(properties), body)?;
         self.notify_driver();
         Ok(())
     }

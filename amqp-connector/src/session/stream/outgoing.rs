@@ -58,7 +58,10 @@ impl StreamHead {
             address: publish.clone(),
             place,
             method: publish.into_any(),
-            header: ContentHeader { body_size: length, properties: properties.into_any() },
+            header: ContentHeader {
+                body_size: length,
+                properties: properties.unwrap_or_default().into_any(),
+            },
             padding_max,
         }
     }

@@ -277,7 +277,7 @@ fn what_does_not_fit_a_frame_is_refused_with_nothing_sent() {
     // A content's header must fit one frame too, large body or not.
     for body in [10, 100_000] {
         let mut large = message(vec![0; body]);
-        large.properties.headers = Some(arguments.clone());
+        large.properties.get_or_insert_default().headers = Some(arguments.clone());
         let mut place = Place::None;
         let refused = bench.publish_from(key, &mut large, &mut place, Waker::noop());
         let Poll::Ready(Err(error)) = refused else { panic!("{refused:?}") };

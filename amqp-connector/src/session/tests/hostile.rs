@@ -261,7 +261,7 @@ fn retained_mandatory_bodies_are_in_a_budget() {
         let body = Bytes::from(vec![1; 1 << 16]);
         let mut message = Message {
             publish: basic::Publish { mandatory: true, ..Default::default() },
-            properties: basic::Properties::default(), body };
+            properties: None, body };
         let mut place = Place::None;
         let p = bench.publish_from(key, &mut message, &mut place, Waker::noop());
         if p.is_pending() { break; }

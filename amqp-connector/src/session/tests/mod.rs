@@ -367,7 +367,7 @@ fn short(text: &str) -> amqp_types::ShortStr {
 fn message(body: impl Into<Bytes>) -> Message {
     Message {
         publish: basic::Publish { routing_key: short("q"), ..Default::default() },
-        properties: basic::Properties::default(),
+        properties: None,
         body: body.into(),
     }
 }

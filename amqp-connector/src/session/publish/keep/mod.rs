@@ -56,7 +56,7 @@ impl Entry {
             && self
                 .message
                 .as_ref()
-                .is_some_and(|message| come_back_as(&message.properties, &returned.properties))
+                .is_some_and(|message| come_back_as(message.properties(), &returned.properties))
     }
 }
 

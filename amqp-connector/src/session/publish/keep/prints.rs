@@ -38,7 +38,7 @@ pub(super) struct Printer {
 
 impl Printer {
     pub(super) fn of_message(&mut self, message: &Message) -> Prints {
-        let Message { publish, properties, body } = message;
+        let (Message { publish, body, .. }, properties) = (message, message.properties());
         let address = self.address(publish.exchange.as_bytes(), publish.routing_key.as_bytes());
         let body = self.print(2, address, body);
         // A message that was sent can be written.

@@ -113,7 +113,7 @@ struct Line {
 fn publish(bench: &mut Bench, rng: &mut Rng, key: ChannelKey, n: usize) -> Option<u64> {
     let (properties, body) = content(n, rng.one_in(2));
     let publish = basic::Publish { mandatory: true, routing_key: short("k"), ..Default::default() };
-    let mut message = Message { publish, properties, body: Bytes::from_static(body.as_bytes()) };
+    let mut message = Message { publish, properties: Some(properties), body: Bytes::from_static(body.as_bytes()) };
     match bench.publish_from(key, &mut message, &mut Place::None, Waker::noop()) {
         Poll::Ready(Ok(tag)) => tag,
         other => panic!("{other:?}"),

@@ -265,7 +265,7 @@ fn a_message_that_is_refused_costs_nothing() {
     let (mut bench, key) = paced(Pace::per_second(1).burst(1));
     for _ in 0..3 {
         let (mut large, mut place) = (message("x"), Place::None);
-        large.properties.headers = Some(
+        large.properties.get_or_insert_default().headers = Some(
             (0..700)
                 .map(|n| (short(&format!("{n:0200}")), amqp_types::FieldValue::from(n)))
                 .collect(),

@@ -17,7 +17,7 @@ pub(super) fn ready() -> (Bench, ChannelKey) {
 
 pub(super) fn mandatory(properties: basic::Properties, body: &str) -> Message {
     let publish = basic::Publish { mandatory: true, routing_key: short("k"), ..Default::default() };
-    Message { publish, properties, body: Bytes::copy_from_slice(body.as_bytes()) }
+    Message { publish, properties: Some(properties), body: Bytes::copy_from_slice(body.as_bytes()) }
 }
 
 pub(super) fn publish(bench: &mut Bench, key: ChannelKey, mut message: Message) -> u64 {
