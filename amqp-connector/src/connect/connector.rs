@@ -4,7 +4,9 @@
 //! the steps is the handshake's; here are the values, the deadlines and the TCP connection.
 
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use amqp_types::protocol;
@@ -42,6 +44,8 @@ use crate::session::after;
 pub struct Connector {
     host: String,
     port: u16,
+    /// Where else the same broker is reached.
+    alternatives: Vec<(String, u16)>,
     pub(super) virtual_host: String,
     pub(super) options: Options,
     pub(super) mechanisms: Vec<Mechanism>,
@@ -58,6 +62,7 @@ impl Default for Connector {
         Self {
             host: "localhost".to_owned(),
             port: protocol::DEFAULT_PORT,
+            alternatives: Vec::new(),
             virtual_host: "/".to_owned(),
             options: Options::default(),
             mechanisms: vec![Mechanism::Plain, Mechanism::AmqPlain],
@@ -85,6 +90,15 @@ impl Connector {
     /// The server's port.
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
+        self
+    }
+
+    /// Another place where the broker is reached, such as another node of its cluster; may be called several times. They
+    /// are tried in the order in which they were given, the first one being [`host`](Self::host) and
+    /// [`port`](Self::port), until one accepts the connection. The time for that is shared equally among them. Whenever
+    /// a [recovery](Self::recovery) connects again, it begins with the next.
+    pub fn alternative(mut self, host: impl Into<String>, port: u16) -> Self {
+        self.alternatives.push((host.into(), port));
         self
     }
 
@@ -174,6 +188,7 @@ impl Connector {
         let mut connector = Self {
             host: uri.host.unwrap_or(defaults.host),
             port: uri.port.unwrap_or(defaults.port),
+            alternatives: Vec::new(),
             virtual_host: uri.virtual_host.unwrap_or(defaults.virtual_host),
             mechanisms: mechanisms(&uri.mechanisms, defaults.mechanisms)?,
             locale: uri.locale.unwrap_or(defaults.locale),
@@ -204,17 +219,46 @@ impl Connector {
     /// Dropped before it resolves, it closes the socket.
     pub async fn connect(&self) -> Result<Greeted<TcpStream>, ConnectError> {
         self.check()?;
-        let (host, port) = (self.host.clone(), self.port);
-        let address = format!("{host}:{port}");
-        let dial: Dial<TcpStream> = Arc::new(move || {
-            let host = host.clone();
+        let places: Arc<[(String, u16)]> = std::iter::once((self.host.clone(), self.port))
+            .chain(self.alternatives.clone())
+            .collect();
+        let names: Vec<String> =
+            places.iter().map(|(host, port)| format!("{host}:{port}")).collect();
+        self.connect_at(names.join(" or "), &self.dial_tcp(places)).await
+    }
+
+    /// Tries these places in turn; each time beginning with the next one.
+    fn dial_tcp(&self, places: Arc<[(String, u16)]>) -> Dial<TcpStream> {
+        let count = u32::try_from(places.len()).unwrap_or(u32::MAX).max(1);
+        let (share, first) = (self.options.connect_timeout / count, AtomicUsize::new(0));
+        Arc::new(move || {
+            let (places, first) = (places.clone(), first.fetch_add(1, Ordering::Relaxed));
             Box::pin(async move {
-                let stream = TcpStream::connect((host.as_str(), port)).await?;
-                stream.set_nodelay(true)?;
-                Ok(stream)
+                let mut failed = io::Error::from(io::ErrorKind::TimedOut);
+                for at in 0..places.len() {
+                    let Some((host, port)) = places.get(first.wrapping_add(at) % places.len())
+                    else {
+                        break;
+                    };
+                    let connecting = TcpStream::connect((host.as_str(), *port));
+                    // The last one has what is left of the step's time.
+                    let connected = match at + 1 < places.len() {
+                        true => tokio::time::timeout(share, connecting).await,
+                        false => Ok(connecting.await),
+                    };
+                    match connected {
+                        Ok(Ok(stream)) => {
+                            stream.set_nodelay(true)?;
+                            return Ok(stream);
+                        }
+                        Ok(Err(error)) => failed = error,
+                        Err(_) => failed = io::ErrorKind::TimedOut.into(),
+                    }
+                    tracing::debug!(host, port, error = %failed, "not reached");
+                }
+                Err(failed)
             })
-        });
-        self.connect_at(address, &dial).await
+        })
     }
 
     /// Opens a transport by `dial` and exchanges greetings over it: the first step where TCP is not what is wanted, and
@@ -244,7 +288,7 @@ impl Connector {
     ) -> Result<Greeted<T>, ConnectError>
     where
         T: AsyncRead + AsyncWrite + Unpin + 'static,
-        F: Future<Output = std::io::Result<T>> + Send + 'static,
+        F: Future<Output = io::Result<T>> + Send + 'static,
     {
         self.check()?;
         let dial: Dial<T> = Arc::new(move || Box::pin(dial()));
@@ -350,7 +394,7 @@ pub(super) async fn within<R>(
     }
 }
 
-fn io_error(address: &str, source: std::io::Error) -> ConnectError {
+fn io_error(address: &str, source: io::Error) -> ConnectError {
     ConnectError::Io { step: Step::Transport, address: address.to_owned(), source }
 }
 

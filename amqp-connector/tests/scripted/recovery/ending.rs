@@ -231,3 +231,28 @@ async fn connecting_by_ones_own_dialling_can_be_dropped() {
         await_no_tasks().await;
     }
 }
+
+#[tokio::test]
+async fn the_broker_is_reached_wherever_it_is_and_after_a_loss_where_it_is_then() {
+    let [first, second] = [MemoryBroker::start(), MemoryBroker::start()];
+    let [one, other] = [first.listen("127.0.0.1:0").await, second.listen("127.0.0.1:0").await]
+        .map(|address| address.expect("a port").port());
+    // Port 1 is nobody's on loopback.
+    let connector = Connector::new()
+        .host("127.0.0.1")
+        .port(1)
+        .alternative("127.0.0.1", one)
+        .alternative("127.0.0.1", other)
+        .recovery(Recovery::new().backoff(SECOND / 50, SECOND));
+    let connection = connector.open("guest", "guest").await.expect("the second one answers");
+    assert_eq!((first.connections().len(), second.connections().len()), (1, 0));
+    let mut events = connection.events();
+    drop(first);
+    wholly_recovered(&mut events).await;
+    assert_eq!(second.connections().len(), 1);
+    connection.close().await;
+
+    let nowhere = Connector::new().host("127.0.0.1").port(1).alternative("localhost", 1);
+    let error = nowhere.connect().await.expect_err("nobody is there");
+    assert!(error.to_string().contains("127.0.0.1:1 or localhost:1"), "{error}");
+}
