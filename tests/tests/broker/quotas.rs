@@ -234,7 +234,9 @@ fn what_a_user_may_not_do_closes_the_channel_it_was_asked_on() {
 /// A disk that has too little room, until this goes.
 async fn fill_disk(t: &Fixture) -> Undo<'_> {
     let limit = |text: &str| format!("rabbit_disk_monitor:set_disk_free_limit({text})");
-    Undo::after(t, &limit("1000000000000000000"), limit("1000000")).await
+    // Asked for the alarms, the broker has told its connections before it answers.
+    let fill = format!("{}, rabbit_alarm:get_alarms()", limit("1000000000000000000"));
+    Undo::after(t, &fill, limit("1000000")).await
 }
 
 #[test]

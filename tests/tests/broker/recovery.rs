@@ -122,9 +122,15 @@ fn a_queue_that_is_gone_ends_its_consumer_and_nothing_else() {
         }
         // Not while it is connected: it would be told of it, and know.
         link.cut();
-        while !connection.is_recovering() {
-            tokio::task::yield_now().await;
-        }
+        let lost = async {
+            loop {
+                match events.recv().await.expect("it comes back") {
+                    Event::Recovery(RecoveryEvent::Attempt { .. }) => break,
+                    event => drop(event),
+                }
+            }
+        };
+        timeout(SOON, lost).await.expect("the loss is told");
         theirs.queue_delete(QueueDelete::new(&gone)).await.unwrap();
         let report = recovered(&mut events).await;
         assert!(report.failures.len() <= 1, "{report:?}");
