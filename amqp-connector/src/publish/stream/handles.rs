@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 use tokio::io::AsyncRead;
 
-use super::{BasicPublishStream, Pieces, Reads, SourceError, publish, publish_in_tx};
+use super::{BasicPublishStream, Pieces, Reads, Source, SourceError, publish, publish_in_tx};
 use crate::channel::Channel;
 use crate::connection::Connection;
 use crate::error::Result;
@@ -67,13 +67,7 @@ impl Connection {
         E: Into<SourceError>,
     {
         let source = Pieces(Box::pin(source));
-        publish_in_tx(
-            self.handle().clone(),
-            self.channel_open(),
-            publish,
-            source,
-            Location::caller(),
-        )
+        self.publish_source(publish, source)
     }
 
     /// As [`publish_stream`](Self::publish_stream), from a reader, which has to end after the promised octets:
@@ -98,13 +92,17 @@ impl Connection {
     {
         let size = self.tuning().frame_max as usize;
         let source = Reads::new(reader, size.saturating_sub(ENVELOPE).max(1));
-        publish_in_tx(
-            self.handle().clone(),
-            self.channel_open(),
-            publish,
-            source,
-            Location::caller(),
-        )
+        self.publish_source(publish, source)
+    }
+
+    #[track_caller]
+    fn publish_source<S: Source + Send>(
+        &self,
+        publish: BasicPublishStream,
+        source: S,
+    ) -> impl Future<Output = Result<Outcome>> + Send + use<S> {
+        let (handle, opening) = (self.handle().clone(), self.channel_open());
+        publish_in_tx(handle, opening, publish, source, Location::caller())
     }
 }
 
