@@ -65,6 +65,13 @@ impl InFlight {
 }
 
 impl ChannelState {
+    /// Whether a delivery of this number is counted: one that a `basic.recover` has taken back is not. A peer may give one
+    /// none, which is zero.
+    #[inline]
+    pub(in crate::session) fn counts(&self, tag: u64) -> bool {
+        tag > self.recovered_to || self.recovered_to == 0
+    }
+
     /// So many of its deliveries are with the user no more, and `left` of the same consumer's are. Gives whether
     /// anybody who waits should look.
     #[inline]
@@ -97,8 +104,7 @@ impl Session {
         in_flight: &InFlight,
     ) {
         let Some(channel) = self.channels.get(key) else { return };
-        let recovered_to = channel.recovered_to;
-        let deliveries = tags.filter(|tag| *tag > recovered_to).count();
+        let deliveries = tags.filter(|tag| channel.counts(*tag)).count();
         if deliveries > 0 {
             let left = in_flight.remove(deliveries);
             if channel.land(deliveries, left) {

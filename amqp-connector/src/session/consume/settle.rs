@@ -116,7 +116,7 @@ impl Session {
                 return Err(Error::stale(error.into_reason()));
             }
         };
-        let last = tag > channel.recovered_to && channel.land(1, in_flight.remove(1));
+        let last = channel.counts(tag) && channel.land(1, in_flight.remove(1));
         let coalesces = channel.coalescer.is_some();
         let (settled, recovered_to) = (tag <= channel.settled_to, channel.recovered_to);
         let lost = channel.lost.clone().filter(|_| tag <= channel.tag_base);

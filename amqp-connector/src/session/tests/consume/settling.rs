@@ -234,3 +234,20 @@ fn a_delivery_without_a_number_cannot_be_settled_and_the_error_says_so() {
     user.ack(&mut bench, 1);
     bench.only::<basic::Ack>();
 }
+
+#[test]
+fn a_delivery_without_a_number_is_in_flight_until_it_is_settled_or_dropped() {
+    let mut bench = Bench::new();
+    let key = bench.open();
+    let user = User::new(&mut bench, key, "c");
+    for expected in [2, 1] {
+        bench.deliver(key, "c", 0, b"x");
+        bench.deliver(key, "c", 0, b"x");
+        assert_eq!(user.take(&mut bench), [0, 0]);
+        let refused = user.settle(&mut bench, 0, Settle::Ack { multiple: false });
+        refused.expect_err("it has no number");
+        assert_eq!(bench.run(|session| session.in_flight(key)), 1, "{expected}");
+        user.drop(&mut bench, 0, Unsettled::Requeue);
+        assert_eq!(bench.run(|session| session.in_flight(key)), 0);
+    }
+}
