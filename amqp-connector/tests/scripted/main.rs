@@ -33,6 +33,7 @@ mod pacing;
 mod publishing;
 mod reasons;
 mod recovery;
+mod refusals;
 mod shutdown;
 mod simulation;
 mod slow_link;
