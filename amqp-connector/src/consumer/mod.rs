@@ -13,6 +13,7 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use amqp_types::ShortStr;
 use amqp_types::protocol::basic;
@@ -36,6 +37,8 @@ use crate::turn::{poll_turn, spend};
 
 /// Deliveries that make a unit of tokio's cooperative budget, of which a task has 128 each time it is polled.
 const CHARGED_UNIT: u8 = 4;
+/// How often a wait whose time stands still looks whether it goes on.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// A consumer of a queue: deliveries, in the order in which the broker sent them.
 ///
@@ -131,15 +134,34 @@ impl Consumer {
             let (key, id) = (self.channel.key(), self.id);
             let shared = self.channel.shared();
             if shared.with(|session| session.is_cancelling(key, id)) {
-                let waiting = poll_fn(|cx| {
-                    shared.poll(cx, |session, waker| session.poll_cancelled(key, id, waker))
-                });
-                let deadline = after(Instant::now(), shared.options.call_timeout);
-                let waited = until(shared, deadline, waiting).await;
-                return waited.unwrap_or_else(|| Err(Error::timeout("basic.cancel")));
+                return self.join_cancel().await;
             }
             let cancel = basic::Cancel { consumer_tag: self.tag.clone(), ..Default::default() };
             Completion::new(self.channel.clone(), Ok(cancel)).at(place).await
+        }
+    }
+
+    /// Waits for the answer to a cancel that was sent before, as long as for that of a call.
+    async fn join_cancel(&self) -> Result<()> {
+        let (key, id) = (self.channel.key(), self.id);
+        let shared = self.channel.shared();
+        let mut waiting =
+            poll_fn(|cx| shared.poll(cx, |session, waker| session.poll_cancelled(key, id, waker)));
+        let begun = Instant::now();
+        let before = shared.with(|session| session.calls_paused(begun));
+        let mut deadline = after(begun, shared.options.call_timeout);
+        loop {
+            if let Some(cancelled) = until(shared, deadline, &mut waiting).await {
+                return cancelled;
+            }
+            // While the broker blocks us no time passes for calls.
+            let now = Instant::now();
+            let paused = shared.with(|session| session.calls_paused(now)).saturating_sub(before);
+            let end = after(begun, shared.options.call_timeout.saturating_add(paused));
+            if end <= now {
+                return Err(Error::timeout("basic.cancel"));
+            }
+            deadline = end.max(after(now, LOOK));
         }
     }
 

@@ -7,6 +7,7 @@
 //! `incoming` and by [`BlockedWatch`](crate::BlockedWatch).
 
 use std::task::Poll;
+use std::time::Duration;
 
 use amqp_types::protocol::channel;
 use amqp_types::{Method as _, ShortStr};
@@ -28,6 +29,8 @@ pub(super) struct BlockWatch {
     reason: Option<ShortStr>,
     /// Counts the changes.
     version: u64,
+    /// How long calls have stood still for blocks that are over.
+    paused: Duration,
     waiters: WaitList,
 }
 
@@ -146,6 +149,13 @@ impl Session {
         self.is_blocked() && self.options.call_while_blocked == WhileBlocked::Wait
     }
 
+    /// How long calls have stood still up to `now`.
+    pub(crate) fn calls_paused(&self, now: Instant) -> Duration {
+        let block = self.blocked.filter(|_| self.calls_pause());
+        let block = block.map(|since| now.saturating_duration_since(since)).unwrap_or_default();
+        self.block_watch.paused.saturating_add(block)
+    }
+
     /// The broker has stopped blocking us: what was left of the calls' time is left again.
     fn let_time_run(&mut self, now: Instant) {
         let paused = self.calls_pause();
@@ -158,6 +168,7 @@ impl Session {
         if !paused {
             return;
         }
+        self.block_watch.paused = self.block_watch.paused.saturating_add(blocked);
         for ((at, id), key) in std::mem::take(&mut self.deadlines) {
             self.move_deadline(key, id, Deadline::First(after(at, blocked)));
         }

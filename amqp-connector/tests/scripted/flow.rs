@@ -109,7 +109,7 @@ async fn a_broker_that_stops_reading_without_a_word_hangs_nobody_and_publishing_
 if_spec! { connection.blocked => {
     use amqp_connector::protocol::connection as wire;
     use amqp_connector::testing::leftovers;
-    use amqp_connector::WhileBlocked;
+    use amqp_connector::{BasicConsume, Prefetch, WhileBlocked};
 
     #[tokio::test(start_paused = true)]
     async fn a_block_is_watched_and_everything_comes_right_after_it() {
@@ -201,6 +201,52 @@ if_spec! { connection.blocked => {
         peer.expect_on::<channel::FlowOk>(channel.id()).await;
         peer.expect_content::<basic::Publish>(channel.id()).await;
         close_clean(connection, &mut peer).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_time_passes_for_who_joins_a_cancel_while_the_broker_blocks() {
+        for answered in [true, false] {
+            let mut options = Options::default();
+            options.call_timeout = Duration::from_secs(7);
+            options.consumer_budget = 1000;
+            let (io, peer) = Peer::new();
+            let (connection, mut peer) =
+                connection_with(options, (io, peer.tune(9, 4096, 0))).await;
+            let channel = open(&connection, &mut peer).await;
+            let consume = channel.basic_consume(BasicConsume::new("q", Prefetch::Unlimited));
+            let answer = async {
+                let (id, _) = peer.expect::<basic::Qos>().await;
+                peer.send(id, basic::QosOk::default()).await;
+                let (id, consume) = peer.expect::<basic::Consume>().await;
+                let consumer_tag = consume.consumer_tag;
+                peer.send(id, basic::ConsumeOk { consumer_tag }).await;
+            };
+            let mut consumer = tokio::join!(consume, answer).0.expect("consumes");
+            // It goes over its budget, and is cancelled for that.
+            for delivery_tag in [1, 2] {
+                let consumer_tag = consumer.tag().clone();
+                let deliver = basic::Deliver { consumer_tag, delivery_tag, ..Default::default() };
+                let (id, body) = (channel.id(), vec![0; 2000]);
+                peer.send_content(id, deliver, basic::Properties::default(), &body).await;
+            }
+            let (id, cancel) = peer.expect::<basic::Cancel>().await;
+            let mut blocked = connection.blocked();
+            peer.send(0, wire::Blocked::default()).await;
+            assert!(resolves("the block", blocked.changed()).await.expect("open").is_some());
+            let joined = tokio::spawn(async move { consumer.cancel().await });
+            tokio::time::sleep(Duration::from_secs(1000)).await;
+            assert!(!joined.is_finished());
+            peer.send(0, wire::Unblocked::default()).await;
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            assert!(!joined.is_finished(), "of its time enough is left");
+            if answered {
+                let consumer_tag = cancel.consumer_tag;
+                peer.send(id, basic::CancelOk { consumer_tag }).await;
+            }
+            let ended = resolves("the cancel", joined).await.expect("no panic");
+            assert_eq!(ended.map_err(|error| error.kind()).err(), (!answered).then_some(ErrorKind::Timeout));
+            connection.abort();
+        }
     }
 
     #[tokio::test(start_paused = true)]
