@@ -80,6 +80,8 @@ pub(crate) struct ChannelState {
     pub(crate) reused: bool,
     /// No handle is left; the state goes as soon as the channel is closed.
     pub(crate) released: bool,
+    /// The peer's own close has crossed ours and is answered: another frame would be on a channel that it has forgotten.
+    pub(crate) close_answered: bool,
     pub(crate) assembler: Assembler<Spec>,
     /// In the order of their numbers.
     pub(crate) calls: VecDeque<PendingCall>,
@@ -188,6 +190,7 @@ impl ChannelState {
             phase: ChannelPhase::Opening,
             reused,
             released: false,
+            close_answered: false,
             assembler: Assembler::new().with_max_body(body_max),
             calls: VecDeque::new(),
             untaken: 0,

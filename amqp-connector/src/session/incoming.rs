@@ -84,7 +84,12 @@ impl Session {
         match Method::decode(frame.payload) {
             Ok(Method::Channel(channel::Method::CloseOk(_))) => self.handle_channel_close_ok(key),
             // Both closed at once: the peer answers ours too, and only then the number is free.
-            Ok(Method::Channel(channel::Method::Close(_))) => self.answer_channel_close(key),
+            Ok(Method::Channel(channel::Method::Close(_))) => {
+                let channel = self.channels.get(key);
+                if channel.is_some_and(|it| !std::mem::replace(&mut it.close_answered, true)) {
+                    self.answer_channel_close(key);
+                }
+            }
             Ok(_) => {}
             Err(error) => self.violation(ReplyCode::SYNTAX_ERROR, error.to_string(), None),
         }

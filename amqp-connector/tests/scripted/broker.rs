@@ -53,6 +53,10 @@ pub(crate) struct Broker<T> {
     ready: VecDeque<Message>,
     channels: BTreeMap<u16, View>,
     names: u64,
+    /// It says everything about closes twice.
+    pub(crate) repeats: bool,
+    /// What the client did last, but for heartbeats.
+    pub(crate) last: String,
     pub(crate) log: Vec<String>,
 }
 
@@ -79,6 +83,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Broker<T> {
             ready: VecDeque::new(),
             channels: BTreeMap::new(),
             names: 0,
+            repeats: false,
+            last: "nothing".to_owned(),
             log: Vec::new(),
         }
     }
@@ -117,6 +123,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Broker<T> {
 
     async fn handle(&mut self, event: Event) -> Option<Verdict> {
         self.seen += 1;
+        match &event {
+            Event::ProtocolHeader(_) => self.last = "the protocol header".to_owned(),
+            Event::Method { method, .. } | Event::Content { method, .. } => {
+                self.last = method.info().full_name.to_owned();
+            }
+            _ => {}
+        }
         match (self.mood, &event) {
             (Mood::Vanishes(at), _) if self.seen >= at => return Some(Verdict::Over),
             (Mood::Mute(at), _) if self.seen >= at => return None,
@@ -125,7 +138,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Broker<T> {
             {
                 self.mood = Mood::Friendly;
                 let close = connection::Close { reply_code: 320, ..Default::default() };
-                self.peer.send(0, close).await;
+                self.peer.send(0, close.clone()).await;
+                if self.repeats {
+                    self.peer.send(0, close).await;
+                }
                 return None;
             }
             (
@@ -139,7 +155,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Broker<T> {
                 let id = *channel;
                 self.forget(id);
                 self.channels.entry(id).or_default().closing = true;
-                self.peer.send(id, close).await;
+                self.peer.send(id, close.clone()).await;
+                if self.repeats {
+                    self.peer.send(id, close).await;
+                }
             }
             (Mood::Pauses(at), Event::Method { channel, .. } | Event::Content { channel, .. })
                 if self.seen >= at
@@ -193,10 +212,23 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Broker<T> {
                 self.peer.send(0, tune).await;
             }
             _ => {
-                self.peer.answer(0, &method).await;
+                self.answer(0, &method).await;
             }
         }
         None
+    }
+
+    /// Answers, and says everything about closes twice if it does.
+    async fn answer(&mut self, id: u16, method: &Method) {
+        self.peer.answer(id, method).await;
+        let closes = matches!(
+            method,
+            Method::Channel(channel::Method::Close(_))
+                | Method::Connection(connection::Method::Close(_))
+        );
+        if closes && self.repeats {
+            self.peer.answer(id, method).await;
+        }
     }
 
     async fn method(&mut self, id: u16, method: Method) -> Option<Verdict> {
@@ -207,7 +239,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Broker<T> {
                     self.channels.remove(&id);
                 }
                 Method::Channel(channel::Method::Close(_)) => {
-                    self.peer.answer(id, &method).await;
+                    self.answer(id, &method).await;
                 }
                 _ => {}
             }
@@ -259,7 +291,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Broker<T> {
             }
             Method::Channel(channel::Method::Close(_)) => {
                 self.forget(id);
-                self.peer.answer(id, &method).await;
+                self.answer(id, &method).await;
                 self.deliver().await;
             }
             _ => return self.other(id, method).await,

@@ -52,6 +52,28 @@ fn crossing_closes_free_the_number_once() {
 }
 
 #[test]
+fn a_close_that_the_peer_repeats_is_answered_once() {
+    for crossing in [false, true] {
+        let mut bench = Bench::new();
+        let key = bench.open();
+        if crossing {
+            bench.run(|session| session.close_channel(key, 200.into(), ""));
+            bench.only::<channel::Close>();
+        }
+        for _ in 0..2 {
+            bench.receive(key.id, channel::Close { reply_code: 404, ..Default::default() });
+        }
+        // A second one would be a frame on a channel that the peer has forgotten.
+        bench.only::<channel::CloseOk>();
+        for _ in 0..2 {
+            bench.receive(key.id, channel::CloseOk::default());
+        }
+        bench.open();
+        assert!(bench.session.close_reason().is_none());
+    }
+}
+
+#[test]
 fn a_channel_without_handles_is_forgotten() {
     let mut bench = Bench::new();
     let key = bench.open();

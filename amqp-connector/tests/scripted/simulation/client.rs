@@ -1,156 +1,22 @@
-//! Whole sessions over a transport with faults, by seed, in virtual time.
-//!
-//! Each seed chooses the transport's faults (partial reads and writes, delays, storms of pending, a cut, a
-//! reset, one half ended, silence; in each direction, after any number of octets), the broker's mood (it
-//! may close the channel or the connection, vanish, or fall mute) and the client's doings. Whatever
-//! happens: every future resolves within its deadlines, nothing panics, the broker sees no frame out of
-//! order, every confirmation has an outcome, the driver ends, and the connection's tables are empty.
-//! Without faults everything succeeds, too.
-//!
-//! A failure prints its seed. `AMQP_SIM_SEED=<seed>` runs that one alone and prints what the broker saw;
-//! `AMQP_SIM_SEEDS=<n>` runs n seeds instead of 1500, beginning at `AMQP_SIM_FIRST` (0).
+//! What the client does: some of everything, as its plan says.
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::pin;
 use std::time::Duration;
 
-use amqp_connector::testing::{Ending, Faults, Faulty, Leftovers, Peer, Rng, leftovers};
+use amqp_connector::testing::{Faulty, Leftovers, Rng, leftovers};
 use amqp_connector::{
     BasicConsume, BasicGet, BasicPublish, Channel, Connection, Connector, Error, Options, Outcome,
     Prefetch, QueueDeclare, UnknownReason,
 };
 
-use crate::broker::{Broker, Mood, Verdict};
+use super::plan::{Farewell, Plan};
 use crate::support::{poll_and_drop, resolves};
 
-const SEEDS: u64 = 1500;
-
-#[test]
-fn sessions_survive_any_transport() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    if let Some(seed) = number("AMQP_SIM_SEED") {
-        return run(seed, true);
-    }
-    let first = number("AMQP_SIM_FIRST").unwrap_or(0);
-    let seeds = first..first + number("AMQP_SIM_SEEDS").unwrap_or(SEEDS);
-    for seed in seeds {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(seed, false))) {
-            eprintln!("seed {seed} failed; replay it with AMQP_SIM_SEED={seed}");
-            resume_unwind(panic);
-        }
-    }
-}
-
-/// What one seed stands for.
-#[derive(Debug)]
-struct Plan {
-    seed: u64,
-    inbound: Faults,
-    outbound: Faults,
-    mood: Mood,
-    pipe: usize,
-    messages: usize,
-    largest: usize,
-    /// Whether the client lets go of futures before they resolve.
-    impatient: bool,
-}
-
-impl Plan {
-    fn new(seed: u64) -> Self {
-        let mut rng = Rng::new(seed);
-        let piece = [0, 0, 3, 40, 4000][rng.below(5)];
-        // A deadline must not pass merely because octets come one by one.
-        let largest = if piece == 0 || piece > 1000 { 150_000 } else { 600 };
-        let (inbound, outbound) = match rng.below(6) {
-            0 => (Ending::Never, Ending::Never),
-            1..4 => (Ending::Never, ending(&mut rng)),
-            _ => (ending(&mut rng), Ending::Never),
-        };
-        let mood = match rng.below(12) {
-            0 => Mood::ClosesChannel(5 + rng.below(30)),
-            1 => Mood::ClosesConnection(5 + rng.below(30)),
-            2 => Mood::Vanishes(rng.below(40)),
-            3 => Mood::Mute(rng.below(40)),
-            4 => Mood::Pauses(5 + rng.below(30)),
-            5 => Mood::Blocks(5 + rng.below(30)),
-            _ => Mood::Friendly,
-        };
-        Self {
-            seed,
-            inbound: faults(&mut rng, piece, inbound),
-            outbound: faults(&mut rng, piece, outbound),
-            mood,
-            pipe: [64, 1000, 64 << 10][rng.below(3)],
-            messages: rng.below(12),
-            largest,
-            impatient: rng.one_in(4),
-        }
-    }
-
-    /// Whether nothing stands in the way of success.
-    fn is_harmless(&self) -> bool {
-        self.inbound.ending == Ending::Never
-            && self.outbound.ending == Ending::Never
-            && matches!(self.mood, Mood::Friendly | Mood::Pauses(_) | Mood::Blocks(_))
-    }
-}
-
-fn ending(rng: &mut Rng) -> Ending {
-    [Ending::Cut, Ending::Reset, Ending::HalfOpen, Ending::Silence][rng.below(4)]
-}
-
-fn faults(rng: &mut Rng, piece: usize, ending: Ending) -> Faults {
-    // Small numbers cut in the handshake, larger ones in the middle of what follows.
-    let octets = match rng.below(3) {
-        0 => rng.below(600),
-        1 => rng.below(3000),
-        _ => rng.below(100_000),
-    };
-    Faults {
-        piece,
-        pending: [0, 2, 10][rng.below(3)],
-        delay: [0, 20][rng.below(2)],
-        longest: Duration::from_millis(20),
-        octets,
-        ending,
-    }
-}
-
-fn run(seed: u64, verbose: bool) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .expect("a runtime");
-    runtime.block_on(simulate(&Plan::new(seed), verbose));
-}
-
-async fn simulate(plan: &Plan, verbose: bool) {
-    if verbose {
-        eprintln!("{plan:#?}");
-    }
-    let (io, peer) = Peer::with_pipe(plan.pipe);
-    let io = Faulty::new(io, plan.seed, plan.inbound, plan.outbound);
-    let (seed, mood) = (plan.seed, plan.mood);
-    let broker = tokio::spawn(async move {
-        let mut broker = Broker::new(peer, seed, mood);
-        let verdict = broker.run().await;
-        (verdict, broker.messages(), broker.log)
-    });
-    let result = session(plan, io).await;
-    let (verdict, messages, log) =
-        resolves("the broker", broker).await.expect("the broker does not panic");
-    if verbose {
-        eprintln!("{}\nresult {result:?}\nverdict {verdict:?}", log.join("\n"));
-    }
-    assert!(!matches!(verdict, Verdict::Broken(_)), "{verdict:?} by {plan:#?}");
-    if plan.is_harmless() {
-        assert!(result.is_ok(), "{result:?} although nothing failed: {plan:#?}");
-        assert_eq!((verdict, messages), (Verdict::Over, 0), "{plan:#?}");
-    }
-}
-
 /// The whole session; an error is any that a step gave.
-async fn session(plan: &Plan, io: Faulty<tokio::io::DuplexStream>) -> Result<(), String> {
+pub(super) async fn session(
+    plan: &Plan,
+    io: Faulty<tokio::io::DuplexStream>,
+) -> Result<(), String> {
     let options = {
         let mut options = Options::default();
         options.outbound_budget = 100_000;
@@ -164,12 +30,57 @@ async fn session(plan: &Plan, io: Faulty<tokio::io::DuplexStream>) -> Result<(),
     let (connection, driver) = opened.map_err(|error| error.to_string())?;
     let driver = tokio::spawn(driver);
 
-    let result = resolves("the work", work(plan, &connection)).await;
-    let reason = resolves("close", connection.close()).await;
+    let result = match plan.busy {
+        true => {
+            let (both, beside) = tokio::join!(
+                resolves("the work", work(plan, &connection)),
+                resolves("the work beside", work_beside(plan, &connection))
+            );
+            both.and(beside)
+        }
+        false => resolves("the work", work(plan, &connection)).await,
+    };
+    leave(plan, connection, driver).await;
+    result.map_err(|error| error.to_string())
+}
+
+/// Ends the connection; nothing of it is left then.
+async fn leave(plan: &Plan, connection: Connection, driver: tokio::task::JoinHandle<()>) {
+    let reason = match plan.farewell {
+        Farewell::Close => resolves("close", connection.close()).await,
+        Farewell::AtOnce => resolves("close", connection.close_within(Duration::ZERO)).await,
+        Farewell::Twice => {
+            let (one, other) = tokio::join!(connection.close(), connection.close());
+            assert_eq!(one.text(), other.text());
+            one
+        }
+        Farewell::Abort => {
+            connection.abort();
+            resolves("closed", connection.closed()).await
+        }
+        Farewell::Drop => {
+            drop(connection);
+            return resolves("the driver", driver).await.expect("the driver does not panic");
+        }
+    };
     resolves("the driver", driver).await.expect("the driver does not panic");
     assert_eq!(leftovers(&connection), Leftovers::default(), "{plan:#?}");
     assert!(connection.close_reason().is_some_and(|again| again.text() == reason.text()));
-    result.map_err(|error| error.to_string())
+}
+
+/// Another task on the same connection, which ends its channel by two closes at once.
+async fn work_beside(plan: &Plan, connection: &Connection) -> Result<(), Error> {
+    let channel = step(connection.channel_open()).await?;
+    for n in 0..plan.messages {
+        let message = BasicPublish::new("", "void", vec![n as u8; n * 100]);
+        let accepted = step(channel.basic_publish(message)).await?;
+        assert!(matches!(resolves("an outcome", accepted).await, Outcome::Accepted));
+        let none = step(channel.basic_get(BasicGet::new("none"))).await?;
+        assert!(none.is_none());
+    }
+    let (mut one, mut other) = (pin!(channel.close()), pin!(channel.close()));
+    let (one, other) = resolves("two closes", async { tokio::join!(&mut one, &mut other) }).await;
+    one.and(other)
 }
 
 async fn work(plan: &Plan, connection: &Connection) -> Result<(), Error> {
