@@ -73,7 +73,7 @@ fn put_start<M: Method, P: Properties>(
             }
         })?;
         if body.len() <= COPY_MAX {
-            copy_body(writer, channel, frame_max, body)?;
+            copy_body(writer, channel, frame_max, body);
         }
         Ok(())
     })
@@ -81,21 +81,16 @@ fn put_start<M: Method, P: Properties>(
 
 /// Writes the frames of a small body.
 #[inline]
-fn copy_body(
-    writer: &mut Writer<'_>,
-    channel: u16,
-    frame_max: u32,
-    mut rest: &[u8],
-) -> Result<(), EncodeError> {
+fn copy_body(writer: &mut Writer<'_>, channel: u16, frame_max: u32, mut rest: &[u8]) {
     while !rest.is_empty() {
         let part;
         (part, rest) = rest.split_at_checked(body_room(frame_max)).unwrap_or((rest, &[]));
-        FRAMING.write(writer, FrameKind::Body, channel, u32::MAX, |w| {
-            w.octets(part);
-            Ok(())
-        })?;
+        // Shorter than frame-max, which is a u32.
+        let size = u32::try_from(part.len()).unwrap_or(u32::MAX);
+        writer.octets(&FRAMING.header_octets(FrameKind::Body, channel, size));
+        writer.octets(part);
+        writer.octet(FRAMING.end);
     }
-    Ok(())
 }
 
 /// Puts a body between the octets of its frames.

@@ -126,13 +126,13 @@ impl Aside {
     }
 
     /// The outcome of `tag`, once.
+    #[inline]
     pub(super) fn claim(&mut self, tag: u64) -> Option<Outcome> {
         // Mostly they are claimed in order.
-        let at = match self.outcomes.front() {
-            Some((front, _)) if *front == tag => 0,
-            _ => self.outcomes.binary_search_by_key(&tag, |(tag, _)| *tag).ok()?,
+        let outcome = match self.outcomes.front() {
+            Some((front, _)) if *front == tag => self.outcomes.pop_front()?.1?,
+            _ => self.claim_behind(tag)?,
         };
-        let outcome = self.outcomes.get_mut(at).and_then(|(_, outcome)| outcome.take())?;
         self.unclaimed -= 1;
         while matches!(self.outcomes.front(), Some((_, None))) {
             self.outcomes.pop_front();
@@ -142,5 +142,10 @@ impl Aside {
             self.outcomes.retain(|(_, outcome)| outcome.is_some());
         }
         Some(outcome)
+    }
+
+    fn claim_behind(&mut self, tag: u64) -> Option<Outcome> {
+        let at = self.outcomes.binary_search_by_key(&tag, |(tag, _)| *tag).ok()?;
+        self.outcomes.get_mut(at).and_then(|(_, outcome)| outcome.take())
     }
 }
