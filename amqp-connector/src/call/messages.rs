@@ -61,7 +61,7 @@ impl Future for Get {
                 let origin = origin.insert(Origin::of(channel, source, *unsettled));
                 // With the user from here on, so that a graceful close waits for it.
                 if !*no_ack {
-                    session.take_off(channel.key(), 1, origin.in_flight());
+                    session.take_off_got(channel.key(), got.delivery_tag, origin.in_flight());
                 }
             }
         }))?;

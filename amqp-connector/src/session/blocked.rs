@@ -68,8 +68,9 @@ impl Session {
         ticket: &mut Option<u64>,
         waker: &dyn Caller,
     ) -> Poll<Result<Option<ShortStr>>> {
-        // While the connection drains a block still matters.
+        // While the connection drains a block still matters; and one that comes back may be blocked again.
         if self.is_ending()
+            && !self.is_coming_back()
             && let Err(error) = self.check_open()
         {
             return Poll::Ready(Err(error));
@@ -112,10 +113,15 @@ impl Session {
         self.wake_every_room();
     }
 
-    /// The connection is over, and so is the block.
-    pub(super) fn forget_block(&mut self) {
-        self.blocked = None;
-        self.note_block(None);
+    /// The connection is over, and so is the block. Who watches a connection that comes back is told if there was one.
+    pub(super) fn forget_block(&mut self, comes_back: bool) {
+        let was_blocked = self.blocked.take().is_some();
+        if comes_back && was_blocked {
+            self.record(|| Event::Unblocked);
+        }
+        if was_blocked || !comes_back {
+            self.note_block(None);
+        }
     }
 
     fn note_block(&mut self, reason: Option<ShortStr>) {

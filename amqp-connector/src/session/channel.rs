@@ -417,10 +417,12 @@ impl ChannelTable {
         }
     }
 
-    /// Another highest number holds from now on.
+    /// Another highest number holds from now on. Those that were too high till now may be free again.
     pub(crate) fn set_max(&mut self, max: u16) {
         self.max = max;
-        self.free.retain(|Reverse(id)| *id <= max);
+        let used = (1..=max).take_while(|id| u32::from(*id) < self.next_id);
+        let is_free = |id: &u16| self.slots.get(usize::from(*id)).is_none_or(Option::is_none);
+        self.free = used.filter(is_free).map(Reverse).collect();
     }
 
     /// Frees the number of a closed channel; its state stays while a handle of it exists.

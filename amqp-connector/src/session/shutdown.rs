@@ -48,6 +48,7 @@ impl Session {
         if let Phase::Lost(_) = self.phase {
             return self.terminate(requested(Scope::Connection));
         }
+        self.stay_closed();
         let deadline = after(now, timeout);
         // Of a connection that is over, too, whose last octets may still be on their way.
         self.close_deadline = Some(self.close_deadline.map_or(deadline, |at| at.min(deadline)));

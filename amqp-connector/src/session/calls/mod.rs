@@ -156,15 +156,13 @@ impl Session {
             return Err(Error::invalid("the request has a reply: use `call`, or set its no-wait"));
         }
         refuse_unlearnable(method)?;
+        let numbered = self.on_wire(key, method)?;
         if self.select_with_reply(key, method, place) {
             return Ok(());
         }
         self.spare_unread(key, method);
         self.before_method(key, method);
-        match self.on_wire(key, method) {
-            None => self.send_method(key.id, method)?,
-            Some(method) => self.send_method(key.id, &method)?,
-        }
+        self.send_method(key.id, numbered.as_ref().unwrap_or(method))?;
         self.note_change_sent(key, method);
         self.note_unanswered(key, method, Some(place));
         self.note_inviting(key, method.info());

@@ -179,7 +179,8 @@ impl Session {
         let Some(channel) = self.channels.get(key) else { return };
         let reason = channel.close_reason().cloned().unwrap_or(reason);
         // Those that end with their connection are not told of one by one.
-        let tell = channel.is_live() && matches!(reason.scope(), Scope::Channel(_));
+        let known = channel.is_live() || channel.restoring().is_some();
+        let tell = known && matches!(reason.scope(), Scope::Channel(_));
         if let Some(coalescer) = channel.coalescer.take() {
             channel.acks_lost = coalescer.holds();
         }

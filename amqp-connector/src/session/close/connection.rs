@@ -32,6 +32,7 @@ impl Session {
 
     /// The last handle of the connection is gone.
     pub(crate) fn release(&mut self) {
+        self.stay_closed();
         if self.close_reason().is_some() {
             return;
         }
@@ -237,6 +238,7 @@ impl Session {
 
     /// Ends the connection without a word to the peer.
     pub(crate) fn abort(&mut self) {
+        self.stay_closed();
         self.terminate(CloseReason::new(Scope::Connection, CloseCause::Aborted, "aborted"));
         self.drop_output();
         self.aborted = true;
@@ -270,11 +272,14 @@ impl Session {
         let control = std::mem::take(&mut self.control);
         self.fail_calls(control, &Error::connection_closed(reason.clone()));
         self.unsent = UnsentCalls::default();
-        self.forget_block();
+        self.forget_block(comes_back);
         self.pause = None;
         self.drain_until = None;
         self.drains = Vec::new();
-        self.effects.wake_all(self.room.take_all());
+        match comes_back {
+            true => self.suspend_room(),
+            false => self.effects.wake_all(self.room.take_all()),
+        }
         self.wake_flush_waiters();
         self.notify_driver();
     }

@@ -95,6 +95,14 @@ impl Session {
         }
     }
 
+    /// A message that was got under this number is with the user now.
+    pub(crate) fn take_off_got(&mut self, key: ChannelKey, tag: u64, in_flight: &InFlight) {
+        // Of what is over nobody waits for the end.
+        if self.channels.get(key).is_some_and(|channel| tag > channel.recovered_to) {
+            self.take_off(key, 1, in_flight);
+        }
+    }
+
     /// Deliveries with these numbers are with the user no more; whoever waits for the last of them is woken.
     #[inline]
     pub(in crate::session) fn land(

@@ -302,6 +302,7 @@ impl Session {
     pub(in crate::session) fn wake_gate(&mut self, key: ChannelKey) {
         if let Some(channel) = self.channels.get(key)
             && !channel.gate.is_empty()
+            && channel.restoring().is_none()
         {
             let room = channel.gate_room();
             channel.gate.admit(room, false, &mut self.effects);

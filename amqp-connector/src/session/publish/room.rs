@@ -201,13 +201,26 @@ impl Session {
         self.reserved_behind = 0;
     }
 
-    /// It takes them again.
-    #[allow(dead_code, reason = "not every specification has `connection.blocked`")]
+    /// It takes them again, or there is another one.
     pub(in crate::session) fn wake_every_room(&mut self) {
         self.wake_room();
         for key in self.channels.keys() {
             self.wake_behind(key);
         }
+    }
+
+    /// The queues are gone, and others are to come: all wait again, and those who look may wait elsewhere.
+    pub(in crate::session) fn suspend_room(&mut self) {
+        self.room.revoke();
+        self.effects.wake_all(self.room.take_wakers());
+    }
+
+    /// The same, of a channel's own queue.
+    pub(in crate::session) fn suspend_line(&mut self, key: ChannelKey) {
+        self.with_line(key, |line, effects| {
+            line.revoke();
+            effects.wake_all(line.take_wakers());
+        });
     }
 
     /// The channel is over: nobody waits for its own queue any more.

@@ -14,6 +14,7 @@
 mod record;
 pub(crate) mod restore;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -23,6 +24,7 @@ use tokio::time::Instant;
 use crate::error::{CloseCause, CloseReason, Error, Initiator, Result, Scope};
 use crate::options::{Tuning, WhileBlocked};
 use crate::outcome::{ConsumerEnd, Event, Topology};
+use crate::session::calls::pending::{PendingCall, Undo};
 use crate::session::channel::{ChannelKey, ChannelPhase, ChannelState, Restoring, Sent};
 use crate::session::consume::consumer::{ConsumerState, Phase as ConsumerPhase};
 use crate::session::stream::Streaming;
@@ -80,6 +82,26 @@ impl Session {
         self.recovery.is_some() && reason.initiator() != Initiator::Application
     }
 
+    /// Whether the connection is lost, or about to be, and comes back then.
+    pub(in crate::session) fn is_coming_back(&self) -> bool {
+        match &self.phase {
+            Phase::Lost(_) => true,
+            Phase::Closing(reason) => self.comes_back_from(reason),
+            _ => false,
+        }
+    }
+
+    /// The application ends the connection. If we are closing it already, of ourselves, it does not come back from that.
+    pub(in crate::session) fn stay_closed(&mut self) {
+        if let Phase::Closing(reason) = &self.phase
+            && self.recovery.is_some()
+        {
+            let reason = reason.clone();
+            self.recovery = None;
+            self.end_everything(&reason);
+        }
+    }
+
     /// How the octets up to this position were lost.
     pub(in crate::session) fn lost_before(&self, position: u64) -> Option<Arc<CloseReason>> {
         let (reason, lost_to) = self.recovery.as_ref()?.lost.as_ref()?;
@@ -128,6 +150,7 @@ impl Session {
         self.outbox.restart();
         (self.close_deadline, self.pause, self.answers) = (None, None, 0);
         self.phase = Phase::Open;
+        self.wake_every_room();
         self.channels.set_max(tuning.channel_max);
         for key in self.channels.keys() {
             if key.id > tuning.channel_max {
@@ -155,7 +178,6 @@ impl Session {
         channel.giving = Vec::new();
         (channel.left, channel.give_by, channel.recovering) = (None, None, 0);
         channel.sent = Sent::Nothing;
-        channel.waits_behind = false;
         let last = channel.last_tag;
         (channel.tag_base, channel.recovered_to, channel.settled_to) = (last, last, last);
         if let Some(coalescer) = &mut channel.coalescer {
@@ -171,9 +193,9 @@ impl Session {
         if let Some(bodies) = &mut channel.bodies {
             bodies.break_off(reason, &mut self.crowd, &mut self.effects);
         }
-        self.suspend_consumers(key);
+        self.suspend_consumers(key, &calls);
         self.keep_strays(key);
-        self.end_line(key);
+        self.suspend_line(key);
         self.void_in_flight(key);
         self.fail_calls(calls, &Error::closed(reason.clone()));
         self.consumer_caught_up();
@@ -183,8 +205,14 @@ impl Session {
     }
 
     /// The peer knows no consumer any more. Those that are read go on; those that were being cancelled are that.
-    fn suspend_consumers(&mut self, key: ChannelKey) {
+    fn suspend_consumers(&mut self, key: ChannelKey, calls: &VecDeque<PendingCall>) {
         let Some(channel) = self.channels.get(key) else { return };
+        // Of those whose start is on its way the calls fail, unless they were to be restored.
+        let fails = |consumer: &ConsumerState| {
+            let starts =
+                |it: &PendingCall| it.undo == Undo::Cancel && it.consumer == Some(consumer.id);
+            calls.iter().any(starts)
+        };
         for consumer in channel.consumers.iter_mut() {
             consumer.gathers = false;
             if !consumer.no_ack {
@@ -196,9 +224,11 @@ impl Session {
                 }
             }
             consumer.phase = match consumer.phase {
-                ConsumerPhase::Active if consumer.end.is_none() => ConsumerPhase::Requested,
-                // Its call fails, unless it was to be restored.
-                ConsumerPhase::Requested if consumer.claimed => ConsumerPhase::Requested,
+                ConsumerPhase::Active | ConsumerPhase::Requested
+                    if consumer.end.is_none() && !fails(consumer) =>
+                {
+                    ConsumerPhase::Requested
+                }
                 _ => ConsumerPhase::Cancelled,
             };
             if consumer.phase == ConsumerPhase::Cancelled {

@@ -8,9 +8,10 @@ use amqp_types::wire::Writer;
 use amqp_types::{AnyMethod as _, ShortStr};
 use bytes::BytesMut;
 
+use crate::error::{Error, Result};
 use crate::outcome::{Binding, DeclaredExchange, DeclaredQueue, Destination, Topology};
 use crate::session::Session;
-use crate::session::channel::ChannelKey;
+use crate::session::channel::{ChannelKey, ChannelState};
 
 impl Session {
     /// A copy of a request that changes what is declared.
@@ -154,27 +155,37 @@ impl Session {
         &mut self,
         key: ChannelKey,
         method: &Method,
-    ) -> Option<Method> {
-        let channel = self.channels.get(key).filter(|channel| channel.tag_base != 0)?;
+    ) -> Result<Option<Method>> {
+        let Some(channel) = self.channels.get(key).filter(|it| it.tag_base != 0) else {
+            return Ok(None);
+        };
         amqp_types::if_spec! { basic.nack => {
             if let Method::Basic(basic::Method::Nack(nack)) = method {
-                let delivery_tag = channel.wire_tag(nack.delivery_tag);
-                return Some(Method::Basic(basic::Method::Nack(basic::Nack { delivery_tag, ..nack.clone() })));
+                let delivery_tag = numbered(channel, nack.delivery_tag)?;
+                return Ok(Some(Method::Basic(basic::Method::Nack(basic::Nack { delivery_tag, ..nack.clone() }))));
             }
         } else {} }
-        let Method::Basic(method) = method else { return None };
+        let Method::Basic(method) = method else { return Ok(None) };
         let method = match method {
             basic::Method::Ack(ack) => {
-                let delivery_tag = channel.wire_tag(ack.delivery_tag);
+                let delivery_tag = numbered(channel, ack.delivery_tag)?;
                 basic::Method::Ack(basic::Ack { delivery_tag, ..ack.clone() })
             }
             basic::Method::Reject(reject) => {
-                let delivery_tag = channel.wire_tag(reject.delivery_tag);
+                let delivery_tag = numbered(channel, reject.delivery_tag)?;
                 basic::Method::Reject(basic::Reject { delivery_tag, ..reject.clone() })
             }
-            _ => return None,
+            _ => return Ok(None),
         };
-        Some(Method::Basic(method))
+        Ok(Some(Method::Basic(method)))
+    }
+}
+
+/// The number by which the peer knows a delivery. One of a connection that was lost would mean another delivery, or all.
+fn numbered(channel: &ChannelState, tag: u64) -> Result<u64> {
+    match (1..=channel.tag_base).contains(&tag) {
+        true => Err(Error::stale(channel.lost.clone())),
+        false => Ok(channel.wire_tag(tag)),
     }
 }
 

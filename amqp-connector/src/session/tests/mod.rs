@@ -20,6 +20,7 @@ mod explore;
 mod hostile;
 mod output;
 mod publish;
+mod recovery;
 mod room;
 mod shutdown;
 mod slow_link;
