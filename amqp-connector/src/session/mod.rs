@@ -92,7 +92,7 @@ pub(crate) struct Session {
     /// Calls on channel 0, in the order of their numbers.
     control: VecDeque<PendingCall>,
     /// Where callers find their answers. Ordered, though nobody asks for the order: the numbers are our own and there
-    /// are few, so that comparing costs a fifth of hashing.
+    /// are few, so that comparing costs less than hashing.
     slots: BTreeMap<u64, CallSlot>,
     /// Deadlines of calls, the nearest first, and the second ones of those that have missed theirs.
     deadlines: BTreeMap<(Instant, u64), ChannelKey>,
