@@ -21,7 +21,7 @@ use crate::outcome::{
 use crate::session::{CONTROL, CallId, CallOptions, CallReply, ChannelKey, Lasting, Restart};
 use crate::shared::Shared;
 
-/// An exclusive queue of a connection that the broker has not missed yet is asked for again so often, after a pause.
+/// What was exclusive to a connection that the broker has not missed yet is asked for again so often, after a pause.
 const LOCKED_MAX: u32 = 20;
 const LOCKED_PAUSE: Duration = Duration::from_millis(250);
 
@@ -43,6 +43,8 @@ pub(super) struct Restorer<'a> {
     report: RecoveryReport,
     /// The channel of its own, while there is one.
     channel: Option<ChannelKey>,
+    /// It is one of those that are to be restored, since no other number is free.
+    borrowed: bool,
 }
 
 impl<'a> Restorer<'a> {
@@ -58,7 +60,7 @@ impl<'a> Restorer<'a> {
             consumers: 0,
             failures: Vec::new(),
         };
-        Self { shared, report, channel: None }
+        Self { shared, report, channel: None, borrowed: false }
     }
 
     /// Restores everything; gives what came of it.
@@ -73,7 +75,9 @@ impl<'a> Restorer<'a> {
 
     /// The channel of its own is needed no more.
     fn release(&mut self) {
-        if let Some(key) = self.channel.take() {
+        if let Some(key) = self.channel.take()
+            && !std::mem::take(&mut self.borrowed)
+        {
             self.shared.with(|session| session.release_channel(key));
         }
     }
@@ -132,6 +136,7 @@ impl<'a> Restorer<'a> {
 
     /// Opens a channel again, with all that it had. What it is closed for is left out, and it is opened once more.
     async fn restore_channel(&mut self, key: ChannelKey) -> Result<(), GivenUp> {
+        let mut tries = 0;
         loop {
             let Some(lasting) = self.shared.with(|session| session.lasting(key)) else {
                 return Ok(());
@@ -142,20 +147,26 @@ impl<'a> Restorer<'a> {
                     self.report.consumers += self.shared.with(|session| session.restored(key));
                     return Ok(());
                 }
-                Err(Stuck::Consumer(restart, error)) => {
-                    let reason = reason_of(&error, key);
-                    self.shared.with(|session| session.end_unrestored(key, restart.id, reason));
-                    self.fail(
-                        Entity::Consumer {
-                            channel: key.id,
-                            tag: restart.consume.consumer_tag,
-                            queue: restart.consume.queue,
-                        },
-                        error,
-                    );
+                Err(Stuck::Consumer(restart, error))
+                    if restart.consume.exclusive && is_refused(&error) && tries < LOCKED_MAX =>
+                {
+                    // That of its old connection is not over for the broker yet.
+                    tries += 1;
+                    tokio::time::sleep(LOCKED_PAUSE).await;
                 }
+                Err(Stuck::Consumer(restart, error)) => self.lose_consumer(key, *restart, error),
                 Err(Stuck::Channel) => return Ok(()),
             }
+        }
+    }
+
+    /// A consumer cannot be restored. One that nobody wants any more has not failed.
+    fn lose_consumer(&mut self, key: ChannelKey, restart: Restart, error: Error) {
+        let Restart { id, consume, .. } = restart;
+        let reason = reason_of(&error, key);
+        if self.shared.with(|session| session.end_unrestored(key, id, reason)) {
+            let (tag, queue) = (consume.consumer_tag, consume.queue);
+            self.fail(Entity::Consumer { channel: key.id, tag, queue }, error);
         }
     }
 
@@ -262,14 +273,24 @@ impl<'a> Restorer<'a> {
 
     async fn open_own(&mut self) -> Step<ChannelKey> {
         let call = options::<channel::OpenOk>();
-        let (key, call) = match self.shared.with(|session| session.open(&call)) {
-            Ok(opened) => opened,
-            Err(error) => return self.reply(Err(error)).await.map(|reply| reply.map(|_| CONTROL)),
+        let (key, call) = match self.shared.with(|session| session.open_own(&call)) {
+            Ok((key, call)) => (key, Ok(Some(call))),
+            Err(error) if error.kind() == ErrorKind::Limit => {
+                let waiting = self.shared.with(|session| session.channels_to_restore());
+                let Some(key) = waiting.first().copied() else { return Ok(Err(error)) };
+                self.borrowed = true;
+                (key, self.shared.with(|session| session.reopen(key, &call)))
+            }
+            Err(error) => (CONTROL, Err(error)),
         };
-        Ok(self.reply(Ok(call)).await?.map(|_| {
+        let opened = match call.transpose() {
+            None => Ok(()),
+            Some(call) => self.reply(call).await?.map(drop),
+        };
+        if opened.is_ok() {
             self.channel = Some(key);
-            key
-        }))
+        }
+        Ok(opened.map(|()| key))
     }
 
     /// Awaits a reply. Without one the broker is none.
@@ -416,6 +437,11 @@ fn bind(binding: &Binding) -> Option<Request> {
 fn is_locked(error: &Error) -> bool {
     let code = error.close_reason().and_then(CloseReason::code);
     code == Some(amqp_types::protocol::ReplyCode::RESOURCE_LOCKED)
+}
+
+fn is_refused(error: &Error) -> bool {
+    let code = error.close_reason().and_then(CloseReason::code);
+    code == Some(amqp_types::protocol::ReplyCode::ACCESS_REFUSED)
 }
 
 /// Why something of a channel ends that could not be restored.

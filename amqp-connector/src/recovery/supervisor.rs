@@ -142,7 +142,9 @@ where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let greeted = redial.connector.connect_by_dialling(&redial.dial).await?;
-    let (handshake, tuning) = greeted.log_in(&redial.user, &redial.password).await?;
+    let newer = shared.with(|session| session.newer_secret());
+    let password = newer.as_deref().unwrap_or(&redial.password);
+    let (handshake, tuning) = greeted.log_in(&redial.user, password).await?;
     if !shared.with(|session| session.resume(tuning, Instant::now())) {
         return Ok(None);
     }

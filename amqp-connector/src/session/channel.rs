@@ -78,6 +78,8 @@ pub(crate) struct ChannelState {
     pub(crate) phase: ChannelPhase,
     /// Its number had another incarnation before.
     pub(crate) reused: bool,
+    /// The supervisor's own, while a connection is being restored: nobody is told of it.
+    pub(crate) own: bool,
     /// No handle is left; the state goes as soon as the channel is closed.
     pub(crate) released: bool,
     /// The peer's own close has crossed ours and is answered: another frame would be on a channel that it has forgotten.
@@ -189,6 +191,7 @@ impl ChannelState {
             key,
             phase: ChannelPhase::Opening,
             reused,
+            own: false,
             released: false,
             close_answered: false,
             assembler: Assembler::new().with_max_body(body_max),

@@ -359,6 +359,9 @@ impl Session {
                 crate::session::Phase::Draining(reason) => ChannelPhase::Draining(reason.clone()),
                 _ => ChannelPhase::Open,
             };
+            if channel.own {
+                return;
+            }
             return self.record(|| Event::ChannelOpened { channel: key.id });
         }
         if let Method::Basic(basic::Method::GetOk(got)) = method {

@@ -179,7 +179,7 @@ impl Session {
         let Some(channel) = self.channels.get(key) else { return };
         let reason = channel.close_reason().cloned().unwrap_or(reason);
         // Those that end with their connection are not told of one by one.
-        let known = channel.is_live() || channel.restoring().is_some();
+        let known = !channel.own && (channel.is_live() || channel.restoring().is_some());
         let tell = known && matches!(reason.scope(), Scope::Channel(_));
         if let Some(coalescer) = channel.coalescer.take() {
             channel.acks_lost = coalescer.holds();
@@ -190,8 +190,10 @@ impl Session {
         };
         let calls = std::mem::take(&mut channel.calls);
         channel.giving = Vec::new();
+        let mut starts = Vec::new();
         for consumer in channel.consumers.iter_mut() {
             consumer.end.get_or_insert(ConsumerEnd::Closed(reason.clone()));
+            starts.extend(consumer.start.take());
             self.effects.wake(consumer.waker.take());
             // Nothing more comes.
             consumer.backlog.unpace(&mut self.crowd);
@@ -233,6 +235,10 @@ impl Session {
         self.wake_unasked(key);
         if tell {
             self.record(|| Event::ChannelClosed { channel: key.id, reason: reason.clone() });
+        }
+        if tell || self.is_coming_back() {
+            // Its connection goes on without it.
+            starts.into_iter().for_each(|start| self.note_unconsumed(Some(start)));
         }
         self.fail_calls(calls, &Error::closed(reason));
         self.consumer_caught_up();

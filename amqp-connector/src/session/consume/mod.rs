@@ -107,12 +107,17 @@ impl Session {
     pub(crate) fn drop_consumer(&mut self, key: ChannelKey, id: u64) {
         self.finish_consumer(key, id, ConsumerEnd::Dropped, true);
         self.drop_bodies(key, id);
+        let mut start = None;
         if let Some(channel) = self.channels.get(key) {
             if let Some(consumer) = channel.consumers.by_id(id) {
                 consumer.owned = false;
+                if consumer.phase != Phase::Cancelling {
+                    start = consumer.start.take();
+                }
             }
             channel.consumers.retain(|it| it.owned || it.phase == Phase::Cancelling);
         }
+        self.note_unconsumed(start);
     }
 
     /// Ends a consumer. With `cancel` the peer is told, and deliveries still to come are requeued.

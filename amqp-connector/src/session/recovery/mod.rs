@@ -36,6 +36,8 @@ pub(in crate::session) struct Recovering {
     /// What publishes do meanwhile.
     publishes: WhileBlocked,
     topology: Topology,
+    /// The secret that the broker has taken in place of the one that the connection was opened with.
+    secret: Option<String>,
     /// What is sent now restores, and is no news.
     silent: bool,
     /// How it was lost last, and where the outbox ended then.
@@ -47,7 +49,7 @@ impl ChannelState {
     /// way: such a channel ends.
     pub(in crate::session) fn comes_back(&self) -> bool {
         let live = self.is_open() || self.restoring().is_some();
-        live && !self.tx && !self.released && !self.is_publishing_stream()
+        live && !self.own && !self.tx && !self.released && !self.is_publishing_stream()
     }
 }
 
@@ -55,8 +57,13 @@ impl Session {
     /// From now on the connection comes back when it is lost.
     pub(crate) fn set_recovery(&mut self, publishes: WhileBlocked) {
         let topology = Topology::default();
-        self.recovery =
-            Some(Box::new(Recovering { publishes, topology, silent: false, lost: None }));
+        self.recovery = Some(Box::new(Recovering {
+            publishes,
+            topology,
+            secret: None,
+            silent: false,
+            lost: None,
+        }));
     }
 
     /// Whether the connection is lost and another transport is to come.

@@ -3,6 +3,8 @@
 //! A request is copied when it is sent, since the user's own octets must not be dropped under the lock, and noted once
 //! it is known to have been carried out: at its reply, or, if it has none, when it is sent.
 
+#[allow(unused_imports, reason = "not every specification can update the secret")]
+use amqp_types::protocol::connection;
 use amqp_types::protocol::{Method, basic, exchange, queue};
 use amqp_types::wire::Writer;
 use amqp_types::{AnyMethod as _, ShortStr};
@@ -37,9 +39,11 @@ impl Session {
 
     #[cold]
     fn copy_change(&mut self, key: ChannelKey, request: &Method) -> Option<Box<Method>> {
-        let changes = matches!(request, Method::Queue(_) | Method::Exchange(_));
+        let changes =
+            matches!(request, Method::Queue(_) | Method::Exchange(_)) || is_secret(request);
         let mut copy = changes.then(|| copied(request)).flatten()?;
-        let last = self.channels.get(key).map(|channel| channel.last_queue.clone())?;
+        let last =
+            self.channels.get(key).map(|channel| channel.last_queue.clone()).unwrap_or_default();
         // An empty name is that of the queue declared last.
         let name = match &mut copy {
             Method::Queue(queue::Method::Bind(bind)) => Some(&mut bind.queue),
@@ -75,8 +79,19 @@ impl Session {
             return self.note_queue(declare, name);
         }
         if let Some(recovery) = &mut self.recovery {
+            amqp_types::if_spec! { connection.update_secret => {
+                if let Method::Connection(connection::Method::UpdateSecret(update)) = &change {
+                    let secret = String::from_utf8_lossy(&update.new_secret);
+                    recovery.secret = Some(secret.into_owned());
+                }
+            } else {} }
             note(&mut recovery.topology, change);
         }
+    }
+
+    /// The secret to connect again with, if the user has given the broker another one.
+    pub(crate) fn newer_secret(&self) -> Option<String> {
+        self.recovery.as_ref().and_then(|it| it.secret.clone())
     }
 
     fn note_queue(&mut self, declare: &queue::Declare, name: ShortStr) {
@@ -130,6 +145,10 @@ impl Session {
 
     #[cold]
     fn forget_unconsumed(&mut self, queue: &ShortStr) {
+        let recorded = self.recovery.as_ref().and_then(|it| it.topology.queue(queue));
+        if !recorded.is_some_and(|it| it.auto_delete) {
+            return;
+        }
         let consumed = self.channels.iter_mut().any(|channel| {
             let mut starts = channel.consumers.iter().filter_map(|it| it.start.as_ref());
             starts.any(|start| start.queue == *queue)
@@ -194,6 +213,15 @@ fn copied(method: &Method) -> Option<Method> {
     let mut octets = BytesMut::new();
     method.encode(&mut Writer::new(&mut octets)).ok()?;
     Method::decode(&octets.freeze()).ok()
+}
+
+fn is_secret(request: &Method) -> bool {
+    amqp_types::if_spec! { connection.update_secret => {
+        matches!(request, Method::Connection(connection::Method::UpdateSecret(_)))
+    } else {
+        let _ = request;
+        false
+    } }
 }
 
 /// The name in a `queue.unbind`, where the specification has that.

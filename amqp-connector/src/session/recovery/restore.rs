@@ -86,6 +86,15 @@ impl Session {
         Ok(Some(call))
     }
 
+    /// Opens a channel for the supervisor itself, of which nobody is told.
+    pub(crate) fn open_own(&mut self, options: &CallOptions) -> Result<(ChannelKey, CallId)> {
+        let opened = self.open(options)?;
+        if let Some(channel) = self.channels.get(opened.0) {
+            channel.own = true;
+        }
+        Ok(opened)
+    }
+
     /// A request on a channel that is being restored, or on the supervisor's own. For `consumer`, if it starts one
     /// again.
     pub(crate) fn restore_call(
@@ -121,14 +130,22 @@ impl Session {
         }
     }
 
-    /// A consumer cannot be started again: it ends for this reason.
-    pub(crate) fn end_unrestored(&mut self, key: ChannelKey, id: u64, reason: Arc<CloseReason>) {
-        let consumer = self.channels.get(key).and_then(|channel| channel.consumers.by_id(id));
-        if let Some(consumer) = consumer {
-            consumer.phase = ConsumerPhase::Cancelled;
-            consumer.end.get_or_insert(ConsumerEnd::Closed(reason));
-            self.effects.wake(consumer.waker.take());
-        }
+    /// A consumer cannot be started again: it ends for this reason. False if nobody wants it any more.
+    pub(crate) fn end_unrestored(
+        &mut self,
+        key: ChannelKey,
+        id: u64,
+        reason: Arc<CloseReason>,
+    ) -> bool {
+        let channel = self.channels.get(key).filter(|channel| channel.restoring().is_some());
+        let consumer = channel.and_then(|channel| channel.consumers.by_id(id));
+        let Some(consumer) = consumer.filter(|it| it.end.is_none()) else { return false };
+        consumer.phase = ConsumerPhase::Cancelled;
+        consumer.end = Some(ConsumerEnd::Closed(reason));
+        let start = consumer.start.take();
+        self.effects.wake(consumer.waker.take());
+        self.note_unconsumed(start);
+        true
     }
 
     /// A channel cannot be restored: it ends for this reason. False if it has ended already.

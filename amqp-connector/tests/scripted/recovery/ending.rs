@@ -97,6 +97,24 @@ async fn credentials_that_are_refused_now_end_it_at_once() {
     assert!(matches!(&*errors[0], ConnectError::CredentialsRefused { .. }), "{}", errors[0]);
 }
 
+amqp_connector::amqp_types::if_spec! { connection.update_secret => {
+    #[tokio::test(start_paused = true)]
+    async fn it_comes_back_by_the_secret_that_the_broker_was_given_last() {
+        let broker = MemoryBroker::start();
+        let changed = MemoryBroker::start_with(Settings::new().user("guest", "a newer token"));
+        let transport = move |_| {
+            let changed = changed.clone();
+            async move { Ok(changed.transport()) }
+        };
+        let connection = connect_then(&broker, Recovery::new(), transport).await;
+        let mut events = connection.events();
+        connection.update_secret("a newer token", "the old one expires").await.expect("taken");
+        broker.cut();
+        wholly_recovered(&mut events).await;
+        connection.close().await;
+    }
+} else {} }
+
 #[tokio::test(start_paused = true)]
 async fn the_program_ends_it_in_the_middle_in_every_way() {
     for way in 0..4 {

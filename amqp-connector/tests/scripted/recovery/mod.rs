@@ -2,6 +2,7 @@
 
 mod channels;
 mod ending;
+mod stages;
 mod topology;
 
 use std::sync::Arc;

@@ -3,11 +3,12 @@
 use amqp_connector::amqp_types::if_spec;
 use amqp_connector::testing::broker::MemoryBroker;
 use amqp_connector::{
-    BasicConsume, BasicPublish, Connection, ConsumerEnd, Destination, Entity, Event,
-    ExchangeDeclare, Prefetch, QueueBind, QueueDeclare, QueueDelete, Recovery, RecoveryEvent,
+    BasicConsume, BasicPublish, Connection, Connector, ConsumerEnd, Destination, Entity, Event,
+    ExchangeDeclare, Options, Prefetch, QueueBind, QueueDeclare, QueueDelete, Recovery,
+    RecoveryEvent,
 };
 
-use super::{connect, open, recovered, wholly_recovered};
+use super::{connect, connect_as, open, recovered, wholly_recovered};
 
 fn queues(connection: &Connection) -> Vec<String> {
     connection.topology().queues.iter().map(|queue| queue.name.to_string()).collect()
@@ -195,5 +196,111 @@ async fn a_consumer_of_a_queue_that_is_gone_ends_and_the_others_of_its_channel_g
         delivery.ack().expect("settled");
     }
     channel.queue_declare(QueueDeclare::new("first").passive(true)).await.expect("a round trip");
+    connection.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn everything_comes_back_though_no_channel_has_a_number_to_spare() {
+    let broker = MemoryBroker::start();
+    let mut options = Options::default();
+    options.channel_max = 2;
+    let connector = Connector::new().options(options).recovery(Recovery::new());
+    let connection = connect_as(&broker, connector).await;
+    let channels =
+        [connection.channel_open().await, connection.channel_open().await].map(Result::unwrap);
+    let mut events = connection.events();
+    let mut consumers = Vec::new();
+    for name in ["first", "taken", "last"] {
+        channels[1].queue_declare(QueueDeclare::new(name).exclusive(true)).await.expect("declared");
+        let consume = BasicConsume::new(name, Prefetch::Count(1));
+        consumers.push(channels[0].basic_consume(consume).await.expect("a consumer"));
+    }
+    for taken in [false, true] {
+        broker.cut();
+        let other = broker.connect().await.expect("a connection");
+        let theirs = other.channel_open().await.expect("a channel");
+        if taken {
+            // It costs the channel on which it is asked for.
+            theirs.queue_declare(QueueDeclare::new("taken").durable(true)).await.expect("theirs");
+        }
+        let report = recovered(&mut events).await;
+        assert_eq!(report.failures.len(), usize::from(taken), "{report:?}");
+        assert_eq!((report.queues, report.channels), (3 - usize::from(taken), 2), "{report:?}");
+        assert_eq!(report.consumers, 3);
+        other.close().await;
+    }
+    for (at, name) in [(0, "first"), (2, "last")] {
+        drop(channels[1].basic_publish(BasicPublish::new("", name, name)).await.expect("sent"));
+        consumers[at].recv().await.expect("a delivery").ack().expect("settled");
+    }
+    connection.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_went_with_its_last_consumer_is_not_declared_again_however_that_went() {
+    for lost in [false, true] {
+        let broker = MemoryBroker::start();
+        let (connection, channel, mut events) = open(&broker).await;
+        channel.queue_declare(QueueDeclare::new("q").auto_delete(true)).await.expect("declared");
+        let other = connection.channel_open().await.expect("a channel");
+        let consume = BasicConsume::new("q", Prefetch::Count(1));
+        let consumer = other.basic_consume(consume).await.expect("a consumer");
+        match lost {
+            false => {
+                let missing = QueueDeclare::new("missing").passive(true);
+                other.queue_declare(missing).await.expect_err("the broker closes the channel");
+                assert!(broker.queue("q").is_none());
+                broker.cut();
+            }
+            true => {
+                broker.cut();
+                super::lost(&connection).await;
+                drop(consumer);
+            }
+        }
+        let report = wholly_recovered(&mut events).await;
+        assert_eq!((report.queues, report.consumers), (0, 0));
+        assert!(broker.queue("q").is_none() && connection.topology().is_empty());
+        connection.close().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_exclusive_consumer_comes_back_once_the_broker_has_missed_the_old_one() {
+    let broker = MemoryBroker::start();
+    let (connection, channel, mut events) = open(&broker).await;
+    channel.queue_declare(QueueDeclare::new("q").durable(true)).await.expect("declared");
+    let consume = BasicConsume::new("q", Prefetch::Count(1)).exclusive(true);
+    let mut consumer = channel.basic_consume(consume.clone()).await.expect("a consumer");
+    broker.cut();
+    let other = broker.connect().await.expect("a connection");
+    let theirs = other.channel_open().await.expect("a channel");
+    let old = theirs.basic_consume(consume).await.expect("as if of the old connection");
+    tokio::time::sleep(2 * super::SECOND).await;
+    assert!(connection.is_recovering());
+    drop(old);
+    let report = wholly_recovered(&mut events).await;
+    assert_eq!(report.consumers, 1);
+    drop(channel.basic_publish(BasicPublish::new("", "q", "m")).await.expect("sent"));
+    consumer.recv().await.expect("a delivery").ack().expect("settled");
+    connection.close().await;
+    other.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn subscribers_are_told_of_the_program_s_own_channels_only() {
+    let broker = MemoryBroker::start();
+    let (connection, channel, mut events) = open(&broker).await;
+    channel.queue_declare(QueueDeclare::new("q").exclusive(true)).await.expect("declared");
+    broker.cut();
+    let mut told = Vec::new();
+    loop {
+        let event = events.recv().await.expect("it comes back");
+        if let Event::Recovery(RecoveryEvent::Recovered(_)) = event {
+            break;
+        }
+        told.push(event.to_string());
+    }
+    assert!(!told.iter().any(|event| event.contains("channel")), "{told:?}");
     connection.close().await;
 }
