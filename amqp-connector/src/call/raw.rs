@@ -208,6 +208,7 @@ impl RawCall {
                     let start = self.start.take();
                     let sent = self.target.shared().with(|session| {
                         session.stamp(key, &mut request);
+                        session.name_last_queue(key, &mut request);
                         match start {
                             None => session.call(key, &request, &options),
                             Some(start) => start.call(session, key, &request, &options),

@@ -150,6 +150,7 @@ impl Channel {
         let (key, place) = (self.handle.key(), Location::caller());
         self.handle.shared().with(|session| {
             session.stamp(key, &mut method);
+            session.name_last_queue(key, &mut method);
             session.send(key, &method, place)
         })
     }

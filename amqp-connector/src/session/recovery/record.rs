@@ -44,19 +44,19 @@ impl Session {
         let mut copy = changes.then(|| copied(request)).flatten()?;
         let last =
             self.channels.get(key).map(|channel| channel.last_queue.clone()).unwrap_or_default();
-        // An empty name is that of the queue declared last.
-        let name = match &mut copy {
-            Method::Queue(queue::Method::Bind(bind)) => Some(&mut bind.queue),
-            Method::Queue(queue::Method::Delete(delete)) => Some(&mut delete.queue),
-            Method::Queue(method) => unbound(method),
-            _ => None,
-        };
-        if let Some(name) = name
-            && name.is_empty()
-        {
-            *name = last;
-        }
+        name_queue(&mut copy, &last);
         Some(Box::new(copy))
+    }
+
+    /// Names the queue that was declared last where a request means it by an empty name: on a channel that was restored
+    /// the peer knows of none.
+    #[inline]
+    pub(crate) fn name_last_queue(&mut self, key: ChannelKey, request: &mut Method) {
+        if self.recovery.is_some()
+            && let Some(channel) = self.channels.get(key).filter(|channel| channel.lost.is_some())
+        {
+            name_queue(request, &channel.last_queue);
+        }
     }
 
     /// A request was carried out.
@@ -224,15 +224,45 @@ fn is_secret(request: &Method) -> bool {
     } }
 }
 
+/// Writes out the name of the queue that was declared last, where an empty one means it. With an empty routing key
+/// beside it, that is its name, too.
+fn name_queue(request: &mut Method, last: &ShortStr) {
+    let name = match request {
+        Method::Queue(queue::Method::Bind(bind)) => {
+            if bind.queue.is_empty() && bind.routing_key.is_empty() {
+                bind.routing_key = last.clone();
+            }
+            &mut bind.queue
+        }
+        Method::Queue(queue::Method::Delete(delete)) => &mut delete.queue,
+        Method::Queue(queue::Method::Purge(purge)) => &mut purge.queue,
+        Method::Queue(method) => match unbound(method, last) {
+            Some(name) => name,
+            None => return,
+        },
+        Method::Basic(basic::Method::Consume(consume)) => &mut consume.queue,
+        Method::Basic(basic::Method::Get(get)) => &mut get.queue,
+        _ => return,
+    };
+    if name.is_empty() {
+        *name = last.clone();
+    }
+}
+
 /// The name in a `queue.unbind`, where the specification has that.
-fn unbound(method: &mut queue::Method) -> Option<&mut ShortStr> {
+fn unbound<'a>(method: &'a mut queue::Method, last: &ShortStr) -> Option<&'a mut ShortStr> {
     amqp_types::if_spec! { queue.unbind => {
         match method {
-            queue::Method::Unbind(unbind) => Some(&mut unbind.queue),
+            queue::Method::Unbind(unbind) => {
+                if unbind.queue.is_empty() && unbind.routing_key.is_empty() {
+                    unbind.routing_key = last.clone();
+                }
+                Some(&mut unbind.queue)
+            }
             _ => None,
         }
     } else {
-        let _ = method;
+        let _ = (method, last);
         None
     } }
 }

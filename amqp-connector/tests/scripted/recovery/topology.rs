@@ -304,3 +304,26 @@ async fn subscribers_are_told_of_the_program_s_own_channels_only() {
     assert!(!told.iter().any(|event| event.contains("channel")), "{told:?}");
     connection.close().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_name_means_the_queue_declared_last_after_a_recovery_too() {
+    let broker = MemoryBroker::start();
+    let (connection, channel, mut events) = open(&broker).await;
+    channel.queue_declare(QueueDeclare::new("").exclusive(true)).await.expect("declared");
+    channel.exchange_declare(ExchangeDeclare::new("x", "direct")).await.expect("declared");
+    // With an empty key beside it, that is the queue's name.
+    channel.queue_bind(QueueBind::new("", "x", "")).await.expect("bound");
+    broker.cut();
+    wholly_recovered(&mut events).await;
+    let name = queues(&connection)[0].clone();
+    channel.queue_bind(QueueBind::new("", "amq.topic", "key")).await.expect("bound");
+    let consume = BasicConsume::new("", Prefetch::Count(2));
+    let mut consumer = channel.basic_consume(consume).await.expect("a consumer");
+    for (exchange, key) in [("x", &*name), ("amq.topic", "key")] {
+        drop(channel.basic_publish(BasicPublish::new(exchange, key, "m")).await.expect("sent"));
+        consumer.recv().await.expect("routed").ack().expect("settled");
+    }
+    channel.queue_delete(QueueDelete::new("")).await.expect("deleted");
+    assert!(connection.topology().queues.is_empty());
+    connection.close().await;
+}
