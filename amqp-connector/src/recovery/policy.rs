@@ -12,6 +12,19 @@ use crate::outcome::Topology;
 
 /// How a connection comes back after it was lost; see [`Connector::recovery`](crate::Connector::recovery).
 ///
+/// Any end but the program's own is a loss: the broker's close, the end of the transport, a silent peer. What was declared
+/// on the connection (exchanges, queues, bindings) is declared again; channels come back under their numbers, with
+/// prefetch, confirm mode and consumers; all handles stay what they were, and consumers go on as the same streams.
+///
+/// What was in flight is never taken for something else: confirmations end as [`Outcome::Unknown`](crate::Outcome::Unknown),
+/// calls with the reason, deliveries are [`Stale`](crate::ErrorKind::Stale) when they are settled, and come again. Meanwhile
+/// calls fail as [`Recovering`](crate::ErrorKind::Recovering), and publishes wait or fail, as
+/// [`publish_while_recovering`](Self::publish_while_recovering) says. A channel with a transaction, or with a streamed
+/// publish under way, ends: neither can be continued. A consumer of a stream begins again at the offset it was started with.
+///
+/// Each step is told by [`Connection::events`](crate::Connection::events), and what came of all of them by
+/// [`RecoveryReport`](crate::RecoveryReport).
+///
 /// ```
 /// use amqp_connector::Recovery;
 /// use std::time::Duration;
