@@ -3,6 +3,7 @@
 //! Their drop is the graceful end in the background; it needs no runtime.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::session::{ChannelKey, Session};
 use crate::shared::Shared;
@@ -32,25 +33,28 @@ impl Drop for ConnectionHandle {
 /// The last of these closes the channel.
 pub(crate) struct ChannelHandle {
     connection: Arc<ConnectionHandle>,
-    key: ChannelKey,
+    /// Its key, packed. Changes under the session's lock only, when the channel is reopened: who must not miss that
+    /// asks for it there.
+    key: AtomicU64,
 }
 
 impl ChannelHandle {
     pub(crate) fn new(connection: Arc<ConnectionHandle>, key: ChannelKey) -> Arc<Self> {
-        Arc::new(Self { connection, key })
+        Arc::new(Self { connection, key: AtomicU64::new(key.packed()) })
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         self.connection.shared()
     }
 
+    #[inline]
     pub(crate) fn key(&self) -> ChannelKey {
-        self.key
+        ChannelKey::unpacked(self.key.load(Ordering::Relaxed))
     }
 }
 
 impl Drop for ChannelHandle {
     fn drop(&mut self) {
-        self.shared().with(|session| session.release_channel(self.key));
+        self.shared().with(|session| session.release_channel(self.key()));
     }
 }

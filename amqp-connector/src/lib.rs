@@ -107,7 +107,7 @@ pub use error::{
 pub use options::{ConfirmOptions, Options, Pace, Tuning, Unsettled, WhileBlocked};
 pub use outcome::{
     Alert, Binding, ConfirmCounts, ConsumerEnd, DeclaredExchange, DeclaredQueue, Destination,
-    Entity, Event, IncomingMethod, Outcome, RecoveryEvent, RecoveryFailure, RecoveryReport,
+    Entity, Epoch, Event, IncomingMethod, Outcome, RecoveryEvent, RecoveryFailure, RecoveryReport,
     Returned, Topology, UnknownReason,
 };
 pub use publish::{BasicPublish, BasicPublishStream, Confirmation, Publish, Returns};

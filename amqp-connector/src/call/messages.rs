@@ -58,7 +58,8 @@ impl Future for Get {
         let reply = ready!(inner.poll_reply_then(cx, |session, reply| {
             if let protocol::Method::Basic(basic::Method::GetOk(got)) = &reply.method {
                 let source = Source::Get(got.message_count);
-                let origin = origin.insert(Origin::of(channel, source, *unsettled));
+                let epoch = session.epoch_of(channel.key(), got.delivery_tag);
+                let origin = origin.insert(Origin::of(channel, epoch, source, *unsettled));
                 // With the user from here on, so that a graceful close waits for it.
                 if !*no_ack {
                     session.take_off_got(channel.key(), got.delivery_tag, origin.in_flight());
@@ -146,7 +147,10 @@ impl Future for Consume {
             return Poll::Ready(Err(Error::invalid("the reply names no consumer")));
         };
         let (channel, no_ack, unsettled) = (self.channel.clone(), self.no_ack, self.unsettled);
-        let unread = channel.shared().with(|session| session.mark_claimed(channel.key(), id));
+        let unread = channel.shared().with(|session| {
+            let key = channel.key();
+            (session.mark_claimed(key, id), session.epoch(key))
+        });
         Poll::Ready(Ok(Consumer::new(channel, id, tag, no_ack, unsettled, unread)))
     }
 }

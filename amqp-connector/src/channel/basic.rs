@@ -356,9 +356,13 @@ impl Channel {
     /// out before.
     #[must_use]
     pub fn consumer<T: TryInto<ShortStr>>(&self, tag: T) -> Option<Consumer> {
-        let (tag, key) = (tag.try_into().ok()?, self.handle.key());
-        let (id, no_ack, unread) =
-            self.handle.shared().with(|session| session.claim_consumer(key, &tag))?;
+        let tag = tag.try_into().ok()?;
+        let claimed = self.handle.shared().with(|session| {
+            let key = self.handle.key();
+            session.claim_consumer(key, &tag).map(|claimed| (claimed, session.epoch(key)))
+        });
+        let ((id, no_ack, unread), epoch) = claimed?;
+        let unread = (unread, epoch);
         Some(Consumer::new(self.handle.clone(), id, tag, no_ack, None, unread))
     }
 }

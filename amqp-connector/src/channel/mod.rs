@@ -37,7 +37,7 @@ use crate::call::{Call, CallWithContent, refuse_reserved};
 use crate::deadline::until;
 use crate::error::{CloseReason, Error, Result};
 use crate::handle::ChannelHandle;
-use crate::outcome::Returned;
+use crate::outcome::{Epoch, Returned};
 use crate::publish::Returns;
 use crate::session::{Line, Place, after};
 use crate::shared::Ticket;
@@ -67,6 +67,13 @@ impl Channel {
     #[must_use]
     pub fn id(&self) -> u16 {
         self.handle.key().id
+    }
+
+    /// The incarnation of the channel. There is another one when its connection is lost and is to come back, and
+    /// when the channel is reopened.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.handle.shared().with(|session| session.epoch(self.handle.key()))
     }
 
     /// Why the channel ends or ended; `None` while it is open.

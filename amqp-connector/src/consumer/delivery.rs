@@ -9,6 +9,7 @@ use amqp_types::{Body, ShortStr};
 use crate::error::{Error, Result};
 use crate::handle::ChannelHandle;
 use crate::options::Unsettled;
+use crate::outcome::Epoch;
 use crate::session::{ChannelKey, InFlight, Keeps, Queued, Settle, Unread};
 use crate::shared::Shared;
 
@@ -70,6 +71,8 @@ pub struct Acker {
 pub(crate) struct Origin {
     shared: Arc<Shared>,
     channel: ChannelKey,
+    /// Which incarnation of the channel they came on.
+    epoch: Epoch,
     source: Source,
     /// What becomes of those that are dropped.
     unsettled: Unsettled,
@@ -88,12 +91,27 @@ impl Origin {
     /// `None` for what the connection's options say.
     pub(crate) fn of(
         channel: &ChannelHandle,
+        epoch: Epoch,
         source: Source,
         unsettled: Option<Unsettled>,
     ) -> Arc<Self> {
         let (shared, channel) = (channel.shared().clone(), channel.key());
-        let unsettled = unsettled.unwrap_or(shared.options.unsettled);
-        Arc::new(Self { shared, channel, source, unsettled, in_flight: InFlight::default() })
+        let (unsettled, in_flight) =
+            (unsettled.unwrap_or(shared.options.unsettled), InFlight::default());
+        Arc::new(Self { shared, channel, epoch, source, unsettled, in_flight })
+    }
+
+    /// The same for what came on another incarnation.
+    pub(crate) fn renewed(&self, channel: &ChannelHandle, epoch: Epoch) -> Arc<Self> {
+        let source = match &self.source {
+            Source::Consumer(tag, unread) => Source::Consumer(tag.clone(), unread.clone()),
+            Source::Get(left) => Source::Get(*left),
+        };
+        Self::of(channel, epoch, source, Some(self.unsettled))
+    }
+
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.epoch
     }
 
     /// What is known of the queue of a delivery, of which this is known.
@@ -128,6 +146,12 @@ impl Delivery {
     #[must_use]
     pub fn consumer_tag(&self) -> Option<&ShortStr> {
         self.acker.consumer_tag()
+    }
+
+    /// The incarnation of its channel that it came on.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.acker.epoch()
     }
 
     /// How many messages were left in the queue, for one fetched by `basic.get`.
@@ -205,6 +229,12 @@ impl Acker {
     #[must_use]
     pub fn delivery_tag(&self) -> u64 {
         self.delivery_tag
+    }
+
+    /// As [`Delivery::epoch`].
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.origin.epoch
     }
 
     pub(super) fn consumer_tag(&self) -> Option<&ShortStr> {

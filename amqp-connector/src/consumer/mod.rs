@@ -31,7 +31,7 @@ use crate::deadline::until;
 use crate::error::{Error, Result};
 use crate::handle::ChannelHandle;
 use crate::options::Unsettled;
-use crate::outcome::ConsumerEnd;
+use crate::outcome::{ConsumerEnd, Epoch};
 use crate::session::{Queued, Unread, after};
 use crate::turn::{poll_turn, spend};
 
@@ -75,9 +75,10 @@ impl Consumer {
         tag: ShortStr,
         no_ack: bool,
         unsettled: Option<Unsettled>,
-        unread: Arc<Unread>,
+        (unread, epoch): (Arc<Unread>, Epoch),
     ) -> Self {
-        let origin = Origin::of(&channel, Source::Consumer(tag.clone(), unread.clone()), unsettled);
+        let source = Source::Consumer(tag.clone(), unread.clone());
+        let origin = Origin::of(&channel, epoch, source, unsettled);
         let batch = VecDeque::new();
         Self { channel, origin, id, tag, no_ack, batch, unread, end: None, uncharged: 0 }
     }
@@ -105,7 +106,15 @@ impl Consumer {
     /// Why the consumer is over; `None` while it is not, or its last deliveries were not read.
     #[must_use]
     pub fn end(&self) -> Option<&ConsumerEnd> {
-        self.end.as_ref()
+        self.end.as_ref().filter(|_| !self.unread.is_revived())
+    }
+
+    /// The incarnation of its channel that its deliveries come on. One that goes on through the loss of its connection, or
+    /// after its channel was reopened, is of another one from when it is read next: then
+    /// [`Delivery::epoch`] has changed, and what was given out before comes again unless it was settled.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.origin.epoch()
     }
 
     /// How many of its deliveries were given out and are neither settled nor dropped. Always zero for a no-ack
@@ -188,19 +197,35 @@ impl Consumer {
     /// Takes what has come since, or finds out that it was all.
     #[cold]
     fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match self.unread.is_stopped() {
-            true => self.give_back(),
-            // Empty, or taken back by a `basic.recover`: it comes again.
-            false => self.batch.clear(),
+        let mut moves = false;
+        if self.unread.is_stopped() {
+            self.give_back();
+        } else if self.unread.is_interrupted() {
+            if self.unread.take_revived() {
+                self.end = None;
+            }
+            if !self.no_ack {
+                // The peer has taken it back: it comes again.
+                self.batch.clear();
+            }
+            moves = true;
         }
-        if self.end.is_some() {
+        if self.end.is_some() || !self.batch.is_empty() {
             return Poll::Ready(());
         }
         let Self { channel, origin, id, batch, .. } = self;
-        let key = channel.key();
+        let mut moved = None;
         let end = channel.shared().poll(cx, |session, waker| {
-            session.poll_deliveries(key, *id, batch, origin.in_flight(), waker)
+            let key = channel.key();
+            if moves && let Some(epoch) = session.next_epoch(key, *id) {
+                moved = (epoch != origin.epoch()).then(|| origin.renewed(channel, epoch));
+            }
+            let in_flight = moved.as_ref().unwrap_or(origin).in_flight();
+            session.poll_deliveries(key, *id, batch, in_flight, waker)
         });
+        if let Some(moved) = moved {
+            self.origin = moved;
+        }
         self.end = ready!(end);
         Poll::Ready(())
     }
@@ -246,15 +271,15 @@ impl Stream for Consumer {
 
 impl FusedStream for Consumer {
     fn is_terminated(&self) -> bool {
-        self.end.is_some() && self.batch.is_empty()
+        self.end().is_some() && self.batch.is_empty()
     }
 }
 
 impl Drop for Consumer {
     fn drop(&mut self) {
         let Self { channel, origin, id, no_ack, batch, .. } = self;
-        let (key, id) = (channel.key(), *id);
         channel.shared().with(|session| {
+            let (key, id) = (channel.key(), *id);
             if !*no_ack {
                 session.put_back(key, id, batch, origin.in_flight());
             }

@@ -22,7 +22,7 @@ use crate::call::Consume;
 use crate::consumer::{Acker, Consumer, Delivery, ShutdownReport};
 use crate::error::Result;
 use crate::handle::ChannelHandle;
-use crate::outcome::ConsumerEnd;
+use crate::outcome::{ConsumerEnd, Epoch};
 use crate::turn::{poll_turn, spend};
 
 /// The future of [`Channel::basic_consume_streamed`](crate::Channel::basic_consume_streamed).
@@ -111,6 +111,12 @@ impl StreamConsumer {
     #[must_use]
     pub fn end(&self) -> Option<&ConsumerEnd> {
         self.inner.end()
+    }
+
+    /// As [`Consumer::epoch`].
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.inner.epoch()
     }
 
     /// As [`Consumer::in_flight`].
@@ -213,9 +219,8 @@ pub struct StreamedDelivery {
 impl StreamedDelivery {
     fn new(channel: Arc<ChannelHandle>, delivery: Delivery) -> Self {
         let tag = delivery.delivery_tag();
-        let key = channel.key();
         // One that nobody knows any more is found to be broken when it is read.
-        let claimed = channel.shared().with(|session| session.claim_body(key, tag));
+        let claimed = channel.shared().with(|session| session.claim_body(channel.key(), tag));
         let body_len = claimed.unwrap_or(0);
         let body = BodyStream { channel, tag, over: false, rest: body_len, piece: Bytes::new() };
         let Delivery { exchange, routing_key, redelivered, .. } = &delivery;
@@ -235,6 +240,12 @@ impl StreamedDelivery {
     #[must_use]
     pub fn consumer_tag(&self) -> Option<&ShortStr> {
         self.acker.consumer_tag()
+    }
+
+    /// As [`Delivery::epoch`].
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.acker.epoch()
     }
 
     /// As [`Delivery::ack`]. What was not read of the body is discarded.
@@ -363,9 +374,10 @@ impl BodyStream {
             return Poll::Ready(None);
         }
         ready!(poll_turn(cx));
-        let (key, tag) = (self.channel.key(), self.tag);
-        let polled =
-            self.channel.shared().poll(cx, |session, waker| session.poll_body(key, tag, waker));
+        let (channel, tag) = (&self.channel, self.tag);
+        let polled = channel
+            .shared()
+            .poll(cx, |session, waker| session.poll_body(channel.key(), tag, waker));
         let item = ready!(polled);
         spend(cx);
         match &item {
@@ -416,8 +428,8 @@ impl AsyncRead for BodyStream {
 impl Drop for BodyStream {
     fn drop(&mut self) {
         if !self.over {
-            let (key, tag) = (self.channel.key(), self.tag);
-            self.channel.shared().with(|session| session.drop_body(key, tag));
+            let (channel, tag) = (&self.channel, self.tag);
+            channel.shared().with(|session| session.drop_body(channel.key(), tag));
         }
     }
 }

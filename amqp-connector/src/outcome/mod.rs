@@ -3,6 +3,7 @@
 //!
 //! Plain values that the session fills in and the handles give out.
 
+mod epoch;
 mod event;
 mod recovery;
 mod topology;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use amqp_types::protocol::{ReplyCode, basic};
 use amqp_types::{Body, ShortStr};
 
+pub use epoch::Epoch;
 pub use event::Event;
 pub use recovery::{Entity, RecoveryEvent, RecoveryFailure, RecoveryReport};
 pub use topology::{Binding, DeclaredExchange, DeclaredQueue, Destination, Topology};

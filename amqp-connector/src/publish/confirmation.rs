@@ -92,8 +92,8 @@ impl Confirmation {
     pub fn take_message(&mut self) -> Option<BasicPublish> {
         let State::Done { tag, keeper, .. } = &mut self.state else { return None };
         let (tag, keeper) = (*tag, keeper.take()?);
-        let key = keeper.key();
-        let message = keeper.shared().with(|session| session.take_message(key, tag));
+        let shared = keeper.shared();
+        let message = shared.with(|session| session.take_message(keeper.key(), tag));
         message.map(BasicPublish::from_message)
     }
 }
@@ -122,9 +122,9 @@ impl Confirmation {
                 return Poll::Ready(outcome.clone());
             }
         };
-        let (key, tag) = (channel.key(), *tag);
-        let asking = Asking::new(cx.waker());
-        let mut claimed = channel.shared().with(|session| session.poll_confirm(key, tag, &asking));
+        let (asking, tag) = (Asking::new(cx.waker()), *tag);
+        let shared = channel.shared();
+        let mut claimed = shared.with(|session| session.poll_confirm(channel.key(), tag, &asking));
         if claimed.is_pending() && asking.is_wanted() {
             claimed = wait(channel, tag, cx);
         }
@@ -153,22 +153,20 @@ impl Drop for Confirmation {
 /// The outcome is not there yet.
 #[cold]
 fn wait(channel: &ChannelHandle, tag: u64, cx: &Context<'_>) -> Poll<Claimed> {
-    let key = channel.key();
-    channel.shared().poll_ready(cx, |session, waker| session.poll_confirm(key, tag, waker))
+    let shared = channel.shared();
+    shared.poll_ready(cx, |session, waker| session.poll_confirm(channel.key(), tag, waker))
 }
 
 /// Nobody can take the message of a failed publish through its confirmation any more.
 #[cold]
 fn leave(channel: &ChannelHandle, tag: u64) {
-    let key = channel.key();
-    channel.shared().with(|session| session.leave_message(key, tag));
+    channel.shared().with(|session| session.leave_message(channel.key(), tag));
 }
 
 /// Nobody asks for the outcome any more.
 fn forget(channel: &ChannelHandle, tag: u64) {
-    let key = channel.key();
     // What it gives is dropped here, outside the lock.
-    drop(channel.shared().with(|session| session.detach_confirm(key, tag)));
+    drop(channel.shared().with(|session| session.detach_confirm(channel.key(), tag)));
 }
 
 impl fmt::Debug for Confirmation {

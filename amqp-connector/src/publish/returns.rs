@@ -48,9 +48,9 @@ impl Returns {
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Returned>> {
         ready!(poll_turn(cx));
         let Self { channel, ticket, over } = self;
-        let key = channel.key();
-        let returned =
-            channel.shared().poll(cx, |session, waker| session.poll_returned(key, ticket, waker));
+        let returned = channel
+            .shared()
+            .poll(cx, |session, waker| session.poll_returned(channel.key(), ticket, waker));
         let returned = ready!(returned);
         spend(cx);
         *over = returned.is_err();
@@ -75,8 +75,10 @@ impl FusedStream for Returns {
 impl Drop for Returns {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket {
-            let key = self.channel.key();
-            self.channel.shared().with(|session| session.leave_line(Line::Returned(key), ticket));
+            let channel = &self.channel;
+            channel
+                .shared()
+                .with(|session| session.leave_line(Line::Returned(channel.key()), ticket));
         }
     }
 }

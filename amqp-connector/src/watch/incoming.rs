@@ -50,9 +50,10 @@ impl Incoming {
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<IncomingMethod>> {
         ready!(poll_turn(cx));
-        let key = self.channel.key();
+        let channel = &self.channel;
         let next =
-            ready!(self.channel.shared().poll(cx, |session, waker| session.poll_inbox(key, waker)));
+            channel.shared().poll(cx, |session, waker| session.poll_inbox(channel.key(), waker));
+        let next = ready!(next);
         spend(cx);
         self.over = next.is_none();
         Poll::Ready(next)
@@ -75,8 +76,8 @@ impl FusedStream for Incoming {
 
 impl Drop for Incoming {
     fn drop(&mut self) {
-        let key = self.channel.key();
-        self.channel.shared().with(|session| session.release_inbox(key));
+        let channel = &self.channel;
+        channel.shared().with(|session| session.release_inbox(channel.key()));
     }
 }
 

@@ -232,6 +232,21 @@ impl Backlog {
         (self.octets <= PRESSURE / 2 && std::mem::take(&mut self.pausing)) || thinned
     }
 
+    /// The tag of the oldest, and of the newest.
+    pub(crate) fn ends(&self) -> Option<(u64, u64)> {
+        let first = self.full.front().unwrap_or(&self.tail).deliveries.front()?;
+        let last = self.tail.deliveries.back();
+        let last = last.or_else(|| self.full.back().and_then(|batch| batch.deliveries.back()))?;
+        Some((first.delivery_tag, last.delivery_tag))
+    }
+
+    /// What comes from now on is taken apart from what there is.
+    pub(crate) fn part(&mut self, crowd: &mut Crowd) {
+        if !self.tail.deliveries.is_empty() {
+            self.begin_batch(crowd);
+        }
+    }
+
     /// What was taken last is here again.
     pub(crate) fn put_back(&mut self, deliveries: VecDeque<Queued>, crowd: &mut Crowd) {
         let octets: usize = deliveries.iter().map(Queued::cost).sum();

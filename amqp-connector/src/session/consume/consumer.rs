@@ -3,7 +3,7 @@
 //! Deliveries are plain data here; the [`Consumer`](crate::Consumer) handle takes a batch of them under
 //! one lock and builds [`Delivery`](crate::Delivery) values from it outside. Nothing here sends anything.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::task::Waker;
@@ -11,8 +11,8 @@ use std::task::Waker;
 use amqp_types::ShortStr;
 use amqp_types::protocol::basic;
 
-use crate::outcome::ConsumerEnd;
-use crate::session::consume::backlog::Backlog;
+use crate::outcome::{ConsumerEnd, Epoch};
+use crate::session::consume::backlog::{Backlog, Crowd};
 use crate::session::consume::unread::{Keeps, Unread};
 
 /// So many consumers are looked through faster than a map is asked.
@@ -49,6 +49,8 @@ pub(crate) struct ConsumerState {
     /// The bodies of its deliveries are streams.
     pub(crate) streamed: bool,
     pub(crate) backlog: Backlog,
+    /// What waits of incarnations before the present one: up to which tag of which.
+    older: VecDeque<(u64, Epoch)>,
     /// What is to be given back of it is gathered until the peer has confirmed its cancel.
     pub(crate) gathers: bool,
     /// Deliveries that came when it was over already.
@@ -75,6 +77,7 @@ impl ConsumerState {
             awaited: false,
             streamed: false,
             backlog: Backlog::new(),
+            older: VecDeque::new(),
             gathers: false,
             late: 0,
             unread: Arc::default(),
@@ -82,6 +85,30 @@ impl ConsumerState {
             end: None,
             start: None,
         }
+    }
+
+    /// What comes from now on is of another incarnation than what waits, which is of `epoch`.
+    pub(crate) fn part_backlog(&mut self, epoch: Epoch, crowd: &mut Crowd) {
+        self.backlog.part(crowd);
+        if let Some((_, last)) = self.backlog.ends()
+            && self.older.back().is_none_or(|(known, _)| *known < last)
+        {
+            self.older.push_back((last, epoch));
+        }
+    }
+
+    /// Which incarnation what is taken next is of, if the channel is now of `epoch`.
+    pub(crate) fn next_epoch(&mut self, epoch: Epoch) -> Epoch {
+        let first = self.backlog.ends().map_or(u64::MAX, |(first, _)| first);
+        while self.older.front().is_some_and(|(last, _)| *last < first) {
+            self.older.pop_front();
+        }
+        self.older.front().map_or(epoch, |(_, older)| *older)
+    }
+
+    /// Whether all that waits is of one incarnation.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.older.is_empty()
     }
 
     /// Whether its queue looks like one that keeps its messages.

@@ -26,7 +26,7 @@ use amqp_types::{Body, Method as _, ShortStr};
 use tokio::time::Instant;
 
 use crate::error::Result;
-use crate::outcome::ConsumerEnd;
+use crate::outcome::{ConsumerEnd, Epoch};
 use crate::session::Caller;
 use crate::session::channel::{ChannelKey, ChannelPhase};
 use crate::session::consume::backlog::{Crowd, Queued};
@@ -84,8 +84,10 @@ impl Session {
             if let Some(first) = batch.front() {
                 consumer.unread.look(&first.properties);
             }
-            if !no_ack {
+            if consumer.is_whole() {
                 consumer.unread.renew();
+            }
+            if !no_ack {
                 consumer.unread.set(batch.len());
             }
             if thinned {
@@ -101,6 +103,23 @@ impl Session {
         }
         self.effects.keep(&mut consumer.waker, waker);
         Poll::Pending
+    }
+
+    /// Which incarnation of the channel the deliveries are of that a consumer takes next.
+    pub(crate) fn next_epoch(&mut self, key: ChannelKey, id: u64) -> Option<Epoch> {
+        let channel = self.channels.get(key)?;
+        let consumer = channel.consumers.by_id(id)?;
+        Some(consumer.next_epoch(channel.epoch))
+    }
+
+    /// Which incarnation of the channel a delivery of this number is of.
+    pub(crate) fn epoch_of(&mut self, key: ChannelKey, tag: u64) -> Epoch {
+        self.channels.get(key).map_or(Epoch(key.epoch), |channel| channel.epoch_of(tag))
+    }
+
+    /// Which incarnation of the channel this is.
+    pub(crate) fn epoch(&mut self, key: ChannelKey) -> Epoch {
+        self.epoch_of(key, u64::MAX)
     }
 
     /// The handle of a consumer is gone: cancel it, and give back what it has not seen.

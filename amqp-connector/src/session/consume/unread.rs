@@ -9,10 +9,13 @@ use amqp_types::protocol::basic;
 
 /// It is read.
 const READ: u8 = 0;
-/// The peer has taken it back: it is to be forgotten.
+/// The peer has taken it back: it is to be forgotten, but for what nobody was to acknowledge. What comes next may be of
+/// another incarnation.
 const VOID: u8 = 1;
 /// Nothing more is to be given out: it is to be given back.
 const STOP: u8 = 2;
+/// As `VOID`; and what its handle has told of its end is so no more.
+const REVIVED: u8 = 3;
 
 /// Whether a queue keeps its messages whatever becomes of their deliveries, as a stream does. RabbitMQ closes the
 /// connection (540) on whoever wants to give one back to a stream.
@@ -103,7 +106,7 @@ impl Unread {
     /// How many are left that the peer still counts; a moment old.
     pub(in crate::session) fn count(&self) -> usize {
         match self.wish.load(Ordering::Relaxed) {
-            VOID => 0,
+            VOID | REVIVED => 0,
             _ => self.deliveries.load(Ordering::Relaxed),
         }
     }
@@ -113,19 +116,29 @@ impl Unread {
         self.wish.store(STOP, Ordering::Relaxed);
     }
 
+    /// Whether the consumer goes on after its end. The handle has learnt of it by that.
+    pub(crate) fn take_revived(&self) -> bool {
+        self.change(REVIVED, VOID)
+    }
+
+    /// As [`take_revived`](Self::take_revived), to ask again.
+    pub(crate) fn is_revived(&self) -> bool {
+        self.wish.load(Ordering::Relaxed) == REVIVED
+    }
+
     /// What the handle has now was taken back by the peer.
     pub(in crate::session) fn void(&self) {
-        self.change(READ, VOID);
+        let _ = self.change(READ, VOID);
     }
 
     /// The handle has none of what was taken back any more. Under the session's lock, when it takes a batch.
     pub(in crate::session) fn renew(&self) {
-        self.change(VOID, READ);
+        let _ = self.change(VOID, READ);
     }
 
-    fn change(&self, from: u8, to: u8) {
+    fn change(&self, from: u8, to: u8) -> bool {
         // One that was stopped stays stopped.
-        let _ = self.wish.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed);
+        self.wish.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     /// Whether what is left is not to be given out.

@@ -176,8 +176,11 @@ impl Session {
         key: ChannelKey,
         reason: &Arc<CloseReason>,
     ) {
-        let body_max = self.options.body_max;
+        let (body_max, epoch) = (self.options.body_max, self.channels.next_epoch());
         let Some(channel) = self.channels.get(key) else { return };
+        if channel.is_live() {
+            channel.epoch_before = std::mem::replace(&mut channel.epoch, epoch);
+        }
         channel.phase = ChannelPhase::Restoring(Restoring::Waiting, reason.clone());
         channel.lost = Some(reason.clone());
         channel.assembler = Assembler::new().with_max_body(body_max);
@@ -222,10 +225,12 @@ impl Session {
         };
         for consumer in channel.consumers.iter_mut() {
             consumer.gathers = false;
-            if !consumer.no_ack {
+            consumer.unread.void();
+            if consumer.no_ack {
+                consumer.part_backlog(channel.epoch_before, &mut self.crowd);
+            } else {
                 let gone = consumer.backlog.clear(&mut self.crowd);
                 self.effects.discard(Garbage::Deliveries(gone));
-                consumer.unread.void();
                 if let Some(bodies) = &mut channel.bodies {
                     bodies.discard_unclaimed(consumer.id, &mut self.crowd, &mut self.effects);
                 }

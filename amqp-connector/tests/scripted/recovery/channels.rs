@@ -20,6 +20,8 @@ async fn a_consumer_goes_on_as_the_same_stream_and_its_old_deliveries_are_stale(
         drop(channel.basic_publish(BasicPublish::new("", "q", body)).await.expect("sent"));
     }
     let [a, b] = [consumer.recv().await.expect("a"), consumer.recv().await.expect("b")];
+    let before = channel.epoch();
+    assert_eq!([a.epoch(), b.epoch(), consumer.epoch()], [before; 3]);
     a.ack().expect("settled");
     channel.queue_declare(QueueDeclare::new("q").passive(true)).await.expect("a round trip");
 
@@ -28,6 +30,9 @@ async fn a_consumer_goes_on_as_the_same_stream_and_its_old_deliveries_are_stale(
     let again = consumer.recv().await.expect("it comes again");
     assert_eq!((&*again.body.to_bytes(), again.redelivered), (b"b".as_slice(), true));
     assert!(again.delivery_tag() > b.delivery_tag(), "no number means two deliveries");
+    assert!(again.epoch() > b.epoch(), "it is seen to be of another incarnation");
+    assert_eq!([channel.epoch(), consumer.epoch()], [again.epoch(); 2]);
+    assert_eq!(b.epoch(), before);
     let stale = b.ack().expect_err("over");
     assert_eq!(stale.kind(), ErrorKind::Stale);
     assert!(stale.close_reason().is_some(), "{stale}");
@@ -54,10 +59,12 @@ async fn deliveries_are_settled_by_their_own_numbers_in_every_way_after_a_recove
         drop(channel.basic_publish(message).await.expect("sent"));
     }
     let got = channel.basic_get(BasicGet::new("q")).await.expect("got").expect("a message");
+    assert_eq!(got.epoch(), channel.epoch());
     for _ in 0..2 {
         broker.cut();
         wholly_recovered(&mut events).await;
     }
+    assert!(got.epoch() < channel.epoch());
     assert_eq!(got.ack().expect_err("over").kind(), ErrorKind::Stale);
     let get =
         async || channel.basic_get(BasicGet::new("q")).await.expect("got").expect("a message");
@@ -90,12 +97,23 @@ async fn what_a_consumer_without_acks_was_sent_stays_readable_through_a_loss() {
     let consume = BasicConsume::new("q", Prefetch::Unlimited).no_ack(true);
     let mut consumer = channel.basic_consume(consume).await.expect("a consumer");
     drop(channel.basic_publish(BasicPublish::new("", "q", "before")).await.expect("sent"));
-    channel.queue_declare(QueueDeclare::new("q").passive(true)).await.expect("a round trip");
-    broker.cut();
-    wholly_recovered(&mut events).await;
-    drop(channel.basic_publish(BasicPublish::new("", "q", "after")).await.expect("sent"));
-    for body in ["before", "after"] {
-        assert_eq!(consumer.recv().await.expect("a delivery").body.to_bytes(), body);
+    drop(channel.basic_publish(BasicPublish::new("", "q", "before")).await.expect("sent"));
+    let mut epochs = vec![channel.epoch()];
+    for _ in 0..2 {
+        channel.queue_declare(QueueDeclare::new("q").passive(true)).await.expect("a round trip");
+        broker.cut();
+        wholly_recovered(&mut events).await;
+        epochs.push(channel.epoch());
+        drop(channel.basic_publish(BasicPublish::new("", "q", "after")).await.expect("sent"));
+    }
+    assert!(epochs.is_sorted() && epochs[0] < epochs[1] && epochs[1] < epochs[2], "{epochs:?}");
+    let read = [("before", 0), ("before", 0), ("after", 1), ("after", 2)];
+    for (body, epoch) in read {
+        let delivery = consumer.recv().await.expect("a delivery");
+        assert_eq!(
+            (&*delivery.body.to_bytes(), delivery.epoch()),
+            (body.as_bytes(), epochs[epoch])
+        );
     }
     connection.close().await;
 }

@@ -1,4 +1,4 @@
-//! What the session keeps of one incarnation of a channel, and the table of all of them.
+//! What the session keeps of a channel; `table` has all of them.
 //!
 //! ```text
 //!            open-ok      close by us          drained          close-ok
@@ -14,8 +14,9 @@
 //! A number is free for reuse once its channel is Closed; the state itself stays, under its epoch, until
 //! the last handle is gone, so that every handle finds the reason. Nothing here encodes or sends.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+mod table;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -24,9 +25,11 @@ use amqp_types::content::Assembler;
 use amqp_types::protocol::Spec;
 use tokio::time::Instant;
 
-use crate::error::{BlamedPublish, CloseReason, Initiator};
+pub(in crate::session) use table::ChannelTable;
+
+use crate::error::{BlamedPublish, CloseReason};
 use crate::options::ConfirmOptions;
-use crate::outcome::Returned;
+use crate::outcome::{Epoch, Returned};
 use crate::session::calls::blame::Unanswered;
 use crate::session::calls::pending::PendingCall;
 use crate::session::consume::coalesce::Coalescer;
@@ -45,6 +48,19 @@ use crate::session::wait::WaitList;
 pub(crate) struct ChannelKey {
     pub(crate) id: u16,
     pub(crate) epoch: u64,
+}
+
+impl ChannelKey {
+    /// As one number, to be changed at once. So epochs have 48 bits: a million channels each second are 9 years.
+    pub(crate) fn packed(self) -> u64 {
+        self.epoch << 16 | u64::from(self.id)
+    }
+
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "it is the part that is the number")]
+    pub(crate) fn unpacked(packed: u64) -> Self {
+        Self { id: packed as u16, epoch: packed >> 16 }
+    }
 }
 
 pub(crate) enum ChannelPhase {
@@ -124,7 +140,10 @@ pub(crate) struct ChannelState {
     /// What the peer counts as its first delivery is the next after this one: the numbers go on when a channel comes
     /// back, so that none means two deliveries.
     pub(crate) tag_base: u64,
-    /// How its connection was lost last.
+    /// Which incarnation it is, as users see it, and which it was before.
+    pub(crate) epoch: Epoch,
+    pub(crate) epoch_before: Epoch,
+    /// How its connection was lost last, or its last incarnation.
     pub(crate) lost: Option<Arc<CloseReason>>,
     /// The queue declared last, which an empty name means; kept where connections come back.
     pub(crate) last_queue: ShortStr,
@@ -215,6 +234,8 @@ impl ChannelState {
             recovering: 0,
             recovers: 0,
             tag_base: 0,
+            epoch: Epoch(key.epoch),
+            epoch_before: Epoch(key.epoch),
             lost: None,
             last_queue: ShortStr::default(),
             last_tag: 0,
@@ -339,6 +360,11 @@ impl ChannelState {
         }
     }
 
+    /// The incarnation that a delivery of this number came on, of the last two.
+    pub(crate) fn epoch_of(&self, tag: u64) -> Epoch {
+        if tag > self.tag_base { self.epoch } else { self.epoch_before }
+    }
+
     /// The number by which the peer knows a delivery. Zero means all that there are.
     #[inline]
     pub(crate) fn wire_tag(&self, tag: u64) -> u64 {
@@ -346,144 +372,5 @@ impl ChannelState {
             0 => 0,
             tag => tag.wrapping_sub(self.tag_base),
         }
-    }
-}
-
-/// All channels of a connection: open ones by number, closed ones that still have handles by epoch.
-pub(crate) struct ChannelTable {
-    slots: Vec<Option<Box<ChannelState>>>,
-    retired: HashMap<u64, Box<ChannelState>>,
-    free: BinaryHeap<Reverse<u16>>,
-    /// Those whose channels the peer has closed: they rest as long as there are others. What RabbitMQ had in hand for
-    /// such a channel it may send even after it has opened the next one of its number, where it would be taken for that
-    /// one's.
-    resting: VecDeque<u16>,
-    next_id: u32,
-    max: u16,
-    epochs: u64,
-}
-
-impl ChannelTable {
-    pub(crate) fn new(max: u16) -> Self {
-        Self {
-            slots: Vec::new(),
-            retired: HashMap::new(),
-            free: BinaryHeap::new(),
-            resting: VecDeque::new(),
-            next_id: 1,
-            max,
-            epochs: 0,
-        }
-    }
-
-    /// A free number, and whether it was in use: the lowest one, or the one that has rested longest if all others are
-    /// in use.
-    fn free_id(&mut self) -> Option<(u16, bool)> {
-        if let Some(Reverse(id)) = self.free.pop() {
-            return Some((id, true));
-        }
-        if let Some(id) = u16::try_from(self.next_id).ok().filter(|id| *id <= self.max) {
-            self.next_id += 1;
-            return Some((id, false));
-        }
-        self.resting.pop_front().map(|id| (id, true))
-    }
-
-    /// Gives a free number a new incarnation, or nothing when all are in use.
-    pub(crate) fn allocate(&mut self, body_max: u64) -> Option<&mut ChannelState> {
-        let (id, reused) = self.free_id()?;
-        self.epochs += 1;
-        let key = ChannelKey { id, epoch: self.epochs };
-        let index = usize::from(id);
-        if self.slots.len() <= index {
-            self.slots.resize_with(index + 1, || None);
-        }
-        let slot = self.slots.get_mut(index)?;
-        Some(slot.insert(Box::new(ChannelState::new(key, reused, body_max))))
-    }
-
-    /// Whether a channel holds or has held number `id`.
-    pub(crate) fn was_used(&self, id: u16) -> bool {
-        id != 0 && u32::from(id) < self.next_id
-    }
-
-    /// The channel that holds number `id` now.
-    pub(crate) fn by_id(&mut self, id: u16) -> Option<&mut ChannelState> {
-        self.slots.get_mut(usize::from(id))?.as_deref_mut()
-    }
-
-    /// The incarnation `key`, closed or not, as long as a handle of it exists.
-    pub(crate) fn get(&mut self, key: ChannelKey) -> Option<&mut ChannelState> {
-        match self.slots.get_mut(usize::from(key.id)) {
-            Some(Some(channel)) if channel.key == key => Some(channel),
-            _ => self.retired.get_mut(&key.epoch).map(|channel| &mut **channel),
-        }
-    }
-
-    /// Another highest number holds from now on. Those that were too high till now may be free again.
-    pub(crate) fn set_max(&mut self, max: u16) {
-        self.max = max;
-        let used = (1..=max).take_while(|id| u32::from(*id) < self.next_id);
-        let is_free = |id: &u16| self.slots.get(usize::from(*id)).is_none_or(Option::is_none);
-        self.free = used.filter(is_free).map(Reverse).collect();
-    }
-
-    /// Frees the number of a closed channel; its state stays while a handle of it exists.
-    pub(crate) fn retire(&mut self, key: ChannelKey) {
-        let Some(slot) = self.slots.get_mut(usize::from(key.id)) else { return };
-        if slot.as_ref().is_none_or(|channel| channel.key != key) {
-            return;
-        }
-        if let Some(channel) = slot.take() {
-            if key.id <= self.max {
-                match channel.close_reason().map(|reason| reason.initiator()) {
-                    Some(Initiator::Peer) => self.resting.push_back(key.id),
-                    _ => self.free.push(Reverse(key.id)),
-                }
-            }
-            if !channel.released {
-                self.retired.insert(key.epoch, channel);
-            }
-        }
-    }
-
-    /// Forgets a closed channel whose last handle is gone.
-    pub(crate) fn forget(&mut self, key: ChannelKey) {
-        self.retired.remove(&key.epoch);
-    }
-
-    /// Every channel that holds a number.
-    pub(crate) fn keys(&self) -> Vec<ChannelKey> {
-        self.slots.iter().flatten().map(|channel| channel.key).collect()
-    }
-
-    /// Channels that hold a number, for tests and introspection.
-    pub(crate) fn open_count(&self) -> usize {
-        self.slots.iter().flatten().count()
-    }
-
-    /// Streamed bodies that closed channels still have for their readers.
-    #[cfg(feature = "testing")]
-    pub(crate) fn retired_bodies(&self) -> usize {
-        self.retired.values().filter_map(|channel| channel.bodies.as_ref()).map(|it| it.len()).sum()
-    }
-
-    /// Octets of messages that are kept for handles of channels that are over.
-    #[cfg(feature = "testing")]
-    pub(crate) fn retired_kept(&self) -> usize {
-        self.retired
-            .values()
-            .filter_map(|channel| channel.confirms.as_ref())
-            .map(|it| it.kept())
-            .sum()
-    }
-
-    #[cfg(feature = "testing")]
-    pub(crate) fn retired_count(&self) -> usize {
-        self.retired.len()
-    }
-
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut ChannelState> {
-        self.slots.iter_mut().flatten().map(|channel| &mut **channel)
     }
 }
