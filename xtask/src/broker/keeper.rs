@@ -4,6 +4,9 @@
 //! that ended: its standard input is a pipe of that command's, and end of file means "gone". So a
 //! killed `cargo xtask test` leaves no broker behind. `broker start` gives it no pipe.
 //!
+//! Where a test wants the server lost, it kills it and later starts it anew (see `node`); an end that nobody wanted is the
+//! node's end.
+//!
 //! It is this same program, started as the hidden command `broker keep FOLDER`, in a session of its
 //! own, where no Ctrl-C of a terminal reaches it or the broker.
 
@@ -18,10 +21,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use super::node::Node;
+use super::node::{DOWN, IS_DOWN, Node};
 
 /// How long RabbitMQ may take to stop by itself; usually 3 s.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -40,10 +43,16 @@ pub(crate) fn keep(folder: &Path) -> Result<()> {
     if !node.detached {
         watch_parent(end.clone());
     }
-    let mut epmd = start(&node, &mut Command::new(&node.programs.epmd), "epmd.log")?;
-    let result = with_epmd(&node, &mut epmd, &end);
-    let _ = epmd.kill();
-    let _ = epmd.wait();
+    // In a cluster the first one's keeper has it.
+    let mut epmd = match node.joins {
+        None => Some(start(&node, &mut Command::new(&node.programs.epmd), "epmd.log")?),
+        Some(_) => None,
+    };
+    let result = with_epmd(&node, epmd.as_mut(), &end);
+    if let Some(mut epmd) = epmd {
+        let _ = epmd.kill();
+        let _ = epmd.wait();
+    }
     if result.is_ok() && !node.detached {
         // Whoever started this may be gone. After a failure the logs are still wanted.
         let _ = std::fs::remove_dir_all(folder);
@@ -51,25 +60,64 @@ pub(crate) fn keep(folder: &Path) -> Result<()> {
     result
 }
 
-fn with_epmd(node: &Node, epmd: &mut Child, end: &AtomicBool) -> Result<()> {
-    await_epmd(node, epmd)?;
-    let mut server = start(node, &mut Command::new(&node.programs.server), "server.log")?;
-    let result = watch(&mut server, epmd, end);
-    stop(&mut server);
+fn with_epmd(node: &Node, mut epmd: Option<&mut Child>, end: &AtomicBool) -> Result<()> {
+    if let Some(epmd) = &mut epmd {
+        await_epmd(node, epmd)?;
+    }
+    let mut server = Some(start_server(node)?);
+    let result = watch(node, &mut server, epmd, end);
+    if let Some(mut server) = server {
+        stop(&mut server);
+    }
     result
 }
 
+fn start_server(node: &Node) -> Result<Child> {
+    start(node, &mut Command::new(&node.programs.server), "server.log")
+}
+
 /// Returns when the node is to end; an error is that it did so by itself.
-fn watch(server: &mut Child, epmd: &mut Child, end: &AtomicBool) -> Result<()> {
+fn watch(
+    node: &Node,
+    server: &mut Option<Child>,
+    mut epmd: Option<&mut Child>,
+    end: &AtomicBool,
+) -> Result<()> {
     while !end.load(Ordering::Relaxed) {
-        for (name, child) in [("rabbitmq-server", &mut *server), ("epmd", &mut *epmd)] {
-            if let Some(status) = child.try_wait()? {
+        for (name, child) in [("rabbitmq-server", server.as_mut()), ("epmd", epmd.as_deref_mut())] {
+            if let Some(child) = child
+                && let Some(status) = child.try_wait()?
+            {
                 bail!("{name} ended: {status}");
             }
+        }
+        match (node.file(DOWN).exists(), server.take()) {
+            (true, Some(mut running)) => {
+                kill(&mut running);
+                std::fs::write(node.file(IS_DOWN), "")?;
+            }
+            (false, None) => {
+                *server = Some(start_server(node)?);
+                std::fs::remove_file(node.file(IS_DOWN))?;
+            }
+            (_, as_it_is) => *server = as_it_is,
         }
         std::thread::sleep(POLL);
     }
     Ok(())
+}
+
+/// Ends the server without a warning, as a power cut does.
+fn kill(server: &mut Child) {
+    let Some(group) = i32::try_from(server.id()).ok().and_then(Pid::from_raw) else { return };
+    // Not reaped yet: the number is still the group's.
+    let _ = kill_process_group(group, Signal::KILL);
+    let _ = server.wait();
+    // The Erlang VM is its script's child. Until it is gone, its ports are taken.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while test_kill_process_group(group).is_ok() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 fn watch_parent(end: Arc<AtomicBool>) {

@@ -3,31 +3,29 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Child;
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow};
 use rustix::process::Signal;
 
 use super::install::Programs;
 use super::interrupt::Interrupt;
 use super::node::Node;
+use super::process;
 use super::progress::Progress;
-use super::{probe, process};
+use super::starting::{START, STOP, start_all, stop_all, tail};
 
-/// How long a node may take until it answers; usually 6 s.
-const START: Duration = Duration::from_secs(120);
-/// How long its keeper may take to stop it, before it is killed.
-const STOP: Duration = Duration::from_secs(20);
 /// How often another set of ports is tried.
 const ATTEMPTS: u32 = 3;
 
-/// A broker that answers.
+/// A broker that answers: a node, or the nodes of a cluster.
 #[derive(Debug)]
 pub(crate) struct Lease {
     node: Node,
-    /// The keeper of a private node; none for a node that stays.
-    keeper: Option<Child>,
+    others: Vec<Node>,
+    /// The keepers of private nodes, in their order; none for nodes that stay.
+    keepers: Vec<Child>,
     /// Held on a node that stays.
     _claim: Option<Claim>,
 }
@@ -35,22 +33,24 @@ pub(crate) struct Lease {
 impl Lease {
     /// The broker that `broker start` made, or else a private one.
     pub(crate) fn take(interrupt: &Interrupt) -> Result<Self> {
-        if let Some(node) = detached()?
-            && let Some(claim) = Claim::make(&node)?
+        // Tests see the whole of a broker: a cluster is more than they expect.
+        if let Some((node, [])) = detached()?.split_first()
+            && let Some(claim) = Claim::make(node)?
         {
-            eprintln!("{} is running already: {}", product(&node), node.url());
-            return Ok(Self { node, keeper: None, _claim: Some(claim) });
+            eprintln!("{} is running already: {}", product(node), node.url());
+            let (node, others, keepers) = (node.clone(), Vec::new(), Vec::new());
+            return Ok(Self { node, others, keepers, _claim: Some(claim) });
         }
-        Self::start(false, interrupt)
+        Self::start(false, 1, interrupt)
     }
 
-    /// Starts a node; with `detached` it stays when the lease ends.
-    pub(crate) fn start(detached: bool, interrupt: &Interrupt) -> Result<Self> {
+    /// Starts so many nodes, as a cluster if there are several; with `detached` they stay when the lease ends.
+    pub(crate) fn start(detached: bool, count: usize, interrupt: &Interrupt) -> Result<Self> {
         remove_dead()?;
         let programs = Programs::find_or_install(interrupt)?;
         let mut attempt = 1;
         loop {
-            match Self::try_start(&programs, detached, interrupt) {
+            match Self::try_start(&programs, detached, count, interrupt) {
                 Err(error) if attempt < ATTEMPTS && format!("{error:#}").contains("eaddrinuse") => {
                     eprintln!("someone took one of its ports; trying others");
                     attempt += 1;
@@ -60,30 +60,38 @@ impl Lease {
         }
     }
 
-    fn try_start(programs: &Programs, detached: bool, interrupt: &Interrupt) -> Result<Self> {
-        let mut node = Node::create(programs.clone(), detached)?;
-        let progress = Progress::start(&format!(
-            "Starting RabbitMQ on 127.0.0.1:{} ({})",
-            node.port, node.name
-        ));
-        let mut keeper = start_keeper(&node)?;
-        match await_ready(&node, &mut keeper, progress, interrupt) {
-            Ok(product) => {
-                node.product = Some(product);
-                node.save()?;
-                Ok(Self { node, keeper: Some(keeper).filter(|_| !detached), _claim: None })
-            }
-            Err(error) => {
-                let tail = tail(&node);
-                stop_keeper(&node, &mut keeper)?;
+    fn try_start(
+        programs: &Programs,
+        detached: bool,
+        count: usize,
+        interrupt: &Interrupt,
+    ) -> Result<Self> {
+        let mut nodes = Node::create(programs, detached, count)?;
+        let mut keepers = Vec::new();
+        if let Err(error) = start_all(&mut nodes, &mut keepers, interrupt) {
+            let tails: String = nodes.iter().map(tail).collect();
+            stop_all(&nodes, &mut keepers)?;
+            for node in &nodes {
                 let _ = fs::remove_dir_all(&node.folder);
-                Err(if interrupt.is_set() { error } else { anyhow!("{error:#}; {tail}") })
             }
+            return Err(if interrupt.is_set() { error } else { anyhow!("{error:#}; {tails}") });
         }
+        if detached {
+            keepers.clear();
+        }
+        let others = nodes.split_off(1);
+        let node = nodes.pop().context("a broker without a node")?;
+        Ok(Self { node, others, keepers, _claim: None })
     }
 
+    /// The node, of a cluster the first.
     pub(crate) fn node(&self) -> &Node {
         &self.node
+    }
+
+    /// All nodes.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = &Node> {
+        std::iter::once(&self.node).chain(&self.others)
     }
 
     /// Stops the broker if it is this lease's own.
@@ -96,12 +104,16 @@ impl Lease {
     }
 
     fn release(&mut self) -> Result<()> {
-        let Some(mut keeper) = self.keeper.take() else { return Ok(()) };
+        let mut keepers = std::mem::take(&mut self.keepers);
+        if keepers.is_empty() {
+            return Ok(());
+        }
         let progress = Progress::start("Stopping RabbitMQ");
-        let result = stop_keeper(&self.node, &mut keeper);
+        let nodes: Vec<Node> = self.nodes().cloned().collect();
+        let result = stop_all(&nodes, &mut keepers);
         progress.done(if result.is_ok() { "stopped" } else { "not stopped" });
         result?;
-        remove_folder(&self.node.folder)
+        nodes.iter().try_for_each(|node| remove_folder(&node.folder))
     }
 }
 
@@ -140,27 +152,42 @@ impl Drop for Claim {
     }
 }
 
-/// The node that `broker start` made, if it runs.
-pub(crate) fn detached() -> Result<Option<Node>> {
-    Ok(Node::all()?
-        .into_iter()
-        .find(|node| node.detached && node.product.is_some() && node.is_alive()))
+/// The nodes that `broker start` made, the first one first; none if none runs.
+pub(crate) fn detached() -> Result<Vec<Node>> {
+    let mut nodes = Node::all()?;
+    nodes.retain(|node| node.detached && node.product.is_some() && node.is_alive());
+    let Some(cluster) = nodes.first().map(|node| node.cluster().to_owned()) else {
+        return Ok(nodes);
+    };
+    nodes.retain(|node| node.cluster() == cluster);
+    nodes.sort_by_key(|node| (node.joins.is_some(), node.port));
+    Ok(nodes)
 }
 
-/// Stops a node of an earlier command.
+/// Stops the nodes of an earlier command.
 ///
 /// # Errors
 ///
-/// If something of it is left, by name.
-pub(crate) fn stop_detached(node: &Node) -> Result<()> {
-    if let Some(keeper) = read_pid(&node.file("keeper.pid"))
-        .filter(|&keeper| process::is_marked(keeper, &node.folder))
-    {
-        process::signal(keeper, Signal::TERM, &node.folder);
-        process::await_end(&node.folder, STOP);
+/// If something of them is left, by name.
+pub(crate) fn stop_detached(nodes: &[Node]) -> Result<()> {
+    let running = |node: &Node| {
+        read_pid(&node.file("keeper.pid"))
+            .filter(|&keeper| process::is_marked(keeper, &node.folder))
+    };
+    // The first has what the others find each other by, so it goes last; and all are told before any is awaited.
+    for node in nodes.iter().rev() {
+        if let Some(keeper) = running(node) {
+            process::signal(keeper, Signal::TERM, &node.folder);
+        }
     }
-    process::end_all(&node.folder, Duration::from_secs(5))?;
-    remove_folder(&node.folder)
+    for node in nodes.iter().rev() {
+        if running(node).is_some() {
+            process::await_end(&node.folder, STOP);
+        }
+        process::end_all(&node.folder, Duration::from_secs(5))?;
+        remove_folder(&node.folder)?;
+    }
+    Ok(())
 }
 
 /// What the node says it is.
@@ -182,82 +209,6 @@ fn remove_dead() -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn start_keeper(node: &Node) -> Result<Child> {
-    let program = std::env::current_exe().context("where this program is")?;
-    let log = fs::File::create(node.file("keeper.log"))?;
-    let mut command = Command::new(program);
-    node.prepare(&mut command);
-    command
-        .args(["broker", "keep"])
-        .arg(&node.folder)
-        .stdin(if node.detached { Stdio::null() } else { Stdio::piped() })
-        .stdout(log.try_clone()?)
-        .stderr(log)
-        .spawn()
-        .context("starting the keeper of the broker")
-}
-
-fn await_ready(
-    node: &Node,
-    keeper: &mut Child,
-    mut progress: Progress,
-    interrupt: &Interrupt,
-) -> Result<String> {
-    let deadline = Instant::now() + START;
-    loop {
-        interrupt.check()?;
-        if let Ok(product) = probe::product(node.port, Duration::from_secs(1)) {
-            progress.done(&format!("{product} is up"));
-            return Ok(product);
-        }
-        if keeper.try_wait()?.is_some() {
-            progress.done("failed");
-            bail!("RabbitMQ did not start");
-        }
-        if Instant::now() > deadline {
-            progress.done("failed");
-            bail!("RabbitMQ does not answer after {} s", START.as_secs());
-        }
-        progress.tick();
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
-/// Ends a keeper that this process started, and with it the node.
-fn stop_keeper(node: &Node, keeper: &mut Child) -> Result<()> {
-    // The end of its standard input is what it waits for.
-    drop(keeper.stdin.take());
-    if node.detached
-        && let Ok(pid) = i32::try_from(keeper.id())
-    {
-        process::signal(pid, Signal::TERM, &node.folder);
-    }
-    let deadline = Instant::now() + STOP;
-    while keeper.try_wait()?.is_none() {
-        if Instant::now() > deadline {
-            keeper.kill()?;
-            keeper.wait()?;
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    process::end_all(&node.folder, Duration::from_secs(5))
-}
-
-/// What was said last before it went wrong.
-fn tail(node: &Node) -> String {
-    let mut text = String::new();
-    for name in ["keeper.log", "epmd.log", "server.log", "rabbitmq.log"] {
-        let said = fs::read_to_string(node.file(name)).unwrap_or_default();
-        let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
-        if !lines.is_empty() {
-            let last = lines.get(lines.len().saturating_sub(20)..).unwrap_or_default();
-            text += &format!("the end of {name}:\n  {}\n", last.join("\n  "));
-        }
-    }
-    text
 }
 
 fn read_pid(file: &Path) -> Option<i32> {

@@ -13,23 +13,39 @@
 //! an expression in the node itself, in 2 to 5 ms, and what it reads (the VM's sockets, the core metrics
 //! tables) is as it is at that moment. So each node folder holds a script `ctl`: `ctl eval EXPRESSION` goes
 //! through `erl_call`, any other command is rabbitmqctl's.
+//!
+//! ## Losing the node
+//!
+//! `ctl kill` has the node's keeper end its server by SIGKILL, and `ctl start` has it start the server again with what it
+//! had written. Which of both is wanted is a file in the folder ([`DOWN`]), and what is so is another ([`IS_DOWN`]).
+//!
+//! ## Clusters
+//!
+//! The nodes of a cluster have a folder, a keeper and ports each. They share the cookie and the epmd of the first one, and
+//! the others join that when they are started for the first time.
 
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::hash::{BuildHasher as _, RandomState};
-use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::install::Programs;
-use super::process;
+use super::{ports, process};
 use crate::project;
+
+/// The variable with the program that lends nodes of its own to a test.
+const LENDER: &str = "AMQP_TEST_LENDER";
+
+/// While this is in a node's folder its server is not to run.
+pub(crate) const DOWN: &str = "down";
+/// Is in a node's folder while its server was ended for that.
+pub(crate) const IS_DOWN: &str = "is-down";
 
 /// AMQP ports besides the main one. A test takes one of them for itself, so that whatever it leaves
 /// behind can be told from what other tests are doing; so this many tests run at once.
@@ -52,32 +68,41 @@ pub(crate) struct Node {
     pub(crate) programs: Programs,
     /// What it says it is, once it is up ("RabbitMQ 3.10.8").
     pub(crate) product: Option<String>,
+    /// The first node of its cluster, which has the epmd; none for the first itself, and for a node that is alone.
+    #[serde(default)]
+    pub(crate) joins: Option<String>,
 }
 
 impl Node {
-    /// Lays out a new node's folder; nothing is started.
-    pub(crate) fn create(programs: Programs, detached: bool) -> Result<Self> {
-        let [port, distribution_port, epmd_port, lanes @ ..] = free_ports::<{ LANES + 3 }>()?;
-        let node = Self {
-            name: format!("amqp-{}-{port}@localhost", std::process::id()),
-            folder: home()?.join(format!("amqp-{}-{port}", std::process::id())),
-            port,
-            lanes: lanes.to_vec(),
-            distribution_port,
-            epmd_port,
-            detached,
-            programs,
-            product: None,
-        };
-        if node.folder.to_string_lossy().contains('\'') {
-            // It asks `df` about its folder by way of a shell, and then waits for ever.
-            anyhow::bail!(
-                "RabbitMQ does not start in {}: there is a ' in it",
-                node.folder.display()
-            );
+    /// Lays out the folders of so many nodes, which are a cluster if there are several; nothing is started.
+    pub(crate) fn create(programs: &Programs, detached: bool, count: usize) -> Result<Vec<Self>> {
+        const EACH: usize = LANES + 2;
+        let ports = ports::free(1 + count * EACH)?;
+        let Some((&epmd_port, ports)) = ports.split_first() else { bail!("no ports") };
+        let (cookie, mut nodes) = (cookie(), Vec::<Self>::new());
+        for ports in ports.chunks_exact(EACH) {
+            let [port, distribution_port, lanes @ ..] = ports else { bail!("too few ports") };
+            let node = Self {
+                name: format!("amqp-{}-{port}@localhost", std::process::id()),
+                folder: home()?.join(format!("amqp-{}-{port}", std::process::id())),
+                port: *port,
+                lanes: lanes.to_vec(),
+                distribution_port: *distribution_port,
+                epmd_port,
+                detached,
+                programs: programs.clone(),
+                product: None,
+                joins: nodes.first().map(|first| first.name.clone()),
+            };
+            if node.folder.to_string_lossy().contains('\'') {
+                // It asks `df` about its folder by way of a shell, and then waits for ever.
+                bail!("RabbitMQ does not start in {}: there is a ' in it", node.folder.display());
+            }
+            let laid_out = node.write_files(&cookie);
+            laid_out.with_context(|| format!("laying out {}", node.folder.display()))?;
+            nodes.push(node);
         }
-        node.write_files().with_context(|| format!("laying out {}", node.folder.display()))?;
-        Ok(node)
+        Ok(nodes)
     }
 
     /// Reads the node that lives in `folder`.
@@ -100,6 +125,11 @@ impl Node {
     pub(crate) fn all() -> Result<Vec<Self>> {
         let Ok(entries) = fs::read_dir(home()?) else { return Ok(Vec::new()) };
         Ok(entries.flatten().filter_map(|entry| Self::load(&entry.path()).ok()).collect())
+    }
+
+    /// What the nodes of its cluster have in common: the name of the first.
+    pub(crate) fn cluster(&self) -> &str {
+        self.joins.as_deref().unwrap_or(&self.name)
     }
 
     /// Whether any process of it is alive.
@@ -138,6 +168,7 @@ impl Node {
             ("AMQP_TEST_URL", self.url()),
             ("AMQP_TEST_PORTS", lanes.join(",")),
             ("AMQP_TEST_CTL", self.ctl().display().to_string()),
+            (LENDER, lender()),
         ]
     }
 
@@ -189,12 +220,12 @@ impl Node {
         ]
     }
 
-    fn write_files(&self) -> Result<()> {
+    fn write_files(&self, cookie: &str) -> Result<()> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
         fs::write(self.file("rabbitmq.conf"), self.configuration())?;
         fs::write(self.file("rabbitmq-env.conf"), "")?;
         fs::write(self.file("enabled_plugins"), "[].\n")?;
-        write_new(&self.file(".erlang.cookie"), 0o400, &cookie())?;
+        write_new(&self.file(".erlang.cookie"), 0o400, cookie)?;
         write_new(&self.ctl(), 0o700, &self.ctl_script())?;
         self.save()
     }
@@ -205,9 +236,16 @@ impl Node {
             .enumerate()
             .map(|(i, port)| format!("listeners.tcp.{} = 127.0.0.1:{port}\n", i + 1))
             .collect();
+        let joins = self.joins.as_ref().map_or_else(String::new, |first| {
+            format!(
+                "cluster_formation.peer_discovery_backend = classic_config\n\
+                 cluster_formation.classic_config.nodes.1 = {first}\n"
+            )
+        });
         // Its data is thrown away: it need not protect much disk, and may use little memory.
         format!(
             "{listeners}\
+             {joins}\
              num_acceptors.tcp = 2\n\
              log.console = false\n\
              log.file.level = info\n\
@@ -241,13 +279,29 @@ impl Node {
              # Written by `cargo xtask broker`. It speaks to the node {name} and no other.\n\
              #   ctl eval EXPRESSION   prints the text that the Erlang EXPRESSION yields, then {{ok, ok}};\n\
              #                         or {{error, ...}}; within milliseconds\n\
+             #   ctl kill              ends it by SIGKILL, and returns when it has ended\n\
+             #   ctl start             starts it again, and returns when it has begun to start\n\
              #   ctl COMMAND ...       rabbitmqctl COMMAND ...\n\
              {settings}\
-             if [ \"$1\" = eval ]; then\n    {erl_call}\nelse\n    exec {ctl} \"$@\"\nfi\n",
+             n=0\n\
+             pause() {{ n=$((n + 1)); [ $n -lt 1200 ] || {{ echo 'its keeper does not answer' >&2; exit 1; }}; sleep 0.05; }}\n\
+             case \"$1\" in\n\
+             eval)\n    {erl_call} ;;\n\
+             kill)\n    : >{down}; until [ -e {is_down} ]; do pause; done ;;\n\
+             start)\n    rm -f {down}; while [ -e {is_down} ]; do pause; done ;;\n\
+             *)\n    exec {ctl} \"$@\" ;;\n\
+             esac\n",
             name = self.name,
+            down = quoted(&self.file(DOWN).to_string_lossy()),
+            is_down = quoted(&self.file(IS_DOWN).to_string_lossy()),
             ctl = quoted(&self.programs.rabbitmqctl.to_string_lossy()),
         )
     }
+}
+
+/// This program, which has the command `broker lend`.
+fn lender() -> String {
+    std::env::current_exe().map_or_else(|_| String::new(), |program| program.display().to_string())
 }
 
 /// The folder with all nodes' folders.
@@ -270,38 +324,9 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 
-/// Free ports of 127.0.0.1, below the range that the kernel takes for outgoing connections: between
-/// here and the broker's `listen` none of those can take one.
-fn free_ports<const N: usize>() -> Result<[u16; N]> {
-    const FIRST: u16 = 15_000;
-    const COUNT: u16 = 17_000;
-    let random = RandomState::new();
-    let mut ports = BTreeSet::new();
-    for attempt in 0..u64::from(COUNT) {
-        let offset = u16::try_from(random.hash_one(attempt) % u64::from(COUNT))?;
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, FIRST + offset)).is_ok() {
-            ports.insert(FIRST + offset);
-        }
-        if ports.len() == N {
-            let ports: Vec<u16> = ports.into_iter().collect();
-            return ports.try_into().ok().context("counted wrong");
-        }
-    }
-    anyhow::bail!("127.0.0.1 has no {N} free ports from {FIRST} on")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn free_ports_are_distinct_and_free() {
-        let ports = free_ports::<11>().unwrap();
-        assert_eq!(BTreeSet::from(ports).len(), 11);
-        for port in ports {
-            TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
-        }
-    }
 
     #[test]
     fn quoted_survives_a_shell() {
