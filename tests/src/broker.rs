@@ -49,6 +49,16 @@ impl Broker {
         Ok(Self { url, lanes, ctl: Some(ctl).filter(|ctl| ctl != "none") })
     }
 
+    /// The broker of this URI, with further ports and the script that speaks to it; none if the URI is wrong.
+    pub fn new(url: &str, lanes: Vec<u16>, ctl: &str) -> Option<Self> {
+        Some(Self { url: Url::parse(url)?, lanes, ctl: Some(ctl.to_owned()) })
+    }
+
+    /// Its main port.
+    pub fn port(&self) -> u16 {
+        self.url.port
+    }
+
     /// Its host.
     pub fn host(&self) -> &str {
         &self.url.host
@@ -100,6 +110,28 @@ impl Broker {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
+    /// As [`eval`](Self::eval), without blocking.
+    ///
+    /// # Errors
+    ///
+    /// As [`eval`](Self::eval).
+    pub async fn eval_async(&self, expression: &str) -> Result<String, EvalError> {
+        let (broker, expression) = (self.clone(), expression.to_owned());
+        run_blocking(move || broker.eval(&expression)).await
+    }
+
+    /// As [`ctl`](Self::ctl), without blocking.
+    ///
+    /// # Errors
+    ///
+    /// As [`ctl`](Self::ctl).
+    pub async fn ctl_async(&self, arguments: &[&str]) -> Result<String, EvalError> {
+        let broker = self.clone();
+        let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+        run_blocking(move || broker.ctl(&arguments.iter().map(String::as_str).collect::<Vec<_>>()))
+            .await
+    }
+
     fn run(&self, arguments: &[&str]) -> Result<Output, EvalError> {
         let ctl = self.ctl.as_ref().ok_or(EvalError("AMQP_TEST_CTL is `none`".to_owned()))?;
         Command::new(ctl)
@@ -107,6 +139,13 @@ impl Broker {
             .stdin(Stdio::null())
             .output()
             .map_err(|error: io::Error| EvalError(format!("{ctl}: {error}")))
+    }
+}
+
+async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(value) => value,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 

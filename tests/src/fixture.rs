@@ -6,13 +6,14 @@
 
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{OnceLock, PoisonError, RwLock};
+use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use amqp_connector::{Connection, Connector};
 use tokio::runtime::Runtime;
 
 use crate::broker::{Broker, EvalError};
+use crate::faults::Nodes;
 use crate::lanes::Lanes;
 use crate::leaks::{Leaks, Traces};
 use crate::outcome::Outcome;
@@ -51,6 +52,29 @@ pub fn broker_test_alone<T: Outcome>(body: impl AsyncFnOnce(&Fixture) -> T) {
     judge(&run(&here(Location::caller()), GRACE, body));
 }
 
+/// Runs a test with so many nodes of its own, as a cluster if there are several, which it may kill; the fixture is of the
+/// first of them. What is left on that fails the test as in [`broker_test`].
+///
+/// # Panics
+///
+/// As [`broker_test`], and when nobody lends nodes.
+#[track_caller]
+pub fn broker_test_with<T: Outcome>(nodes: usize, body: impl AsyncFnOnce(&Fixture, &Nodes) -> T) {
+    // The machine has work enough with one broker more at a time.
+    static ONE: Mutex<()> = Mutex::new(());
+    let name = here(Location::caller());
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let nodes = borrow(nodes);
+    let Some(first) = nodes.all().first() else { return };
+    let lanes = Lanes::new(&[first.broker().port()]);
+    judge(&run_on(first.broker(), &lanes, &name, GRACE, async |t| body(t, &nodes).await));
+}
+
+#[allow(clippy::panic)] // A test without its nodes is over.
+fn borrow(count: usize) -> Nodes {
+    Nodes::borrow(count).unwrap_or_else(|error| panic!("{error}"))
+}
+
 /// Runs a body as [`broker_test`] does and returns what it left, for tests of the check itself. Whatever
 /// was left on the broker is cleared away.
 ///
@@ -66,7 +90,7 @@ pub fn leaks_of<T: Outcome>(body: impl AsyncFnOnce(&Fixture) -> T) -> Leaks {
 /// What one test is given.
 #[derive(Debug)]
 pub struct Fixture {
-    broker: &'static Broker,
+    broker: Broker,
     port: u16,
     prefix: String,
 }
@@ -122,7 +146,7 @@ impl Fixture {
 
     /// The broker, to ask it or to change it from outside. Its functions block; see [`Fixture::eval`].
     pub fn broker(&self) -> &Broker {
-        self.broker
+        &self.broker
     }
 
     /// Evaluates an Erlang expression in the broker, without blocking; see [`Broker::eval`].
@@ -131,8 +155,7 @@ impl Fixture {
     ///
     /// As [`Broker::eval`].
     pub async fn eval(&self, expression: &str) -> Result<String, EvalError> {
-        let (broker, expression) = (self.broker, expression.to_owned());
-        run_blocking(move || broker.eval(&expression)).await
+        self.broker.eval_async(expression).await
     }
 
     /// Runs a command of rabbitmqctl, without blocking; see [`Broker::ctl`].
@@ -141,10 +164,7 @@ impl Fixture {
     ///
     /// As [`Broker::ctl`].
     pub async fn ctl(&self, arguments: &[&str]) -> Result<String, EvalError> {
-        let broker = self.broker;
-        let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
-        run_blocking(move || broker.ctl(&arguments.iter().map(String::as_str).collect::<Vec<_>>()))
-            .await
+        self.broker.ctl_async(arguments).await
     }
 
     /// Has the broker close all connections of this test, as an administrator may.
@@ -163,19 +183,22 @@ impl Fixture {
     }
 }
 
-async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(value) => value,
-        Err(error) => resume_unwind(error.into_panic()),
-    }
-}
-
 /// Runs the body and looks for what it left. A body that panics does so again here, after all is
 /// cleared away.
 fn run<T: Outcome>(name: &str, grace: Duration, body: impl AsyncFnOnce(&Fixture) -> T) -> Leaks {
     let (broker, lanes) = shared();
+    run_on(broker, lanes, name, grace, body)
+}
+
+fn run_on<T: Outcome>(
+    broker: &Broker,
+    lanes: &Lanes,
+    name: &str,
+    grace: Duration,
+    body: impl AsyncFnOnce(&Fixture) -> T,
+) -> Leaks {
     let lane = lanes.take();
-    let fixture = Fixture { broker, port: lane.port(), prefix: prefix(name) };
+    let fixture = Fixture { broker: broker.clone(), port: lane.port(), prefix: prefix(name) };
     let traces = Traces { broker, port: lane.port(), prefix: &fixture.prefix };
     let runtime = runtime();
     let ended = catch_unwind(AssertUnwindSafe(|| runtime.block_on(body(&fixture)).judge()));

@@ -28,6 +28,7 @@
 //! tasks are those of its own runtime.
 
 mod broker;
+pub mod faults;
 mod fixture;
 mod lanes;
 mod leaks;
@@ -36,7 +37,7 @@ mod queues;
 mod sockets;
 
 pub use broker::{Broker, EvalError};
-pub use fixture::{Fixture, broker_test, broker_test_alone, leaks_of};
+pub use fixture::{Fixture, broker_test, broker_test_alone, broker_test_with, leaks_of};
 pub use leaks::{Leak, Leaks};
 pub use outcome::Outcome;
 pub use queues::{Messages, await_depth, depth};

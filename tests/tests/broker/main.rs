@@ -16,6 +16,7 @@ mod consuming;
 mod contents;
 mod crowds;
 mod examples;
+mod faults;
 mod heartbeats;
 mod leaks;
 mod life;
