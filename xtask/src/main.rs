@@ -10,6 +10,7 @@ mod demo;
 mod fuzz;
 mod project;
 mod scratch;
+mod soak;
 mod spec;
 mod suggest;
 mod test;
@@ -51,6 +52,8 @@ enum Command {
     Vectors(vectors::Args),
     /// Run the fuzz targets of amqp-types in parallel
     Fuzz(fuzz::Args),
+    /// Publish and consume for minutes while brokers are killed and links break, and account for every message
+    Soak(soak::Args),
     /// Measure the connector beside other AMQP clients
     Bench(bench::Args),
     /// Everything about the code that is no test: format, lints, docs, layers, dependencies
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Command::Spec(args) => spec::run(args),
         Command::Vectors(args) => vectors::run(args),
         Command::Fuzz(args) => fuzz::run(args),
+        Command::Soak(args) => soak::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Check(args) => check::run(args),
     };
