@@ -122,8 +122,18 @@ pub enum EncodeError {
         /// The unscaled value.
         value: u32,
     },
-    /// Tables and arrays stand in one another deeper than any decoder of ours would read.
-    NestingTooDeep,
+    /// Tables and arrays stand in one another deeper than is read, too: see
+    /// [`Limits::depth`](crate::wire::Limits::depth).
+    NestingTooDeep {
+        /// How many levels there may be.
+        max: u8,
+    },
+    /// The payload's tables and arrays hold more values together than are read, too: see
+    /// [`Limits::entries`](crate::wire::Limits::entries).
+    TooManyEntries {
+        /// How many values there may be.
+        max: u32,
+    },
     /// A [`reflect`](crate::reflect) value is not of the type its field has, or is missing.
     WrongType {
         /// The field or property, by its name in the specification.
@@ -142,7 +152,12 @@ impl fmt::Display for EncodeError {
             }
             Self::NonFinite => f.write_str("table value is infinite or not a number"),
             Self::DecimalRange { value } => write!(f, "decimal value {value} is above 2147483647"),
-            Self::NestingTooDeep => f.write_str("tables nested too deep"),
+            Self::NestingTooDeep { max } => {
+                write!(f, "tables nested deeper than {max} levels, the limit on what is read")
+            }
+            Self::TooManyEntries { max } => {
+                write!(f, "more than {max} values in tables, the limit on what is read")
+            }
             Self::WrongType { field } => write!(f, "value of field {field} is of another type"),
             Self::NotInFrame => f.write_str("the buffer does not hold the start of this frame"),
         }

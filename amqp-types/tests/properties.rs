@@ -78,6 +78,19 @@ proptest! {
     }
 
     #[test]
+    fn a_table_is_written_within_limits_exactly_if_it_is_read_within_them(
+        table in table(), depth in 0_u8..6, entries in 0_u32..20, table_size in 0_u32..300,
+    ) {
+        let limits = Limits::default().with_depth(depth).with_entries(entries);
+        let limits = limits.with_table_size(table_size);
+        let mut octets = BytesMut::new();
+        let written = Writer::verbatim(&mut octets).with_limits(limits).table(&table);
+        let octets = support::written(|writer| writer.table(&table));
+        let read = Reader::with_limits(&octets, limits).table();
+        prop_assert_eq!(written.is_ok(), read.is_ok(), "{:?} {:?}", written, read);
+    }
+
+    #[test]
     fn a_table_cut_short_is_an_error_within_what_is_there(table in table(), cut in any::<Index>()) {
         let octets = written(|writer| writer.table(&table));
         let cut = octets.slice(..cut.index(octets.len()));

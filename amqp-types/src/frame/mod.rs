@@ -405,6 +405,7 @@ impl Framing {
         let start = writer.position();
         let header = u64::from(self.octet(kind)) << 56 | u64::from(channel) << 40;
         writer.put_7(header.to_be_bytes());
+        writer.begin_payload();
         let ended = payload(writer).and_then(|()| {
             let len = writer.position().checked_sub(start + HEADER_SIZE);
             let size = frame_size(len.ok_or(EncodeError::NotInFrame)?, frame_max)?;

@@ -7,8 +7,8 @@
 
 use bytes::BytesMut;
 
-use super::Writer;
 use super::writer::{length, room};
+use super::{Limits, Writer};
 use crate::octets::{INLINE, Octets};
 use crate::{EncodeError, FieldArray, FieldTable, FieldValue, LongStr, ShortStr};
 
@@ -23,7 +23,8 @@ impl Writer<'_> {
     ///
     /// # Errors
     ///
-    /// `TooLong` if anything has more than 2³²−1 octets, `NestingTooDeep` beyond 255 levels; from
+    /// `TooLong` if anything has more than 2³²−1 octets or a table more than
+    /// [`Limits::table_size`], `NestingTooDeep` and `TooManyEntries` beyond the other limits; from
     /// a strict writer also `NonFinite` and `DecimalRange`.
     #[inline]
     pub fn table(&mut self, table: &FieldTable) -> Result<(), EncodeError> {
@@ -31,31 +32,36 @@ impl Writer<'_> {
             self.long(0);
             return Ok(());
         }
-        let written = full_table(self.buf, self.at, table, self.strict, self.over)?;
-        self.at += written;
+        let mut filler = Filler::new(self.strict, self.limits, self.entries);
+        let written = full_table(self.buf, self.at, table, self.over, &mut filler);
+        self.at += written.ok_or(filler.error)?;
+        self.entries = filler.entries;
         Ok(())
     }
 }
 
-/// Returns how many octets it has written. Does not take the writer, see `writer::grow`.
+/// Writes a table that has entries. Returns how many octets it has written, or nothing, and then `filler.error` says why.
+/// Does not take the writer, see `writer::grow`.
 fn full_table(
     buf: &mut BytesMut,
     at: usize,
     table: &FieldTable,
-    strict: bool,
     over: bool,
-) -> Result<usize, EncodeError> {
-    let mut filler = Filler { strict, error: NO_ROOM };
-    let Some(size) = filler.room_for_table(table, u8::MAX) else { return Err(filler.error) };
+    filler: &mut Filler,
+) -> Option<usize> {
+    let size = filler.room_for_table(table, filler.limits.depth)?;
     let room = room(buf, at, size, over).unwrap_or_default();
-    let Some(unused) = filler.table(room, table) else { return Err(filler.error) };
-    Ok(size - unused.len())
+    let unused = filler.table(room, table)?;
+    Some(size - unused.len())
 }
 
 /// What items are filled in by. Each function returns the room that is left after an item, in two
 /// registers, or nothing, and then `error` says why.
 struct Filler {
     strict: bool,
+    limits: Limits,
+    /// How many more values there may be.
+    entries: u32,
     error: EncodeError,
 }
 
@@ -63,6 +69,11 @@ struct Filler {
 const NO_ROOM: EncodeError = EncodeError::TooLong { what: "table", len: 0, max: 0 };
 
 impl Filler {
+    #[inline]
+    const fn new(strict: bool, limits: Limits, entries: u32) -> Self {
+        Self { strict, limits, entries, error: NO_ROOM }
+    }
+
     #[cold]
     fn fail<T>(&mut self, error: EncodeError) -> Option<T> {
         self.error = error;
@@ -72,8 +83,9 @@ impl Filler {
     /// No fewer octets than the table takes, written as blocks. `depth` levels are allowed.
     fn room_for_table(&mut self, table: &FieldTable, depth: u8) -> Option<usize> {
         if depth == 0 && !table.is_empty() {
-            return self.fail(EncodeError::NestingTooDeep);
+            return self.fail(EncodeError::NestingTooDeep { max: self.limits.depth });
         }
+        self.count(table.len())?;
         let mut size = LENGTH;
         for (key, value) in table {
             size += 1
@@ -85,13 +97,23 @@ impl Filler {
 
     fn room_for_array(&mut self, array: &FieldArray, depth: u8) -> Option<usize> {
         if depth == 0 {
-            return self.fail(EncodeError::NestingTooDeep);
+            return self.fail(EncodeError::NestingTooDeep { max: self.limits.depth });
         }
+        self.count(array.len())?;
         let mut size = LENGTH;
         for value in array {
             size += self.room_for(value, depth - 1)?;
         }
         Some(size)
+    }
+
+    /// So many values more; what is counted is what readers count.
+    fn count(&mut self, values: usize) -> Option<()> {
+        match u32::try_from(values).ok().and_then(|values| self.entries.checked_sub(values)) {
+            Some(left) => self.entries = left,
+            None => return self.fail(EncodeError::TooManyEntries { max: self.limits.entries }),
+        }
+        Some(())
     }
 
     #[inline(always)]
@@ -113,7 +135,7 @@ impl Filler {
             room = short_str(room, key)?;
             room = self.value(room, value)?;
         }
-        self.length("table", place, before - room.len())?;
+        self.length("table", place, before - room.len(), self.limits.table_size)?;
         Some(room)
     }
 
@@ -123,13 +145,19 @@ impl Filler {
         for value in array {
             room = self.value(room, value)?;
         }
-        self.length("array", place, before - room.len())?;
+        self.length("array", place, before - room.len(), self.limits.table_size)?;
         Some(room)
     }
 
     #[inline]
-    fn length(&mut self, what: &'static str, place: &mut [u8; LENGTH], len: usize) -> Option<()> {
-        match length(what, len) {
+    fn length(
+        &mut self,
+        what: &'static str,
+        place: &mut [u8; LENGTH],
+        len: usize,
+        max: u32,
+    ) -> Option<()> {
+        match length(what, len, max) {
             Ok(len) => *place = len.to_be_bytes(),
             Err(error) => return self.fail(error),
         }
@@ -186,7 +214,7 @@ impl Filler {
             return room.get_mut(1 + len..);
         }
         let (place, room) = room.split_first_chunk_mut()?;
-        self.length("long string", place, octets.len())?;
+        self.length("long string", place, octets.len(), u32::MAX)?;
         copy(room, octets)
     }
 }

@@ -1,9 +1,10 @@
-//! [`Limits`]: how much a table may ask of its reader.
+//! [`Limits`]: how much a table may ask of its reader, and so how much a writer may put into one.
 
 /// Bounds on the tables and arrays of one payload.
 ///
 /// A table costs more memory than octets (a value of one octet takes a few words), and each level
-/// of nesting costs stack. The frame size bounds the octets; these bound the rest.
+/// of nesting costs stack. The frame size bounds the octets; these bound the rest. Writers hold them,
+/// too: what nobody could read is better refused before it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
@@ -20,6 +21,9 @@ pub struct Limits {
 impl Limits {
     /// 64 levels, 65,536 values, 16 MiB.
     pub const DEFAULT: Self = Self { depth: 64, entries: 65_536, table_size: 16 << 20 };
+
+    /// No limits but those of the types: 255 levels.
+    pub const GREATEST: Self = Self { depth: u8::MAX, entries: u32::MAX, table_size: u32::MAX };
 
     /// These limits with another [`depth`](Self::depth).
     #[must_use]

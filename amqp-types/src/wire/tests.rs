@@ -280,7 +280,7 @@ fn the_greatest_depth_is_safe_on_a_small_stack() {
         let payload = nested(256);
         let table = Reader::with_limits(&payload, greatest).table().unwrap();
         let mut buf = BytesMut::new();
-        Writer::new(&mut buf).table(&table).unwrap();
+        Writer::new(&mut buf).with_limits(greatest).table(&table).unwrap();
         assert_eq!(buf, payload);
         assert_eq!(table.clone(), table);
         assert!(format!("{table:?}").len() > 255);
@@ -296,7 +296,44 @@ fn a_table_too_deep_to_be_read_is_not_written() {
         table = field_table! { "" => table };
     }
     let written = Writer::verbatim(&mut BytesMut::new()).table(&table);
-    assert_eq!(written, Err(EncodeError::NestingTooDeep));
+    assert_eq!(written, Err(EncodeError::NestingTooDeep { max: 255 }));
+}
+
+#[test]
+fn what_the_default_limits_do_not_let_in_is_not_written_either() {
+    let deep = |levels: usize| {
+        let innermost = field_table! { "" => () };
+        (1..levels).fold(innermost, |table, _| field_table! { "" => table })
+    };
+    let write = |table: &FieldTable| Writer::new(&mut BytesMut::new()).table(table);
+    assert_eq!(write(&deep(64)), Ok(()));
+    let error = write(&deep(65)).unwrap_err();
+    assert_eq!(error, EncodeError::NestingTooDeep { max: 64 });
+    assert_eq!(error.to_string(), "tables nested deeper than 64 levels, the limit on what is read");
+
+    let values = |count| field_table! { "" => FieldArray::from(vec![FieldValue::Void; count]) };
+    assert_eq!(write(&values(65_535)), Ok(()));
+    let error = write(&values(65_536)).unwrap_err();
+    assert_eq!(error, EncodeError::TooManyEntries { max: 65_536 });
+    assert_eq!(error.to_string(), "more than 65536 values in tables, the limit on what is read");
+
+    // A key without octets, the type, and the length.
+    let octets = |count: usize| field_table! { "" => FieldValue::from(vec![0; count - 6]) };
+    assert_eq!(write(&octets(16 << 20)), Ok(()));
+    let error = write(&octets((16 << 20) + 1)).unwrap_err();
+    let (len, max) = ((16 << 20) + 1, 16 << 20);
+    assert_eq!(error, EncodeError::TooLong { what: "table", len, max });
+}
+
+#[test]
+fn values_are_counted_for_each_payload() {
+    let mut buf = BytesMut::new();
+    let mut writer = Writer::new(&mut buf).with_limits(Limits::default().with_entries(3));
+    let table = field_table! { "a" => 1, "b" => 2 };
+    assert_eq!(writer.table(&table), Ok(()));
+    assert_eq!(writer.table(&table), Err(EncodeError::TooManyEntries { max: 3 }));
+    writer.begin_payload();
+    assert_eq!(writer.table(&table), Ok(()));
 }
 
 #[test]

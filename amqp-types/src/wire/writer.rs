@@ -6,7 +6,7 @@
 
 use bytes::BytesMut;
 
-use super::{ContentDomain, FLAGS_PER_WORD};
+use super::{ContentDomain, FLAGS_PER_WORD, Limits};
 use crate::octets::INLINE;
 use crate::{EncodeError, ShortStr, Timestamp};
 
@@ -20,7 +20,8 @@ const STEP_OVER: usize = 4096;
 /// Appends values to a buffer, in order.
 ///
 /// A plain writer is strict: it sends only what every broker reads, so it refuses floats that are
-/// infinite or not a number and decimals above 2³¹−1, and writes the table type `L` as `l`. A
+/// infinite or not a number and decimals above 2³¹−1, writes the table type `L` as `l`, and holds
+/// tables within the default [`Limits`] of readers unless it is given [others](Self::with_limits). A
 /// [`verbatim`](Self::verbatim) one writes values as they were read, for proxies and tests. (Either
 /// writes a boolean as 0 or 1, though other octets are read as true.)
 ///
@@ -45,6 +46,9 @@ pub struct Writer<'a> {
     pub(super) strict: bool,
     /// Whether the buffer is left as long as it is.
     pub(super) over: bool,
+    pub(super) limits: Limits,
+    /// How many values the tables of the payload under way may still hold.
+    pub(super) entries: u32,
 }
 
 impl Drop for Writer<'_> {
@@ -61,14 +65,36 @@ impl<'a> Writer<'a> {
     #[inline]
     #[must_use]
     pub fn new(buf: &'a mut BytesMut) -> Self {
-        Self { at: buf.len(), buf, strict: true, over: false }
+        Self::with(buf, true, Limits::DEFAULT)
     }
 
     /// A writer that sends any value as it was read.
     #[inline]
     #[must_use]
     pub fn verbatim(buf: &'a mut BytesMut) -> Self {
-        Self { at: buf.len(), buf, strict: false, over: false }
+        Self::with(buf, false, Limits::GREATEST)
+    }
+
+    #[inline]
+    fn with(buf: &'a mut BytesMut, strict: bool, limits: Limits) -> Self {
+        let entries = limits.entries;
+        Self { at: buf.len(), buf, strict, over: false, limits, entries }
+    }
+
+    /// The writer with other limits on the tables that are written from now on.
+    #[inline]
+    #[must_use]
+    pub const fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self.entries = limits.entries;
+        self
+    }
+
+    /// What is written from now on is another payload: its tables may hold as many values together
+    /// as the limits say. [`Framing::write`](crate::frame::Framing::write) says so by itself.
+    #[inline]
+    pub const fn begin_payload(&mut self) {
+        self.entries = self.limits.entries;
     }
 
     /// A strict writer that writes over what the buffer holds from `at` on, or from its end if that
@@ -90,7 +116,8 @@ impl<'a> Writer<'a> {
     #[inline]
     #[must_use]
     pub fn over(buf: &'a mut BytesMut, at: usize) -> Self {
-        Self { at: at.min(buf.len()), buf, strict: true, over: true }
+        let (limits, entries) = (Limits::DEFAULT, Limits::DEFAULT.entries);
+        Self { at: at.min(buf.len()), buf, strict: true, over: true, limits, entries }
     }
 
     /// Where the next octet goes, counted from the buffer's start.
@@ -161,7 +188,7 @@ impl<'a> Writer<'a> {
     /// `TooLong` above 2³²−1 octets.
     #[inline]
     pub fn long_str(&mut self, octets: &[u8]) -> Result<(), EncodeError> {
-        self.long(length("long string", octets.len())?);
+        self.long(length("long string", octets.len(), u32::MAX)?);
         self.octets(octets);
         Ok(())
     }
@@ -336,6 +363,9 @@ fn long_short_str(buf: &mut BytesMut, at: usize, octets: &[u8], over: bool) -> u
 
 /// The length of an item as its length field has it.
 #[inline]
-pub(super) fn length(what: &'static str, len: usize) -> Result<u32, EncodeError> {
-    u32::try_from(len).map_err(|_| EncodeError::TooLong { what, len, max: u32::MAX as usize })
+pub(super) fn length(what: &'static str, len: usize, max: u32) -> Result<u32, EncodeError> {
+    match u32::try_from(len) {
+        Ok(octets) if octets <= max => Ok(octets),
+        _ => Err(EncodeError::TooLong { what, len, max: max as usize }),
+    }
 }
