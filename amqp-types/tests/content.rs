@@ -193,7 +193,7 @@ fn limits_hold_in_headers_too() {
     let headers = field_table! { "a" => 1, "b" => 2 };
     let properties = basic::Properties { headers: Some(headers), ..Default::default() };
     let refused = push_all(&mut assembler, [method(&deliver()), header(0, properties)]);
-    let Err(AssembleError::Decode(error)) = refused else { panic!("{refused:?}") };
+    let Err(AssembleError::Properties(error)) = refused else { panic!("{refused:?}") };
     assert_eq!(error.kind(), DecodeErrorKind::TooManyEntries);
 }
 

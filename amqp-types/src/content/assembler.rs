@@ -31,7 +31,8 @@ const CONNECTION: &str = "connection";
 ///                                        +-------> out       +-+ body, size not reached
 /// ```
 ///
-/// After an error it is as new, but the peer is not to be trusted any more.
+/// After an error it is as new, but the peer is not to be trusted any more. One kind of error is nobody's but the
+/// message's author's, [`AssembleError::Properties`]: after it the assembler passes the body over and goes on.
 ///
 /// Methods and properties are some hundred octets big, so they lie here from their frame on;
 /// [`push_in_place`](Self::push_in_place) lets the receiver move them once, to where it keeps them. A body that
@@ -39,12 +40,12 @@ const CONNECTION: &str = "connection";
 #[derive(Clone, Debug)]
 pub struct Assembler<P: Protocol> {
     /// The kind of the next frame. `Method`: no content is under way, and what is still in the three
-    /// places below is what a receiver left there.
+    /// places below is what a receiver left there. `Heartbeat`, which is never a content's: a body is passed over.
     pub(super) expected: FrameKind,
     /// The method of the content under way, if `expected` is not `Method`.
     pub(super) method: Option<P::Method>,
     /// The id of the class of `method`.
-    class_id: u16,
+    pub(super) class_id: u16,
     /// The properties, if `expected` is `Body`.
     pub(super) properties: Option<P::Properties>,
     /// What has come of the body before `tail`; `body.len() + tail.len() < size` between frames, if
@@ -53,7 +54,7 @@ pub struct Assembler<P: Protocol> {
     /// Small pieces of the body, copied together: kept as they came, a body of one-octet frames would
     /// take many times its size. `tail.len() <= TAIL.max(copy_max)`.
     tail: Vec<u8>,
-    /// The length that the header said, less what was lent.
+    /// The length that the header said, less what was lent or passed over.
     pub(super) size: u64,
     /// Octets of the content under way that were lent so far, if it is lent.
     pub(super) lent: Option<u64>,
@@ -166,9 +167,7 @@ impl<P: Protocol> Assembler<P> {
     ) -> Result<Option<Complete<'_, P>>, AssembleError> {
         let complete = match frame.kind {
             FrameKind::Heartbeat => return Ok(None),
-            found if found != self.expected => {
-                Err(AssembleError::UnexpectedFrame { expected: self.expected, found })
-            }
+            found if found != self.expected => self.pass_over(frame),
             FrameKind::Method => self.method(frame),
             FrameKind::Header => self.header(frame),
             FrameKind::Body => {
@@ -186,14 +185,18 @@ impl<P: Protocol> Assembler<P> {
                 Ok(Some(Complete { method: &mut self.method, content }))
             }
             Err(error) => {
-                self.reset();
+                self.reset(&error);
                 Err(error)
             }
         }
     }
 
+    /// As new, but after what is nobody's but the message's author's.
     #[cold]
-    pub(super) fn reset(&mut self) {
+    pub(super) fn reset(&mut self, error: &AssembleError) {
+        if matches!(error, AssembleError::Properties(_)) {
+            return;
+        }
         *self = Self::new()
             .with_max_body(self.max_body)
             .with_copy_max(self.copy_max)
@@ -228,7 +231,8 @@ impl<P: Protocol> Assembler<P> {
 
     /// Whether the content is complete: has no body.
     pub(super) fn header(&mut self, frame: FrameRef<'_>) -> Result<bool, AssembleError> {
-        let (found, size) = decode_into(&mut self.properties, frame.payload, self.limits)?;
+        let read = decode_into(&mut self.properties, frame.payload, self.limits);
+        let (found, size) = read.map_err(|error| self.unreadable(frame, error))?;
         if found != self.class_id {
             return Err(AssembleError::WrongClass { expected: self.class_id, found });
         }

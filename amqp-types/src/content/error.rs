@@ -49,6 +49,11 @@ pub enum AssembleError {
         /// The most that the receiver takes, in octets.
         max: u64,
     },
+    /// The properties of a content cannot be read: they are malformed, or beyond the receiver's
+    /// [`Limits`](crate::wire::Limits). But whose content it is and how long its body is could be: the assembler
+    /// passes the body over, and takes the channel's next frames as if there had been no error.
+    /// [`Assembler::take_unreadable`](super::Assembler::take_unreadable) gives the method.
+    Properties(DecodeError),
     /// The payload is malformed.
     Decode(DecodeError),
 }
@@ -77,6 +82,7 @@ impl fmt::Display for AssembleError {
             Self::BodyTooLarge { size, max } => {
                 write!(f, "body of {size} octets, at most {max} are taken")
             }
+            Self::Properties(error) => write!(f, "the properties cannot be read: {error}"),
             Self::Decode(error) => error.fmt(f),
         }
     }
@@ -85,7 +91,7 @@ impl fmt::Display for AssembleError {
 impl Error for AssembleError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Decode(error) => Some(error),
+            Self::Decode(error) | Self::Properties(error) => Some(error),
             _ => None,
         }
     }

@@ -123,6 +123,12 @@ pub(super) fn decode_into<T: AnyProperties>(
     }
 }
 
+/// The body's size in a header whose properties cannot be read, if the header is one of this class.
+pub(super) fn size_of_unreadable(payload: Payload<'_>, class_id: u16) -> Option<u64> {
+    let (found, size) = prelude(&mut Reader::new(payload)).ok()?;
+    (found == class_id).then_some(size)
+}
+
 impl ContentHeader<DynamicProperties> {
     /// Writes the payload of a header frame.
     ///

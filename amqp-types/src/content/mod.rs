@@ -13,6 +13,7 @@ mod error;
 mod header;
 mod incoming;
 mod part;
+mod unreadable;
 
 pub use assembler::Assembler;
 pub use body::Body;

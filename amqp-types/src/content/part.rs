@@ -108,8 +108,9 @@ impl<P: Protocol> Assembler<P> {
         let len = octets.len() as u64;
         let Some(rest) = self.size.checked_sub(len) else {
             let (size, received) = (lent.saturating_add(self.size), lent.saturating_add(len));
-            self.reset();
-            return Err(AssembleError::BodyOverrun { size, received });
+            let error = AssembleError::BodyOverrun { size, received };
+            self.reset(&error);
+            return Err(error);
         };
         self.size = rest;
         self.lent = Some(lent.saturating_add(len));
@@ -127,7 +128,7 @@ impl<P: Protocol> Assembler<P> {
             Ok(true) => self.end_lent(),
             Ok(false) => {}
             Err(error) => {
-                self.reset();
+                self.reset(&error);
                 return Err(error);
             }
         }
