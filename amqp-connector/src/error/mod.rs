@@ -22,7 +22,7 @@ pub use reason::{CloseCause, CloseReason, Initiator, Scope};
 pub use stream::{BrokenStream, StreamFault};
 pub use uri::UriError;
 
-use amqp_types::{EncodeError, InvalidShortStr};
+use amqp_types::{DecodeError, EncodeError, InvalidShortStr};
 
 /// Shorthand for results of the connector's calls.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -42,6 +42,8 @@ enum Detail {
     Name(&'static str, InvalidShortStr),
     ShortStr(InvalidShortStr),
     Encode(EncodeError),
+    /// What came by this method.
+    Decode(&'static str, DecodeError),
     Text(&'static str),
     Unsupported {
         what: &'static str,
@@ -86,6 +88,9 @@ pub enum ErrorKind {
     Blocked,
     /// A streamed publish owns the channel till its body is given; nothing was sent.
     Busy,
+    /// The message that came cannot be read; the [source](std::error::Error::source) is the
+    /// [`DecodeError`](amqp_types::DecodeError). See [`Event::Unreadable`](crate::Event::Unreadable) for what became of it.
+    Unreadable,
     /// The source of a streamed publish broke its promise; [`Error::broken_stream`] tells how. The message will
     /// never be seen.
     StreamBroken,
@@ -111,6 +116,11 @@ impl Error {
 
     pub(crate) fn invalid(text: &'static str) -> Self {
         Self { kind: ErrorKind::Invalid, detail: Detail::Text(text) }
+    }
+
+    /// The message that came by `method` cannot be read.
+    pub(crate) fn unreadable(method: &'static str, error: DecodeError) -> Self {
+        Self { kind: ErrorKind::Unreadable, detail: Detail::Decode(method, error) }
     }
 
     pub(crate) fn limit(text: &'static str) -> Self {
@@ -238,6 +248,9 @@ impl fmt::Display for Error {
             (Detail::Name(what, error), _) => write!(f, "the {what} is too long: {error}"),
             (Detail::ShortStr(error), _) => error.fmt(f),
             (Detail::Encode(error), _) => error.fmt(f),
+            (Detail::Decode(method, error), _) => {
+                write!(f, "the message of {method} cannot be read: {error}")
+            }
             (Detail::Broken(stream), _) => stream.fmt(f),
             (Detail::Unsupported { what }, _) => write!(
                 f,
@@ -269,6 +282,7 @@ impl std::error::Error for Error {
             }
             Detail::Name(_, error) | Detail::ShortStr(error) => Some(error),
             Detail::Encode(error) => Some(error),
+            Detail::Decode(_, error) => Some(error),
             Detail::Broken(stream) => stream.source(),
             _ => None,
         }

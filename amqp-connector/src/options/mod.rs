@@ -6,8 +6,10 @@ mod pace;
 
 use std::time::Duration;
 
-use amqp_types::protocol;
+use amqp_types::content::Assembler;
 use amqp_types::protocol::connection::{Tune, TuneOk};
+use amqp_types::protocol::{self, Spec};
+use amqp_types::wire::Limits;
 
 pub use pace::Pace;
 
@@ -59,6 +61,13 @@ pub struct Options {
     pub consumer_budget: usize,
     /// Largest inbound body in octets; a larger one closes its channel. Default 128 MiB.
     pub body_max: u64,
+    /// How deep tables may be nested, how many values they may hold and how many octets they may take, in one method or in
+    /// one message's properties. Holds both ways. What would be beyond them is refused before it is sent, by
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) with an [`EncodeError`](amqp_types::EncodeError) as source, since it
+    /// could not be read if it came back. A message beyond them that comes is passed over and rejected, and told by
+    /// [`Event::Unreadable`](crate::Event::Unreadable). Raise them to exchange messages that need more; see [`Limits`] for
+    /// what that costs. Default [`Limits::DEFAULT`]: 64 levels, 65,536 values, 16 MiB.
+    pub table_limits: Limits,
     /// Publishes that may be unconfirmed, or confirmed but unawaited, on one channel before publishers
     /// wait. Default 65536.
     pub unconfirmed_max: usize,
@@ -144,6 +153,7 @@ impl Default for Options {
             outbound_budget: 4 << 20,
             consumer_budget: 64 << 20,
             body_max: 128 << 20,
+            table_limits: Limits::DEFAULT,
             unconfirmed_max: 65_536,
             unconfirmed_octets_max: 256 << 20,
             retained_budget: 64 << 20,
@@ -154,6 +164,13 @@ impl Default for Options {
             publish_while_blocked: WhileBlocked::Wait,
             call_while_blocked: WhileBlocked::Wait,
         }
+    }
+}
+
+impl Options {
+    /// Puts the frames of a channel together, within the limits on what may come.
+    pub(crate) fn assembler(&self) -> Assembler<Spec> {
+        Assembler::new().with_max_body(self.body_max).with_limits(self.table_limits)
     }
 }
 

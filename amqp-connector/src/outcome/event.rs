@@ -4,7 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use amqp_types::ShortStr;
+use amqp_types::{DecodeError, ShortStr};
 
 use crate::error::CloseReason;
 use crate::outcome::{Alert, RecoveryEvent};
@@ -59,6 +59,26 @@ pub enum Event {
         /// What it tells.
         alert: Alert,
     },
+    /// A message came whose properties cannot be read: they are malformed, or beyond
+    /// [`Options::table_limits`](crate::Options::table_limits). It costs nothing but itself. A delivery, and what a
+    /// `basic.get` got, is rejected without requeue, so that its queue dead-letters it if it has a dead-letter exchange and
+    /// drops it if not: put back it would come again and again. (What a stream has delivered is acknowledged, and stays in
+    /// it; with no-ack the broker has forgotten the message already.) The get fails with
+    /// [`ErrorKind::Unreadable`](crate::ErrorKind::Unreadable). A returned message makes the outcome of the publishes that it
+    /// could mean [`UnknownReason::UnmatchedReturn`](crate::UnknownReason::UnmatchedReturn).
+    #[non_exhaustive]
+    Unreadable {
+        /// The number of the channel that it came on.
+        channel: u16,
+        /// The method that it came by: `basic.deliver`, `basic.get-ok`, `basic.return`.
+        method: &'static str,
+        /// The exchange it was published to.
+        exchange: ShortStr,
+        /// The routing key it was published with.
+        routing_key: ShortStr,
+        /// What is wrong with its properties.
+        error: DecodeError,
+    },
     /// The connection was lost, and is being recovered: see [`Recovery`](crate::Recovery).
     #[non_exhaustive]
     Recovering {
@@ -104,6 +124,12 @@ impl fmt::Display for Event {
                     alert.reply_code, alert.reply_text
                 )
             }
+            Self::Unreadable { channel, method, exchange, routing_key, error } => write!(
+                f,
+                "channel {channel}: a message by {method}, of exchange {:?} and routing key {:?}, cannot be read: {error}",
+                exchange.to_string_lossy(),
+                routing_key.to_string_lossy()
+            ),
             Self::Recovering { reason } => write!(f, "lost: {reason}"),
             Self::Recovery(event) => event.fmt(f),
             Self::Closing { reason } => write!(f, "closing: {reason}"),

@@ -104,7 +104,7 @@ pub enum UnknownReason {
     /// The channel or connection ended before the broker answered.
     Closed(Arc<CloseReason>),
     /// A message came back that may be this one, or another that differs from it: the broker has changed it in a way
-    /// that hides which.
+    /// that hides which, or it cannot be read ([`Event::Unreadable`]).
     UnmatchedReturn,
 }
 

@@ -6,7 +6,7 @@
 use amqp_types::content::{AssembleError, Complete, Incoming};
 use amqp_types::frame::{FrameKind, FrameRef};
 use amqp_types::protocol::{self, Method, ReplyCode, Spec, basic, channel, connection};
-use amqp_types::{AnyMethod, Body};
+use amqp_types::{AnyMethod, Body, DecodeError};
 use tokio::time::Instant;
 
 use crate::error::{CloseCause, CloseReason, Scope};
@@ -81,7 +81,7 @@ impl Session {
         if frame.kind != FrameKind::Method {
             return;
         }
-        match Method::decode(frame.payload) {
+        match self.decode(frame) {
             Ok(Method::Channel(channel::Method::CloseOk(_))) => self.handle_channel_close_ok(key),
             // Both closed at once: the peer answers ours too, and only then the number is free.
             Ok(Method::Channel(channel::Method::Close(_))) => {
@@ -114,7 +114,7 @@ impl Session {
         if frame.kind != FrameKind::Method {
             return;
         }
-        match Method::decode(frame.payload) {
+        match self.decode(frame) {
             Ok(
                 method @ Method::Channel(channel::Method::OpenOk(_) | channel::Method::Close(_)),
             ) => self.handle_method(key, method),
@@ -128,7 +128,7 @@ impl Session {
             let text = "a content frame on channel 0".to_owned();
             return self.violation(unexpected_frame(), text, None);
         }
-        let method = match Method::decode(frame.payload) {
+        let method = match self.decode(frame) {
             Ok(method) => method,
             Err(error) => return self.violation(ReplyCode::SYNTAX_ERROR, error.to_string(), None),
         };
@@ -260,7 +260,12 @@ impl Session {
         }
     }
 
-    /// A body over the limit ends its channel; any other disorder of frames the connection.
+    fn decode(&self, frame: FrameRef<'_>) -> Result<Method, DecodeError> {
+        Method::decode_limited(frame.payload, self.options.table_limits)
+    }
+
+    /// A body over the limit ends its channel, properties that cannot be read cost their message; any other disorder of
+    /// frames the connection.
     pub(in crate::session) fn handle_assemble_error(
         &mut self,
         key: ChannelKey,
@@ -276,6 +281,7 @@ impl Session {
                 .with_code(ReplyCode::CONTENT_TOO_LARGE);
                 self.close_channel_because(key, reason);
             }
+            AssembleError::Properties(error) => self.handle_unreadable(key, *error),
             AssembleError::Decode(_) => {
                 self.violation(ReplyCode::SYNTAX_ERROR, error.to_string(), None);
             }

@@ -28,6 +28,7 @@ mod tests;
 mod ticket;
 mod timers;
 mod unasked;
+mod unreadable;
 mod wait;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -174,7 +175,6 @@ impl Session {
         Self {
             channels: ChannelTable::new(tuning.channel_max),
             heartbeat: Heartbeat::new(tuning.heartbeat, now),
-            options,
             tuning,
             phase: Phase::Open,
             control: VecDeque::new(),
@@ -184,7 +184,7 @@ impl Session {
             unsent: UnsentCalls::default(),
             alarms: Alarms::default(),
             next_id: 0,
-            outbox: Outbox::default(),
+            outbox: Outbox::new(options.table_limits),
             room: Admission::default(),
             waiting_behind: VecDeque::new(),
             reserved_behind: 0,
@@ -215,6 +215,7 @@ impl Session {
             driver: None,
             recovery: None,
             effects: Effects::default(),
+            options,
         }
     }
 

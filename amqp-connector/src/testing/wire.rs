@@ -10,7 +10,7 @@ use amqp_types::frame::{Frame, FrameKind, OVERHEAD};
 use amqp_types::protocol::{
     self, FRAMING, Method, PROTOCOL_HEADER, Properties, Spec, channel, connection,
 };
-use amqp_types::wire::Writer;
+use amqp_types::wire::{Limits, Writer};
 use amqp_types::{AnyMethod, Body};
 use bytes::{Buf, BytesMut};
 
@@ -90,13 +90,23 @@ fn broken<T>(text: impl Into<String>) -> Result<T, WireError> {
 }
 
 /// A channel as the server knows it.
-#[derive(Default)]
 struct ChannelView {
     assembler: Assembler<Spec>,
     /// The server has closed it, the client has not answered yet: anything may still be on its way.
     closed_by_us: bool,
     /// The client has closed it, the server has not answered yet: only an answer to our close may come.
     closed_by_client: bool,
+}
+
+impl Default for ChannelView {
+    /// One that reads whatever a client may be told to send.
+    fn default() -> Self {
+        Self {
+            assembler: Assembler::new().with_limits(Limits::GREATEST),
+            closed_by_us: false,
+            closed_by_client: false,
+        }
+    }
 }
 
 /// The inbound side of a server.
@@ -268,7 +278,7 @@ impl Observer {
 
 /// A method frame.
 pub(crate) fn method_frame<M: AnyMethod>(buffer: &mut BytesMut, channel: u16, method: &M) {
-    let mut writer = Writer::new(buffer);
+    let mut writer = Writer::new(buffer).with_limits(Limits::GREATEST);
     let encoded =
         FRAMING.write(&mut writer, FrameKind::Method, channel, u32::MAX, |w| method.encode(w));
     if let Err(error) = encoded {
@@ -284,7 +294,7 @@ pub(crate) fn content_frames<P: amqp_types::Properties>(
     body: &[u8],
     frame_max: u32,
 ) {
-    let mut writer = Writer::new(buffer);
+    let mut writer = Writer::new(buffer).with_limits(Limits::GREATEST);
     let encoded = FRAMING.write(&mut writer, FrameKind::Header, channel, u32::MAX, |w| {
         amqp_types::content::ContentHeader::write(properties, body.len() as u64, w)
     });

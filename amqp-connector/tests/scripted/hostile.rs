@@ -1,9 +1,13 @@
 //! What a hostile peer, an unlucky moment or a careless caller may not bring about, through the public API.
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use amqp_connector::protocol::{basic, connection};
 use amqp_connector::testing::Peer;
-use amqp_connector::{BasicConsume, BasicPublish, ConnectError, Connector, Options, Prefetch};
+use amqp_connector::{
+    BasicConsume, BasicGet, BasicPublish, ConnectError, Connector, ErrorKind, Event, FieldTable,
+    Options, Prefetch, Recovery, ShortStr,
+};
 
 use crate::support::{channel, connection_with, open, resolves};
 
@@ -175,4 +179,70 @@ async fn flush_tells_of_a_failed_flush() {
     drop(channel.basic_publish(BasicPublish::new("", "q", "x")).await.expect("accepted"));
     let flushed = resolves("flush", channel.flush()).await;
     assert!(flushed.is_err(), "the flush failed and the message never left");
+}
+
+/// Properties that nobody with the default limits can read.
+fn poison() -> basic::Properties {
+    let key = || ShortStr::from_static("k");
+    let innermost = FieldTable::new().with(key(), 1);
+    let deep = (0..100).fold(innermost, |table, _| FieldTable::new().with(key(), table));
+    basic::Properties { headers: Some(deep), ..Default::default() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_cannot_be_read_costs_itself_and_not_its_connection() {
+    let (io, mut peer) = Peer::new();
+    let connector = Connector::new().recovery(Recovery::new());
+    let once = Arc::new(Mutex::new(Some(io)));
+    let dial = move || {
+        let io = once.lock().expect("no panic").take();
+        async move { io.ok_or(std::io::ErrorKind::ConnectionRefused.into()) }
+    };
+    let connect =
+        async { connector.connect_by(dial).await.expect("greeted").authenticate("a", "b").await };
+    let (connection, _) = tokio::join!(connect, peer.handshake());
+    let connection = connection.expect("welcome");
+    let mut events = connection.events();
+    let channel = open(&connection, &mut peer).await;
+    let consume = channel.basic_consume(BasicConsume::new("q", Prefetch::Unlimited).tag("c"));
+    let script = async {
+        let (id, _) = peer.expect::<basic::Qos>().await;
+        peer.send(id, basic::QosOk::default()).await;
+        let (id, consume) = peer.expect::<basic::Consume>().await;
+        peer.send(id, basic::ConsumeOk { consumer_tag: consume.consumer_tag }).await;
+    };
+    let (consumer, ()) = tokio::join!(consume, script);
+    let mut consumer = consumer.expect("consumes");
+    let id = channel.id();
+    for delivery_tag in (1..20).step_by(2) {
+        let deliver = |delivery_tag| basic::Deliver {
+            consumer_tag: ShortStr::from_static("c"),
+            delivery_tag,
+            ..Default::default()
+        };
+        peer.send_content(id, deliver(delivery_tag), poison(), vec![0; 10_000]).await;
+        peer.send_content(id, deliver(delivery_tag + 1), Default::default(), "good").await;
+        let good = resolves("delivery", consumer.recv()).await.expect("not ended");
+        assert_eq!((good.delivery_tag(), good.body.to_bytes().len()), (delivery_tag + 1, 4));
+        good.ack().expect("acked");
+        let reject = peer.expect_on::<basic::Reject>(id).await;
+        assert_eq!((reject.delivery_tag, reject.requeue), (delivery_tag, false));
+        peer.expect_on::<basic::Ack>(id).await;
+        let told = loop {
+            match resolves("event", events.recv()).await.expect("not over") {
+                Event::Unreadable { error, .. } => break error,
+                Event::Recovering { reason, .. } => panic!("{reason}"),
+                _ => {}
+            }
+        };
+        assert!(told.to_string().contains("too deep"), "{told}");
+    }
+    let get = channel.basic_get(BasicGet::new("q"));
+    let script = async {
+        peer.expect::<basic::Get>().await;
+        peer.send_content(id, basic::GetOk::default(), poison(), "x").await;
+    };
+    let (got, ()) = tokio::join!(get, script);
+    assert_eq!(got.expect_err("poison").kind(), ErrorKind::Unreadable);
+    assert!(channel.close_reason().is_none() && !connection.is_recovering());
 }

@@ -22,6 +22,7 @@ mod leaks;
 mod life;
 mod limits;
 mod opening;
+mod poison;
 mod publishing;
 mod quotas;
 mod recover;

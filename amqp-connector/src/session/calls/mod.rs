@@ -49,7 +49,7 @@ impl Session {
     /// Opens a new channel; the reply makes it usable.
     pub(crate) fn open(&mut self, options: &CallOptions) -> Result<(ChannelKey, CallId)> {
         self.check_open()?;
-        let Some(channel) = self.channels.allocate(self.options.body_max) else {
+        let Some(channel) = self.channels.allocate(self.options.assembler()) else {
             return Err(Error::channel_max(self.tuning.channel_max));
         };
         let key = channel.key;

@@ -205,7 +205,7 @@ pub(in crate::session) enum Sent {
 }
 
 impl ChannelState {
-    fn new(key: ChannelKey, reused: bool, body_max: u64) -> Self {
+    fn new(key: ChannelKey, reused: bool, assembler: Assembler<Spec>) -> Self {
         Self {
             key,
             phase: ChannelPhase::Opening,
@@ -213,7 +213,7 @@ impl ChannelState {
             own: false,
             released: false,
             close_answered: false,
-            assembler: Assembler::new().with_max_body(body_max),
+            assembler,
             calls: VecDeque::new(),
             untaken: 0,
             unanswered: Vec::new(),

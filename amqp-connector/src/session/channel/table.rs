@@ -5,6 +5,9 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 
+use amqp_types::content::Assembler;
+use amqp_types::protocol::Spec;
+
 use crate::error::Initiator;
 use crate::outcome::Epoch;
 use crate::session::channel::{ChannelKey, ChannelState};
@@ -56,7 +59,7 @@ impl ChannelTable {
     }
 
     /// Gives a free number a new incarnation, or nothing when all are in use.
-    pub(crate) fn allocate(&mut self, body_max: u64) -> Option<&mut ChannelState> {
+    pub(crate) fn allocate(&mut self, assembler: Assembler<Spec>) -> Option<&mut ChannelState> {
         let (id, reused) = self.free_id()?;
         let key = ChannelKey { id, epoch: self.next_epoch().0 };
         let index = usize::from(id);
@@ -64,7 +67,7 @@ impl ChannelTable {
             self.slots.resize_with(index + 1, || None);
         }
         let slot = self.slots.get_mut(index)?;
-        Some(slot.insert(Box::new(ChannelState::new(key, reused, body_max))))
+        Some(slot.insert(Box::new(ChannelState::new(key, reused, assembler))))
     }
 
     /// Whether a channel holds or has held number `id`.

@@ -233,7 +233,7 @@ impl Session {
     }
 
     /// Rejects a message, unless it is settled already.
-    fn reject(&mut self, key: ChannelKey, delivery_tag: u64, requeue: bool) {
+    pub(in crate::session) fn reject(&mut self, key: ChannelKey, delivery_tag: u64, requeue: bool) {
         if self.live_channel(key).is_ok_and(|channel| delivery_tag > channel.settled_to) {
             self.note_told(key, |coalescer| coalescer.settle(delivery_tag));
             let delivery_tag = self.wire_tag(key, delivery_tag);

@@ -9,7 +9,7 @@ use std::io::IoSlice;
 
 use amqp_types::frame::FrameKind;
 use amqp_types::protocol::FRAMING;
-use amqp_types::wire::Writer;
+use amqp_types::wire::{Limits, Writer};
 use bytes::{Bytes, BytesMut};
 
 /// A chunk of this many octets of frames is closed, so that none is reallocated at a size that would hold
@@ -34,12 +34,14 @@ pub(crate) struct Chunk {
     bodies: Vec<(usize, Bytes)>,
     /// Octets of the bodies.
     inserted: usize,
+    /// On the tables in what is written.
+    limits: Limits,
 }
 
 impl Chunk {
     /// A chunk that need not grow till it is full.
-    pub(crate) fn with_room() -> Self {
-        Self { frames: BytesMut::with_capacity(CAPACITY), ..Self::default() }
+    pub(crate) fn with_room(limits: Limits) -> Self {
+        Self { frames: BytesMut::with_capacity(CAPACITY), limits, ..Self::default() }
     }
 
     /// All octets, the bodies' included.
@@ -66,7 +68,7 @@ impl Chunk {
         &mut self,
         write: impl FnOnce(&mut Writer<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut writer = Writer::over(&mut self.frames, self.used);
+        let mut writer = Writer::over(&mut self.frames, self.used).with_limits(self.limits);
         write(&mut writer)?;
         self.used = writer.position();
         Ok(())
@@ -214,7 +216,7 @@ mod tests {
     use super::*;
 
     fn chunk() -> Chunk {
-        let mut chunk = Chunk::with_room();
+        let mut chunk = Chunk::with_room(Limits::DEFAULT);
         chunk.append(b"ab");
         chunk.insert(Bytes::from_static(b"CDE"));
         chunk.append(b"f");
@@ -277,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_chunk_is_full_by_octets_and_by_bodies() {
-        let mut chunk = Chunk::with_room();
+        let mut chunk = Chunk::with_room(Limits::DEFAULT);
         assert!(chunk.is_empty() && !chunk.is_full());
         for _ in 0..BODIES_FULL {
             chunk.insert(Bytes::from_static(b"1"));

@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 
+use amqp_types::wire::Limits;
 use bytes::Bytes;
 
 use crate::session::output::chunk::{Chunk, Segment};
@@ -35,6 +36,8 @@ pub(crate) struct Outbox {
     ready: VecDeque<Chunk>,
     tail: Chunk,
     spare: Vec<Chunk>,
+    /// On the tables in what is sent.
+    limits: Limits,
     /// Channels with a large content, and how far the shared queue must be taken before their turn: what
     /// a channel sent before stands there.
     turns: VecDeque<(u16, u64)>,
@@ -53,6 +56,11 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
+    /// One whose tables are held within these limits.
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
     /// The chunk to append frames to. The caller reports what it appended by [`Outbox::appended`].
     #[inline]
     pub(crate) fn chunk(&mut self) -> &mut Chunk {
@@ -64,7 +72,7 @@ impl Outbox {
 
     /// An empty chunk.
     pub(crate) fn fresh(&mut self) -> Chunk {
-        self.spare.pop().unwrap_or_else(Chunk::with_room)
+        self.spare.pop().unwrap_or_else(|| Chunk::with_room(self.limits))
     }
 
     fn begin_chunk(&mut self) {
@@ -311,13 +319,13 @@ mod tests {
     #[test]
     fn spare_chunks_are_bounded_and_go_when_it_is_quiet() {
         let mut outbox = Outbox::default();
-        let mut grown = Chunk::with_room();
+        let mut grown = Chunk::with_room(Limits::DEFAULT);
         grown.append(&vec![0; 64 * CHUNK]);
         grown.clear();
         outbox.recycle(grown);
         assert!(outbox.spare.is_empty());
         for _ in 0..2 * SPARE_CHUNKS {
-            outbox.recycle(Chunk::with_room());
+            outbox.recycle(Chunk::with_room(Limits::DEFAULT));
         }
         assert_eq!(outbox.spare.len(), SPARE_CHUNKS);
         outbox.chunk().append(b"x");

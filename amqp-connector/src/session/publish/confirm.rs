@@ -237,6 +237,14 @@ impl Confirms {
         unpaired
     }
 
+    /// A message came back that cannot be read but for where it was sent to: it is uncertain of every publish that it could
+    /// mean.
+    pub(crate) fn returned_unreadable(&mut self, exchange: &[u8], routing_key: &[u8]) {
+        if self.begun {
+            self.keep.doubt((exchange, routing_key));
+        }
+    }
+
     /// An ack or nack of the broker. Gives false for a tag that was never published.
     #[must_use]
     pub(crate) fn confirm(

@@ -18,7 +18,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Poll;
 
-use amqp_types::content::Assembler;
 use tokio::time::Instant;
 
 use crate::error::{CloseCause, CloseReason, Error, Initiator, Result, Scope};
@@ -176,14 +175,14 @@ impl Session {
         key: ChannelKey,
         reason: &Arc<CloseReason>,
     ) {
-        let (body_max, epoch) = (self.options.body_max, self.channels.next_epoch());
+        let (assembler, epoch) = (self.options.assembler(), self.channels.next_epoch());
         let Some(channel) = self.channels.get(key) else { return };
         if channel.is_live() {
             channel.epoch_before = std::mem::replace(&mut channel.epoch, epoch);
         }
         channel.phase = ChannelPhase::Restoring(Restoring::Waiting, reason.clone());
         channel.lost = Some(reason.clone());
-        channel.assembler = Assembler::new().with_max_body(body_max);
+        channel.assembler = assembler;
         channel.unanswered = Vec::new();
         channel.giving = Vec::new();
         (channel.left, channel.give_by, channel.recovering) = (None, None, 0);

@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use amqp_types::content::Assembler;
 use amqp_types::protocol::{Method, basic, channel};
 use amqp_types::{Method as _, ShortStr};
 
@@ -72,14 +71,14 @@ impl Session {
         options: &CallOptions,
     ) -> Result<Option<CallId>> {
         self.check_open()?;
-        let body_max = self.options.body_max;
+        let assembler = self.options.assembler();
         let Some(channel) = self.channels.get(key) else { return Err(Error::stale(None)) };
         match &mut channel.phase {
             ChannelPhase::Restoring(Restoring::Live, _) => return Ok(None),
             ChannelPhase::Restoring(stage @ Restoring::Waiting, _) => *stage = Restoring::Opening,
             _ => return Err(Error::stale(channel.close_reason().cloned())),
         }
-        channel.assembler = Assembler::new().with_max_body(body_max);
+        channel.assembler = assembler;
         let request = channel::Open::default().into_any();
         let call = self.send_call_for(key, &request, options, None)?;
         self.undo_nothing(call);

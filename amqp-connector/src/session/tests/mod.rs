@@ -28,6 +28,7 @@ mod stalls;
 
 mod streams;
 mod time;
+mod unreadable;
 
 use std::collections::VecDeque;
 use std::panic::Location;

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use amqp_types::protocol::basic;
-use amqp_types::wire::Writer;
+use amqp_types::wire::{Limits, Writer};
 use amqp_types::{FieldTable, Properties as _, ShortStr};
 use bytes::BytesMut;
 
@@ -64,7 +64,7 @@ fn is_written_as(one: &basic::Properties, other: &basic::Properties) -> bool {
 /// Writes properties as they are sent, which differs from what they are in memory: two types of value are one there. False
 /// if they cannot be sent.
 pub(super) fn write(properties: &basic::Properties, octets: &mut BytesMut) -> bool {
-    properties.encode(&mut Writer::new(octets)).is_ok()
+    properties.encode(&mut Writer::new(octets).with_limits(Limits::GREATEST)).is_ok()
 }
 
 fn is_as_changed(headers: &FieldTable) -> bool {

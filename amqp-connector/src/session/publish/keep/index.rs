@@ -130,11 +130,26 @@ impl Index {
             }
             _ => {}
         }
-        match self.meant(suspects.address, entries, past) {
-            Meant::None => self.doubts.add(past, self.to, front(entries)),
-            _ => self.doubt(suspects.address, entries, past),
-        }
+        self.doubt_address(suspects.address, entries, past);
         Err(returned)
+    }
+
+    /// A message came back of which only the address is known: the outcome of those it could be is in doubt.
+    pub(super) fn give_unreadable(
+        &mut self,
+        (exchange, routing_key): (&[u8], &[u8]),
+        entries: &VecDeque<Entry>,
+        past: u64,
+    ) {
+        let address = self.printer.address(exchange, routing_key);
+        self.doubt_address(address, entries, past);
+    }
+
+    fn doubt_address(&mut self, address: u64, entries: &VecDeque<Entry>, past: u64) {
+        match self.meant(address, entries, past) {
+            Meant::None => self.doubts.add(past, self.to, front(entries)),
+            _ => self.doubt(address, entries, past),
+        }
     }
 
     fn meant(&mut self, group: u64, entries: &VecDeque<Entry>, past: u64) -> Meant {

@@ -138,6 +138,16 @@ impl Keep {
         }
     }
 
+    /// A message came back of which only the address is known: nobody can tell which one it is of those sent there.
+    pub(super) fn doubt(&mut self, address: (&[u8], &[u8])) {
+        let Self { entries, index, returned_to, .. } = self;
+        if !entries.is_empty() {
+            let index = index.get_or_insert_default();
+            index.update(entries);
+            index.give_unreadable(address, entries, *returned_to);
+        }
+    }
+
     /// Whether the message of `tag` is to be returned where it does not reach a consumer at once.
     pub(super) fn asks_for_immediate(&self, tag: u64) -> bool {
         let message = self.position(tag).and_then(|at| self.entries.get(at)?.message.as_ref());

@@ -59,7 +59,7 @@ impl Printer {
         Suspects { address, body, families }
     }
 
-    fn address(&self, exchange: &[u8], routing_key: &[u8]) -> u64 {
+    pub(super) fn address(&self, exchange: &[u8], routing_key: &[u8]) -> u64 {
         self.print(1, self.print(0, 0, exchange), routing_key)
     }
 

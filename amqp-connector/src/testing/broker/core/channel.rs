@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use amqp_types::content::{AssembleError, Assembler, Incoming};
 use amqp_types::frame::{Frame, FrameKind};
 use amqp_types::protocol::{self, Method, Properties, Spec, channel};
+use amqp_types::wire::Limits;
 use amqp_types::{AnyMethod as _, Body, Method as _, ShortStr};
 
 use crate::testing::broker::core::Core;
@@ -82,7 +83,7 @@ pub(crate) struct Channel {
 impl Channel {
     fn new() -> Self {
         Self {
-            assembler: Assembler::new().with_max_body(MAX_BODY),
+            assembler: Assembler::new().with_max_body(MAX_BODY).with_limits(Limits::GREATEST),
             closing: false,
             consumers: BTreeMap::new(),
             unsettled: BTreeMap::new(),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use amqp_types::content::{AssembleError, Assembler, ContentHeader, Incoming};
 use amqp_types::frame::{Frame, FrameError, FrameKind, OVERHEAD};
 use amqp_types::protocol::{FRAMING, Method, PROTOCOL_HEADER, Spec, basic, connection};
-use amqp_types::wire::Writer;
+use amqp_types::wire::{Limits, Writer};
 use amqp_types::{AnyMethod as _, DecodeErrorKind, Method as _, ShortStr};
 use bytes::{Buf, BytesMut};
 use tokio::time::Instant;
@@ -73,7 +73,7 @@ impl Connection {
             heartbeat: Duration::ZERO,
             channels: BTreeMap::new(),
             held: false,
-            assembler: Assembler::new(),
+            assembler: Assembler::new().with_limits(Limits::GREATEST),
             input: BytesMut::new(),
             output: BytesMut::new(),
             is_cut: false,
@@ -142,7 +142,7 @@ impl Connection {
         if self.phase == Phase::Ended {
             return;
         }
-        let mut writer = Writer::new(&mut self.output);
+        let mut writer = Writer::new(&mut self.output).with_limits(Limits::GREATEST);
         let put =
             FRAMING.write(&mut writer, FrameKind::Method, channel, self.frame_max, |writer| {
                 method.encode(writer)
@@ -162,7 +162,7 @@ impl Connection {
         body: &[u8],
     ) {
         self.put(channel, method);
-        let mut writer = Writer::new(&mut self.output);
+        let mut writer = Writer::new(&mut self.output).with_limits(Limits::GREATEST);
         let header =
             FRAMING.write(&mut writer, FrameKind::Header, channel, self.frame_max, |writer| {
                 ContentHeader::write(properties, body.len() as u64, writer)
