@@ -51,6 +51,11 @@ impl ChannelHandle {
     pub(crate) fn key(&self) -> ChannelKey {
         ChannelKey::unpacked(self.key.load(Ordering::Relaxed))
     }
+
+    /// The channel has another incarnation, and number, from now on. To be called under the session's lock.
+    pub(crate) fn set_key(&self, key: ChannelKey) {
+        self.key.store(key.packed(), Ordering::Relaxed);
+    }
 }
 
 impl Drop for ChannelHandle {

@@ -12,6 +12,7 @@ mod exchange;
 mod flow;
 mod pace;
 mod queue;
+mod reopen;
 mod tx;
 mod unasked;
 

@@ -3,7 +3,8 @@
 use std::fmt;
 
 /// An incarnation of a channel: from when the broker opened it until the broker has lost it, for whatever reason. A
-/// channel of a connection that comes back ([`Recovery`](crate::Recovery)) gets another one when the connection is lost.
+/// channel of a connection that comes back ([`Recovery`](crate::Recovery)) gets another one when the connection is lost,
+/// and one that is [reopened](crate::Channel::reopen) gets another one by that.
 ///
 /// What the broker counts and keeps for a channel ends with its incarnation: deliveries of another epoch than before may be
 /// messages that were delivered before, and what of theirs was not settled cannot be settled any more. So who tells

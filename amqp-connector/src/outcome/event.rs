@@ -7,7 +7,7 @@ use std::sync::Arc;
 use amqp_types::{DecodeError, ShortStr};
 
 use crate::error::CloseReason;
-use crate::outcome::{Alert, RecoveryEvent};
+use crate::outcome::{Alert, Epoch, RecoveryEvent};
 
 /// Something that happened to a connection or to one of its channels; see
 /// [`Connection::events`](crate::Connection::events).
@@ -29,6 +29,14 @@ pub enum Event {
     ChannelOpened {
         /// Its number.
         channel: u16,
+    },
+    /// A channel that had ended was reopened; see [`Channel::reopen`](crate::Channel::reopen).
+    #[non_exhaustive]
+    ChannelReopened {
+        /// Its number, which is another one than before.
+        channel: u16,
+        /// The incarnation that it is now.
+        epoch: Epoch,
     },
     /// A channel ended, by us or by the peer, while the connection lives. Channels that end with their
     /// connection are not told of one by one.
@@ -114,6 +122,9 @@ impl fmt::Display for Event {
             Self::Blocked { reason } => write!(f, "publishing blocked: {reason}"),
             Self::Unblocked => f.write_str("publishing unblocked"),
             Self::ChannelOpened { channel } => write!(f, "channel {channel} opened"),
+            Self::ChannelReopened { channel, epoch } => {
+                write!(f, "channel {channel} reopened as {epoch}")
+            }
             Self::ChannelClosed { reason, .. } | Self::Closed { reason } => reason.fmt(f),
             Self::FlowPaused { channel } => write!(f, "publishing paused on channel {channel}"),
             Self::FlowResumed { channel } => write!(f, "publishing resumed on channel {channel}"),

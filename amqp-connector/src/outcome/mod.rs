@@ -6,6 +6,7 @@
 mod epoch;
 mod event;
 mod recovery;
+mod reopened;
 mod topology;
 mod unasked;
 
@@ -18,6 +19,7 @@ use amqp_types::{Body, ShortStr};
 pub use epoch::Epoch;
 pub use event::Event;
 pub use recovery::{Entity, RecoveryEvent, RecoveryFailure, RecoveryReport};
+pub use reopened::Reopened;
 pub use topology::{Binding, DeclaredExchange, DeclaredQueue, Destination, Topology};
 pub use unasked::{Alert, IncomingMethod};
 

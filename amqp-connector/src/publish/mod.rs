@@ -78,8 +78,7 @@ impl Publish {
     #[cold]
     fn leave(&mut self) {
         let Self { channel, place, .. } = self;
-        let key = channel.key();
-        channel.shared().with(|session| session.leave(key, place));
+        channel.shared().with(|session| session.leave(channel.key(), place));
     }
 
     #[cold]
@@ -101,9 +100,9 @@ impl Publish {
         if matches!(place, Place::Gone) {
             return refused(cx, Error::invalid("the publish was completed before"));
         }
-        let (key, shared) = (channel.key(), channel.shared());
-        let accepted =
-            shared.with(|session| session.poll_publish(key, message, caller, place, waker));
+        let shared = channel.shared();
+        let accepted = shared
+            .with(|session| session.poll_publish(channel.key(), message, caller, place, waker));
         let accepted = ready!(accepted);
         *place = Place::Gone;
         let Accepted { tag, charge } = match accepted {

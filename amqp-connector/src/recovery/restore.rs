@@ -4,39 +4,30 @@
 //! One step after the other, each a call with the deadline of all calls. What the broker refuses is reported and left
 //! out. A broker that answers nothing is none: the connection is lost once more, and the supervisor tries another time.
 
-use std::future::poll_fn;
 use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amqp_types::protocol::{Method, Spec, basic, channel, exchange, queue};
-use amqp_types::{Method as _, Reply, ShortStr};
-use tokio::time::Instant;
+use amqp_types::ShortStr;
+use amqp_types::protocol::{Method, channel, queue};
 
 use crate::error::{CloseCause, CloseReason, Error, ErrorKind, Result, Scope};
 use crate::outcome::{
-    Binding, DeclaredExchange, DeclaredQueue, Destination, Entity, RecoveryEvent, RecoveryFailure,
-    RecoveryReport, Topology,
+    DeclaredQueue, Entity, RecoveryEvent, RecoveryFailure, RecoveryReport, Topology,
 };
-use crate::session::{CONTROL, CallId, CallOptions, CallReply, ChannelKey, Lasting, Restart};
+use crate::recovery::channel::{Steps, Stuck, reason_of, restore};
+use crate::recovery::requests::{Request, bind, declare_exchange, declare_queue};
+use crate::session::{CONTROL, CallId, CallOptions, CallReply, ChannelKey, Restart};
 use crate::shared::Shared;
 
 /// What was exclusive to a connection that the broker has not missed yet is asked for again so often, after a pause.
-const LOCKED_MAX: u32 = 20;
-const LOCKED_PAUSE: Duration = Duration::from_millis(250);
+pub(super) const LOCKED_MAX: u32 = 20;
+pub(super) const LOCKED_PAUSE: Duration = Duration::from_millis(250);
 
 /// The connection was lost again, or is wanted no more.
 pub(super) struct GivenUp;
 
 type Step<T> = Result<Result<T, Error>, GivenUp>;
-
-/// Why an attempt at a channel did not come to its end.
-enum Stuck {
-    /// This consumer is to blame.
-    Consumer(Box<Restart>, Error),
-    /// The channel is beyond saving, or nobody wants it any more.
-    Channel,
-}
 
 pub(super) struct Restorer<'a> {
     shared: &'a Shared,
@@ -141,21 +132,23 @@ impl<'a> Restorer<'a> {
             let Some(lasting) = self.shared.with(|session| session.lasting(key)) else {
                 return Ok(());
             };
-            match self.restore_lasting(key, lasting).await? {
+            let attempt = restore(self.steps(), key, lasting).await;
+            self.check(attempt.as_ref().err().map(Stuck::error))?;
+            match attempt {
                 Ok(()) => {
                     self.report.channels += 1;
                     self.report.consumers += self.shared.with(|session| session.restored(key));
                     return Ok(());
                 }
-                Err(Stuck::Consumer(restart, error))
-                    if restart.consume.exclusive && is_refused(&error) && tries < LOCKED_MAX =>
-                {
-                    // That of its old connection is not over for the broker yet.
+                Err(stuck) if stuck.may_pass() && tries < LOCKED_MAX => {
                     tries += 1;
                     tokio::time::sleep(LOCKED_PAUSE).await;
                 }
                 Err(Stuck::Consumer(restart, error)) => self.lose_consumer(key, *restart, error),
-                Err(Stuck::Channel) => return Ok(()),
+                Err(Stuck::Channel(error)) => {
+                    self.lose_channel(key, error);
+                    return Ok(());
+                }
             }
         }
     }
@@ -170,85 +163,13 @@ impl<'a> Restorer<'a> {
         }
     }
 
-    /// One attempt at a channel.
-    async fn restore_lasting(
-        &mut self,
-        key: ChannelKey,
-        lasting: Lasting,
-    ) -> Result<Result<(), Stuck>, GivenUp> {
-        let call = options::<channel::OpenOk>();
-        // What the broker has for the next consumer; nothing is known of that if the channel was open.
-        let mut prefetch = None;
-        let mut ready = match self.shared.with(|session| session.reopen(key, &call)).transpose() {
-            None => Ok(()),
-            Some(opened) => {
-                prefetch = Some(0);
-                self.reply(opened).await?.map(drop)
-            }
-        };
-        if ready.is_ok() && lasting.confirms {
-            ready = self.select_confirms(key).await?;
-        }
-        if let Err(error) = ready {
-            return Ok(self.lose_channel(key, error));
-        }
-        for restart in lasting.consumers {
-            if prefetch != Some(restart.prefetch) {
-                prefetch = Some(restart.prefetch);
-                if let Err(error) = self.qos(key, restart.prefetch, false).await? {
-                    return Ok(self.lose_channel(key, error));
-                }
-            }
-            let request = restart.consume.clone().into_any();
-            let call = options::<basic::ConsumeOk>();
-            let sent = self
-                .shared
-                .with(|session| session.restore_call(key, &request, &call, Some(restart.id)));
-            if let Err(error) = self.reply(sent).await? {
-                return Ok(Err(Stuck::Consumer(Box::new(restart), error)));
-            }
-        }
-        if prefetch != Some(lasting.prefetch)
-            && let Err(error) = self.qos(key, lasting.prefetch, false).await?
-        {
-            return Ok(self.lose_channel(key, error));
-        }
-        if lasting.prefetch_global != 0
-            && let Err(error) = self.qos(key, lasting.prefetch_global, true).await?
-        {
-            return Ok(self.lose_channel(key, error));
-        }
-        Ok(Ok(()))
-    }
-
     /// The channel itself cannot be restored.
-    fn lose_channel(&mut self, key: ChannelKey, error: Error) -> Result<(), Stuck> {
+    fn lose_channel(&mut self, key: ChannelKey, error: Error) {
         let reason = reason_of(&error, key);
         // One that its user has closed meanwhile has not failed.
         if self.shared.with(|session| session.end_unrestored_channel(key, reason)) {
             self.fail(Entity::Channel(key.id), error);
         }
-        Err(Stuck::Channel)
-    }
-
-    async fn qos(&mut self, key: ChannelKey, prefetch_count: u16, global: bool) -> Step<()> {
-        let request = basic::Qos { prefetch_count, global, ..Default::default() }.into_any();
-        let call = options::<basic::QosOk>();
-        let sent = self.shared.with(|session| session.restore_call(key, &request, &call, None));
-        Ok(self.reply(sent).await?.map(drop))
-    }
-
-    async fn select_confirms(&mut self, key: ChannelKey) -> Step<()> {
-        amqp_types::if_spec! { confirm.select => {
-            use amqp_types::protocol::confirm;
-            let request = confirm::Select::default().into_any();
-            let call = options::<confirm::SelectOk>();
-            let sent = self.shared.with(|session| session.restore_call(key, &request, &call, None));
-            Ok(self.reply(sent).await?.map(drop))
-        } else {
-            let _ = key;
-            Ok(Ok(()))
-        } }
     }
 
     /// A request on the channel of its own, which is opened if there is none.
@@ -260,7 +181,8 @@ impl<'a> Restorer<'a> {
                 Err(error) => return Ok(Err(error)),
             },
         };
-        let call = CallOptions { accepts: request.accepts, ..options::<channel::OpenOk>() };
+        let call =
+            CallOptions { accepts: request.accepts, ..self.steps().options::<channel::OpenOk>() };
         let sent =
             self.shared.with(|session| session.restore_call(key, &request.method, &call, None));
         let reply = self.reply(sent).await?;
@@ -272,7 +194,7 @@ impl<'a> Restorer<'a> {
     }
 
     async fn open_own(&mut self) -> Step<ChannelKey> {
-        let call = options::<channel::OpenOk>();
+        let call = self.steps().options::<channel::OpenOk>();
         let (key, call) = match self.shared.with(|session| session.open_own(&call)) {
             Ok((key, call)) => (key, Ok(Some(call))),
             Err(error) if error.kind() == ErrorKind::Limit => {
@@ -293,32 +215,31 @@ impl<'a> Restorer<'a> {
         Ok(opened.map(|()| key))
     }
 
-    /// Awaits a reply. Without one the broker is none.
+    fn steps(&self) -> Steps<'a> {
+        Steps { shared: self.shared, place: Location::caller() }
+    }
+
+    /// Awaits a reply.
     async fn reply(&mut self, sent: Result<CallId>) -> Step<Box<CallReply>> {
-        let result = match sent {
-            Ok(call) => {
-                let guard = Abandon { shared: self.shared, call };
-                let reply = poll_fn(|cx| {
-                    guard.shared.poll(cx, |session, waker| session.poll_call(call, waker))
-                });
-                reply.await
-            }
-            Err(error) => Err(error),
-        };
+        let reply = self.steps().reply(sent).await;
+        self.check(reply.as_ref().err())?;
+        Ok(reply)
+    }
+
+    /// Whether it can go on after this: without a reply the broker is none.
+    fn check(&self, error: Option<&Error>) -> Result<(), GivenUp> {
         let lost =
             self.shared.with(|session| session.is_lost() || session.close_reason().is_some());
         if lost {
             return Err(GivenUp);
         }
-        if let Err(error) = &result
-            && error.kind() == ErrorKind::Timeout
-        {
+        if error.is_some_and(|error| error.kind() == ErrorKind::Timeout) {
             let text = "the broker did not answer while the connection was being restored";
             let reason = CloseReason::new(Scope::Connection, CloseCause::CallUnanswered, text);
             self.shared.with(|session| session.lose_again(reason));
             return Err(GivenUp);
         }
-        Ok(result)
+        Ok(())
     }
 
     fn note<T>(&mut self, result: Result<T>, entity: impl FnOnce() -> Entity) -> Option<T> {
@@ -345,109 +266,7 @@ impl Drop for Restorer<'_> {
     }
 }
 
-/// A call that nobody awaits any more when the restorer is dropped.
-struct Abandon<'a> {
-    shared: &'a Shared,
-    call: CallId,
-}
-
-impl Drop for Abandon<'_> {
-    fn drop(&mut self) {
-        self.shared.with(|session| session.abandon_call(self.call));
-    }
-}
-
-/// A request and what answers it.
-struct Request {
-    method: Method,
-    accepts: fn(u16, u16) -> bool,
-}
-
-fn request<R: amqp_types::Request<Protocol = Spec>>(request: R) -> Request {
-    Request { method: request.into_any(), accepts: <R::Reply as Reply>::accepts }
-}
-
-fn options<R: Reply>() -> CallOptions {
-    CallOptions {
-        accepts: R::accepts,
-        place: Location::caller(),
-        within: None,
-        now: Instant::now(),
-    }
-}
-
-fn declare_exchange(exchange: &DeclaredExchange) -> Request {
-    #[allow(unused_mut, reason = "not every specification has all of it")]
-    let mut declare = exchange::Declare {
-        exchange: exchange.name.clone(),
-        r#type: exchange.kind.clone(),
-        durable: exchange.durable,
-        arguments: exchange.arguments.clone(),
-        ..Default::default()
-    };
-    amqp_types::if_spec! { exchange.declare.auto_delete => {
-        declare.auto_delete = exchange.auto_delete;
-    } else {} }
-    amqp_types::if_spec! { exchange.declare.internal => {
-        declare.internal = exchange.internal;
-    } else {} }
-    request(declare)
-}
-
-fn declare_queue(queue: &DeclaredQueue) -> Request {
-    request(queue::Declare {
-        queue: match queue.server_named {
-            true => ShortStr::default(),
-            false => queue.name.clone(),
-        },
-        durable: queue.durable,
-        exclusive: queue.exclusive,
-        auto_delete: queue.auto_delete,
-        arguments: queue.arguments.clone(),
-        ..Default::default()
-    })
-}
-
-fn bind(binding: &Binding) -> Option<Request> {
-    match &binding.destination {
-        Destination::Queue(queue) => Some(request(queue::Bind {
-            queue: queue.clone(),
-            exchange: binding.source.clone(),
-            routing_key: binding.routing_key.clone(),
-            arguments: binding.arguments.clone(),
-            ..Default::default()
-        })),
-        Destination::Exchange(destination) => {
-            amqp_types::if_spec! { exchange.bind => {
-                Some(request(exchange::Bind {
-                    destination: destination.clone(),
-                    source: binding.source.clone(),
-                    routing_key: binding.routing_key.clone(),
-                    arguments: binding.arguments.clone(),
-                    ..Default::default()
-                }))
-            } else {
-                let _ = destination;
-                None
-            } }
-        }
-    }
-}
-
 fn is_locked(error: &Error) -> bool {
     let code = error.close_reason().and_then(CloseReason::code);
     code == Some(amqp_types::protocol::ReplyCode::RESOURCE_LOCKED)
-}
-
-fn is_refused(error: &Error) -> bool {
-    let code = error.close_reason().and_then(CloseReason::code);
-    code == Some(amqp_types::protocol::ReplyCode::ACCESS_REFUSED)
-}
-
-/// Why something of a channel ends that could not be restored.
-fn reason_of(error: &Error, key: ChannelKey) -> Arc<CloseReason> {
-    error.clone().into_reason().unwrap_or_else(|| {
-        let text = format!("it could not be restored: {error}");
-        Arc::new(CloseReason::new(Scope::Channel(key.id), CloseCause::PeerClosed, text))
-    })
 }

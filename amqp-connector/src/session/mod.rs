@@ -51,6 +51,7 @@ pub(crate) use effects::{Effects, Garbage};
 pub use leftovers::Leftovers;
 pub(crate) use output::chunk::{Chunk, Segment, WriteQueue};
 pub(crate) use publish::{Accepted, Awaited, Claimed, Message, Place};
+pub(crate) use recovery::reopen::Reopening;
 pub(crate) use recovery::restore::{Lasting, Restart};
 pub(crate) use stream::outgoing::StreamHead;
 pub(crate) use timers::after;
@@ -284,18 +285,33 @@ impl Session {
 
     /// The channel, if requests and contents may be sent on it; otherwise the reason why not.
     fn open_channel(&mut self, key: ChannelKey) -> Result<&mut ChannelState> {
-        let reason = self.close_reason().cloned();
+        if self.channels.get(key).is_none() {
+            return Err(self.gone(key));
+        }
         match self.channels.get(key) {
             Some(channel) => match &channel.phase {
                 ChannelPhase::Streaming(Streaming { publishing: true, .. }) => Err(Error::busy()),
                 ChannelPhase::Open | ChannelPhase::Streaming(_) => Ok(channel),
                 ChannelPhase::Opening => Err(Error::invalid("the channel is not open yet")),
+                ChannelPhase::Restoring(_, reason) if channel.reopening => {
+                    Err(Error::closed(reason.clone()))
+                }
                 ChannelPhase::Restoring(_, reason) => Err(Error::recovering(reason.clone())),
                 ChannelPhase::Draining(reason)
                 | ChannelPhase::Closing(reason)
                 | ChannelPhase::Closed(reason) => Err(Error::closed(reason.clone())),
             },
-            None => Err(reason.map_or_else(|| Error::stale(None), Error::connection_closed)),
+            None => Err(Error::stale(None)),
+        }
+    }
+
+    /// Why there is nothing to be had of an incarnation that nobody knows any more.
+    #[cold]
+    pub(crate) fn gone(&self, key: ChannelKey) -> Error {
+        match (self.close_reason(), self.channels.former(key)) {
+            (Some(reason), _) => Error::connection_closed(reason.clone()),
+            (None, Some(reason)) => Error::closed(reason.clone()),
+            (None, None) => Error::stale(None),
         }
     }
 
@@ -311,7 +327,10 @@ impl Session {
 
     /// Why a channel ends or ended, while a handle of it exists.
     pub(crate) fn channel_close_reason(&mut self, key: ChannelKey) -> Option<Arc<CloseReason>> {
-        self.channels.get(key).and_then(|channel| channel.close_reason().cloned())
+        match self.channels.get(key) {
+            Some(channel) => channel.close_reason().or(channel.reopened_from()).cloned(),
+            None => self.channels.former(key).cloned(),
+        }
     }
 
     /// How many channels hold a number.

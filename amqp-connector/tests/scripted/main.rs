@@ -34,6 +34,7 @@ mod publishing;
 mod reasons;
 mod recovery;
 mod refusals;
+mod reopening;
 mod shutdown;
 mod simulation;
 mod slow_link;

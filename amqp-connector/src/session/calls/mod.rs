@@ -14,7 +14,7 @@ pub(in crate::session) mod unsent;
 use std::panic::Location;
 use std::task::Poll;
 
-use amqp_types::protocol::{self, Method, ReplyCode, basic};
+use amqp_types::protocol::{self, Method, ReplyCode, basic, queue};
 use amqp_types::{AnyMethod, Body, Method as _, Reply, ShortStr};
 
 use crate::error::{CloseCause, Error, Result};
@@ -164,6 +164,9 @@ impl Session {
         self.before_method(key, method);
         self.send_method(key.id, numbered.as_ref().unwrap_or(method))?;
         self.note_change_sent(key, method);
+        if let Method::Queue(queue::Method::Declare(declare)) = method {
+            self.note_last_queue(key, declare.queue.as_bytes());
+        }
         self.note_unanswered(key, method, Some(place));
         self.note_inviting(key, method.info());
         let noted = self.note_request(key, method);
@@ -307,7 +310,7 @@ impl Session {
         let consumer = self.settle_consumer(key, &call, &method);
         self.note_reply(key, &method);
         if let Some(change) = call.change {
-            self.note_change(key, *change, Some(&method));
+            self.note_change(*change, Some(&method));
         }
         if let (Method::Basic(basic::Method::CancelOk(_)), Some(id)) = (&method, call.consumer) {
             self.consumer_cancelled(key, id);
@@ -333,6 +336,9 @@ impl Session {
     /// State that changes with a reply, whoever asked: an open channel.
     fn note_reply(&mut self, key: ChannelKey, method: &Method) {
         self.note_ticket(key, method);
+        if let Method::Queue(queue::Method::DeclareOk(ok)) = method {
+            self.note_last_queue(key, ok.queue.as_bytes());
+        }
         amqp_types::if_spec! { basic.recover_ok => {
             if let Method::Basic(basic::Method::RecoverOk(_)) = method {
                 self.note_recovered(key);

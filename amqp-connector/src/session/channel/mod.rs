@@ -7,7 +7,8 @@
 //!     +------------------+----------------+-- connection's end ---------------+
 //! ```
 //!
-//! A channel of a connection that was lost and is to come back is `Restoring` from `Open` to `Open`.
+//! A channel of a connection that was lost and is to come back is `Restoring` from `Open` to `Open`, and so is one that is
+//! reopened, from `Closed` to `Open`.
 //!
 //! An open channel is `Streaming` while a body is published from a stream, or consumed as one.
 //!
@@ -19,6 +20,7 @@ mod table;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Duration;
 
 use amqp_types::ShortStr;
 use amqp_types::content::Assembler;
@@ -96,6 +98,10 @@ pub(crate) struct ChannelState {
     pub(crate) reused: bool,
     /// The supervisor's own, while a connection is being restored: nobody is told of it.
     pub(crate) own: bool,
+    /// Somebody awaits that it is open again after it was closed. Until then it is closed for all others.
+    pub(crate) reopening: bool,
+    /// The epochs of its last incarnations, if it was reopened.
+    pub(in crate::session) former: VecDeque<u64>,
     /// No handle is left; the state goes as soon as the channel is closed.
     pub(crate) released: bool,
     /// The peer's own close has crossed ours and is answered: another frame would be on a channel that it has forgotten.
@@ -117,6 +123,8 @@ pub(crate) struct ChannelState {
     /// A `basic.consume` or `basic.get` was sent.
     pub(crate) consumed: bool,
     pub(crate) coalescer: Option<Box<Coalescer>>,
+    /// How many acks it held back, and for how long, until it ended.
+    pub(in crate::session) coalesced: Option<(usize, Duration)>,
     /// It ended while acks were held back, which nobody will ever write.
     pub(crate) acks_lost: bool,
     /// Deliveries up to this tag are settled by a multiple ack or nack.
@@ -145,7 +153,7 @@ pub(crate) struct ChannelState {
     pub(crate) epoch_before: Epoch,
     /// How its connection was lost last, or its last incarnation.
     pub(crate) lost: Option<Arc<CloseReason>>,
-    /// The queue declared last, which an empty name means; kept where connections come back.
+    /// The queue declared last, which an empty name means.
     pub(crate) last_queue: ShortStr,
     /// The tag of the last delivery.
     pub(crate) last_tag: u64,
@@ -211,6 +219,8 @@ impl ChannelState {
             phase: ChannelPhase::Opening,
             reused,
             own: false,
+            reopening: false,
+            former: VecDeque::new(),
             released: false,
             close_answered: false,
             assembler,
@@ -223,6 +233,7 @@ impl ChannelState {
             prefetch_global_stands: false,
             consumed: false,
             coalescer: None,
+            coalesced: None,
             acks_lost: false,
             settled_to: 0,
             tx_settled_to: 0,
@@ -350,6 +361,14 @@ impl ChannelState {
 
     pub(crate) fn is_closed(&self) -> bool {
         matches!(self.phase, ChannelPhase::Closed(_))
+    }
+
+    /// Why it is closed for all but the one who opens it again.
+    pub(crate) fn reopened_from(&self) -> Option<&Arc<CloseReason>> {
+        match &self.phase {
+            ChannelPhase::Restoring(_, reason) if self.reopening => Some(reason),
+            _ => None,
+        }
     }
 
     /// How far it is, if it comes back.

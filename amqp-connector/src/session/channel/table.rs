@@ -4,13 +4,17 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::sync::Arc;
 
 use amqp_types::content::Assembler;
 use amqp_types::protocol::Spec;
 
-use crate::error::Initiator;
+use crate::error::{CloseReason, Initiator};
 use crate::outcome::Epoch;
 use crate::session::channel::{ChannelKey, ChannelState};
+
+/// So many incarnations are remembered of a channel that is reopened again and again.
+const FORMER_MAX: usize = 4;
 
 /// All channels of a connection: open ones by number, closed ones that still have handles by epoch.
 pub(in crate::session) struct ChannelTable {
@@ -24,6 +28,8 @@ pub(in crate::session) struct ChannelTable {
     next_id: u32,
     max: u16,
     epochs: u64,
+    /// How incarnations ended that were reopened as others, for whoever still knows the channel by those.
+    former: HashMap<u64, Arc<CloseReason>>,
 }
 
 impl ChannelTable {
@@ -36,6 +42,7 @@ impl ChannelTable {
             next_id: 1,
             max,
             epochs: 0,
+            former: HashMap::new(),
         }
     }
 
@@ -62,12 +69,15 @@ impl ChannelTable {
     pub(crate) fn allocate(&mut self, assembler: Assembler<Spec>) -> Option<&mut ChannelState> {
         let (id, reused) = self.free_id()?;
         let key = ChannelKey { id, epoch: self.next_epoch().0 };
-        let index = usize::from(id);
+        self.place(Box::new(ChannelState::new(key, reused, assembler)))
+    }
+
+    fn place(&mut self, channel: Box<ChannelState>) -> Option<&mut ChannelState> {
+        let index = usize::from(channel.key.id);
         if self.slots.len() <= index {
             self.slots.resize_with(index + 1, || None);
         }
-        let slot = self.slots.get_mut(index)?;
-        Some(slot.insert(Box::new(ChannelState::new(key, reused, assembler))))
+        Some(self.slots.get_mut(index)?.insert(channel))
     }
 
     /// Whether a channel holds or has held number `id`.
@@ -109,15 +119,62 @@ impl ChannelTable {
                     _ => self.free.push(Reverse(key.id)),
                 }
             }
-            if !channel.released {
-                self.retired.insert(key.epoch, channel);
+            match channel.released {
+                true => self.drop_former(&channel),
+                false => drop(self.retired.insert(key.epoch, channel)),
             }
         }
     }
 
+    fn drop_former(&mut self, channel: &ChannelState) {
+        for epoch in &channel.former {
+            self.former.remove(epoch);
+        }
+    }
+
+    /// Gives a channel that the peer does not know another number and another incarnation; not if there is none. Its last
+    /// incarnation ended for this reason.
+    pub(crate) fn renew(
+        &mut self,
+        key: ChannelKey,
+        reason: &Arc<CloseReason>,
+    ) -> Option<ChannelKey> {
+        let in_slot = self.slots.get_mut(usize::from(key.id));
+        let mut channel = match in_slot.and_then(|slot| slot.take_if(|it| it.key == key)) {
+            Some(channel) => {
+                // It was closed by the peer.
+                self.resting.push_back(key.id);
+                channel
+            }
+            None => self.retired.remove(&key.epoch)?,
+        };
+        let Some((id, reused)) = self.free_id() else {
+            self.retired.insert(key.epoch, channel);
+            return None;
+        };
+        if channel.former.len() >= FORMER_MAX
+            && let Some(oldest) = channel.former.pop_front()
+        {
+            self.former.remove(&oldest);
+        }
+        channel.former.push_back(key.epoch);
+        self.former.insert(key.epoch, reason.clone());
+        let key = ChannelKey { id, epoch: self.next_epoch().0 };
+        (channel.key, channel.reused) = (key, reused);
+        self.place(channel);
+        Some(key)
+    }
+
+    /// How the incarnation ended that was reopened as another one.
+    pub(crate) fn former(&self, key: ChannelKey) -> Option<&Arc<CloseReason>> {
+        self.former.get(&key.epoch)
+    }
+
     /// Forgets a closed channel whose last handle is gone.
     pub(crate) fn forget(&mut self, key: ChannelKey) {
-        self.retired.remove(&key.epoch);
+        if let Some(channel) = self.retired.remove(&key.epoch) {
+            self.drop_former(&channel);
+        }
     }
 
     /// Every channel that holds a number.

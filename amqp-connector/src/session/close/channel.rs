@@ -14,6 +14,8 @@ use crate::error::{CloseCause, CloseReason, Error, Scope};
 use crate::outcome::{ConsumerEnd, Event};
 use crate::session::channel::{ChannelKey, ChannelPhase, Restoring};
 use crate::session::close::{blamed, dropped, short};
+use crate::session::consume::consumer::Phase as ConsumerPhase;
+use crate::session::recovery::is_being_started;
 use crate::session::{Caller, Garbage, Session};
 
 impl Session {
@@ -75,7 +77,7 @@ impl Session {
         waker: &dyn Caller,
     ) -> Poll<Option<Arc<CloseReason>>> {
         match self.channels.get(key) {
-            Some(channel) => match channel.ended() {
+            Some(channel) => match channel.ended().or(channel.reopened_from()) {
                 Some(reason) => Poll::Ready(Some(reason.clone())),
                 None => {
                     let old = channel.close_waiters.stay(ticket, waker);
@@ -83,7 +85,7 @@ impl Session {
                     Poll::Pending
                 }
             },
-            None => Poll::Ready(None),
+            None => Poll::Ready(self.channels.former(key).cloned()),
         }
     }
 
@@ -178,11 +180,14 @@ impl Session {
     ) {
         let Some(channel) = self.channels.get(key) else { return };
         let reason = channel.close_reason().cloned().unwrap_or(reason);
-        // Those that end with their connection are not told of one by one.
-        let known = !channel.own && (channel.is_live() || channel.restoring().is_some());
+        // Those that end with their connection are not told of one by one, nor is what nobody was told to be open.
+        let known = !channel.own
+            && !std::mem::take(&mut channel.reopening)
+            && (channel.is_live() || channel.restoring().is_some());
         let tell = known && matches!(reason.scope(), Scope::Channel(_));
         if let Some(coalescer) = channel.coalescer.take() {
             channel.acks_lost = coalescer.holds();
+            channel.coalesced = Some(coalescer.wishes());
         }
         channel.phase = match closed {
             true => ChannelPhase::Closed(reason.clone()),
@@ -192,7 +197,14 @@ impl Session {
         channel.giving = Vec::new();
         let mut starts = Vec::new();
         for consumer in channel.consumers.iter_mut() {
-            consumer.end.get_or_insert(ConsumerEnd::Closed(reason.clone()));
+            if consumer.end.is_none() {
+                consumer.end = Some(ConsumerEnd::Closed(reason.clone()));
+                consumer.restart = consumer.start.clone();
+            }
+            if is_being_started(consumer, &calls) {
+                // Its handle is not given out any more.
+                consumer.phase = ConsumerPhase::Cancelled;
+            }
             starts.extend(consumer.start.take());
             self.effects.wake(consumer.waker.take());
             // Nothing more comes.
@@ -251,6 +263,8 @@ impl Session {
             && channel.is_closed()
         {
             let key = channel.key;
+            // It may be reopened from now on.
+            self.effects.wake_all(channel.close_waiters.take_all());
             self.channels.retire(key);
         }
     }

@@ -272,6 +272,13 @@ impl Backlog {
         self.pausing = false;
     }
 
+    /// Reading may pause for this consumer again.
+    pub(crate) fn pace(&mut self, crowd: &mut Crowd) {
+        if !std::mem::replace(&mut self.paced, true) {
+            crowd.octets += self.octets;
+        }
+    }
+
     /// Reading does not pause for this consumer any more.
     pub(crate) fn unpace(&mut self, crowd: &mut Crowd) {
         if std::mem::take(&mut self.paced) {

@@ -111,6 +111,16 @@ impl Coalescer {
         self.limit = self.max.min(half);
     }
 
+    /// One that begins after a delivery of this number.
+    pub(in crate::session) fn after(max: usize, delay: Duration, last: u64) -> Self {
+        Self { last, ..Self::new(max, delay) }
+    }
+
+    /// How many acks may be held, and for how long.
+    pub(in crate::session) fn wishes(&self) -> (usize, Duration) {
+        (self.max, self.delay)
+    }
+
     /// Whether acks are held back.
     pub(in crate::session) fn holds(&self) -> bool {
         !self.held.is_empty()

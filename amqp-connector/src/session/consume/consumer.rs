@@ -59,8 +59,10 @@ pub(crate) struct ConsumerState {
     pub(crate) unread: Arc<Unread>,
     pub(crate) waker: Option<Waker>,
     pub(crate) end: Option<ConsumerEnd>,
-    /// The request that started it, where it is to be started again.
+    /// The request that started it, to start it again by.
     pub(crate) start: Option<Box<basic::Consume>>,
+    /// The same, from when it has ended with its channel.
+    pub(in crate::session) restart: Option<Box<basic::Consume>>,
 }
 
 impl ConsumerState {
@@ -84,6 +86,7 @@ impl ConsumerState {
             waker: None,
             end: None,
             start: None,
+            restart: None,
         }
     }
 

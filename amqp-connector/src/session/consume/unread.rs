@@ -116,6 +116,12 @@ impl Unread {
         self.wish.store(STOP, Ordering::Relaxed);
     }
 
+    /// What the handle has now was taken back by the peer, as by [`void`](Self::void), and the consumer goes on after
+    /// its end.
+    pub(in crate::session) fn revive(&self) {
+        self.wish.store(REVIVED, Ordering::Relaxed);
+    }
+
     /// Whether the consumer goes on after its end. The handle has learnt of it by that.
     pub(crate) fn take_revived(&self) -> bool {
         self.change(REVIVED, VOID)

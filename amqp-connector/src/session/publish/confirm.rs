@@ -333,6 +333,11 @@ impl Confirms {
         self.give_up(reason, effects);
     }
 
+    /// The channel goes on after its end.
+    pub(in crate::session) fn revive(&mut self) {
+        self.tally.revive();
+    }
+
     fn give_up(&mut self, reason: &Arc<CloseReason>, effects: &mut Effects) {
         (self.open, self.open_octets) = (0, 0);
         self.keep.give_up_returns();

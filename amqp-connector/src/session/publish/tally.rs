@@ -39,6 +39,11 @@ impl Tally {
         self.break_off(open);
     }
 
+    /// The channel goes on after its end.
+    pub(super) fn revive(&mut self) {
+        self.ended_at = None;
+    }
+
     /// So many publishes will never be answered, but the channel goes on.
     pub(super) fn break_off(&mut self, open: usize) {
         self.counts.unknown += open as u64;

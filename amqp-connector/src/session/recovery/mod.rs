@@ -12,6 +12,7 @@
 //! and by the supervisor of [`crate::recovery`]; `restore` is what that sends, `record` what it learns to send from.
 
 mod record;
+pub(crate) mod reopen;
 pub(crate) mod restore;
 
 use std::collections::VecDeque;
@@ -48,8 +49,18 @@ impl ChannelState {
     /// way: such a channel ends.
     pub(in crate::session) fn comes_back(&self) -> bool {
         let live = self.is_open() || self.restoring().is_some();
-        live && !self.own && !self.tx && !self.released && !self.is_publishing_stream()
+        let wanted = !self.own && !self.released && !self.reopening;
+        live && wanted && !self.tx && !self.is_publishing_stream()
     }
+}
+
+/// Whether the call that starts a consumer is on its way. It fails with its channel; one that restores the consumer does
+/// not count.
+pub(in crate::session) fn is_being_started(
+    consumer: &ConsumerState,
+    calls: &VecDeque<PendingCall>,
+) -> bool {
+    calls.iter().any(|it| it.undo == Undo::Cancel && it.consumer == Some(consumer.id))
 }
 
 impl Session {
@@ -80,7 +91,8 @@ impl Session {
 
     /// Whether something of it is not back yet.
     pub(crate) fn is_recovering(&mut self) -> bool {
-        self.is_lost() || self.channels.iter_mut().any(|channel| channel.restoring().is_some())
+        self.is_lost()
+            || self.channels.iter_mut().any(|it| it.restoring().is_some() && !it.reopening)
     }
 
     /// Whether what ends so comes back.
@@ -216,12 +228,6 @@ impl Session {
     /// The peer knows no consumer any more. Those that are read go on; those that were being cancelled are that.
     fn suspend_consumers(&mut self, key: ChannelKey, calls: &VecDeque<PendingCall>) {
         let Some(channel) = self.channels.get(key) else { return };
-        // Of those whose start is on its way the calls fail, unless they were to be restored.
-        let fails = |consumer: &ConsumerState| {
-            let starts =
-                |it: &PendingCall| it.undo == Undo::Cancel && it.consumer == Some(consumer.id);
-            calls.iter().any(starts)
-        };
         for consumer in channel.consumers.iter_mut() {
             consumer.gathers = false;
             consumer.unread.void();
@@ -236,7 +242,7 @@ impl Session {
             }
             consumer.phase = match consumer.phase {
                 ConsumerPhase::Active | ConsumerPhase::Requested
-                    if consumer.end.is_none() && !fails(consumer) =>
+                    if consumer.end.is_none() && !is_being_started(consumer, calls) =>
                 {
                     ConsumerPhase::Requested
                 }
@@ -270,6 +276,11 @@ impl Session {
         };
         let active = |consumer: &&ConsumerState| consumer.phase == ConsumerPhase::Active;
         let consumers = channel.consumers.iter().filter(active).count();
+        if std::mem::take(&mut channel.reopening) {
+            let epoch = channel.epoch;
+            self.effects.wake_all(channel.close_waiters.take_all());
+            self.record(|| Event::ChannelReopened { channel: key.id, epoch });
+        }
         self.wake_gate(key);
         consumers
     }

@@ -33,7 +33,7 @@ impl Session {
     #[inline]
     pub(in crate::session) fn note_change_sent(&mut self, key: ChannelKey, request: &Method) {
         if let Some(change) = self.change_of(key, request) {
-            self.note_change(key, *change, None);
+            self.note_change(*change, None);
         }
     }
 
@@ -52,20 +52,21 @@ impl Session {
     /// the peer knows of none.
     #[inline]
     pub(crate) fn name_last_queue(&mut self, key: ChannelKey, request: &mut Method) {
-        if self.recovery.is_some()
-            && let Some(channel) = self.channels.get(key).filter(|channel| channel.lost.is_some())
-        {
+        if let Some(channel) = self.channels.get(key).filter(|channel| channel.lost.is_some()) {
             name_queue(request, &channel.last_queue);
         }
     }
 
+    /// This queue is the one declared last on the channel.
+    pub(in crate::session) fn note_last_queue(&mut self, key: ChannelKey, name: &[u8]) {
+        if let Some(channel) = self.channels.get(key) {
+            // A copy: the user's own octets must not be dropped under the lock.
+            channel.last_queue = ShortStr::try_from(name).unwrap_or_default();
+        }
+    }
+
     /// A request was carried out.
-    pub(in crate::session) fn note_change(
-        &mut self,
-        key: ChannelKey,
-        change: Method,
-        reply: Option<&Method>,
-    ) {
+    pub(in crate::session) fn note_change(&mut self, change: Method, reply: Option<&Method>) {
         if let Method::Queue(queue::Method::Declare(declare)) = &change {
             let name = match reply {
                 Some(Method::Queue(queue::Method::DeclareOk(ok))) => {
@@ -73,9 +74,6 @@ impl Session {
                 }
                 _ => declare.queue.clone(),
             };
-            if let Some(channel) = self.channels.get(key) {
-                channel.last_queue = name.clone();
-            }
             return self.note_queue(declare, name);
         }
         if let Some(recovery) = &mut self.recovery {
@@ -111,18 +109,7 @@ impl Session {
     }
 
     /// The request that starts a consumer, to start it again by.
-    #[inline]
     pub(in crate::session) fn start_of(
-        &mut self,
-        key: ChannelKey,
-        consume: &basic::Consume,
-    ) -> Option<Box<basic::Consume>> {
-        self.recovery.as_ref()?;
-        self.copy_start(key, consume)
-    }
-
-    #[cold]
-    fn copy_start(
         &mut self,
         key: ChannelKey,
         consume: &basic::Consume,

@@ -38,7 +38,8 @@ impl Session {
 
     /// Channels that are to be restored, in the order of their numbers.
     pub(crate) fn channels_to_restore(&mut self) -> Vec<ChannelKey> {
-        let waiting = self.channels.iter_mut().filter(|it| it.restoring().is_some());
+        let waiting =
+            self.channels.iter_mut().filter(|it| it.restoring().is_some() && !it.reopening);
         waiting.map(|channel| channel.key).collect()
     }
 

@@ -316,6 +316,14 @@ impl Bodies {
         (self.octets, self.over) = (0, true);
     }
 
+    /// The channel goes on after its end: what is left is waited for again.
+    pub(in crate::session) fn revive(&mut self, crowd: &mut Crowd) {
+        if std::mem::take(&mut self.over) {
+            self.octets = self.bodies.iter().map(|body| cost(&body.pieces)).sum();
+            crowd.add(self.octets);
+        }
+    }
+
     /// Nothing more comes of those that are not all there.
     pub(in crate::session) fn break_off(
         &mut self,

@@ -16,7 +16,7 @@ use amqp_connector::{
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A connection that comes back as this policy says.
-async fn connect(broker: &MemoryBroker, recovery: Recovery) -> Connection {
+pub(crate) async fn connect(broker: &MemoryBroker, recovery: Recovery) -> Connection {
     connect_as(broker, Connector::new().recovery(recovery)).await
 }
 
@@ -39,14 +39,14 @@ async fn open(broker: &MemoryBroker) -> (Connection, Channel, Events) {
 }
 
 /// Waits until the loss of the connection was noticed.
-async fn lost(connection: &Connection) {
+pub(crate) async fn lost(connection: &Connection) {
     while !connection.is_recovering() {
         tokio::task::yield_now().await;
     }
 }
 
 /// Waits until the connection is back.
-async fn recovered(events: &mut Events) -> Arc<RecoveryReport> {
+pub(crate) async fn recovered(events: &mut Events) -> Arc<RecoveryReport> {
     loop {
         match events.recv().await.expect("it comes back") {
             Event::Recovery(RecoveryEvent::Recovered(report)) => return report,
@@ -57,14 +57,14 @@ async fn recovered(events: &mut Events) -> Arc<RecoveryReport> {
 }
 
 /// The same, of one of which everything comes back.
-async fn wholly_recovered(events: &mut Events) -> Arc<RecoveryReport> {
+pub(crate) async fn wholly_recovered(events: &mut Events) -> Arc<RecoveryReport> {
     let report = recovered(events).await;
     assert!(report.failures.is_empty(), "{report:?}");
     report
 }
 
 /// Until no task is left but the test's own.
-async fn await_no_tasks() {
+pub(crate) async fn await_no_tasks() {
     let metrics = tokio::runtime::Handle::current().metrics();
     for _ in 0..1000 {
         if metrics.num_alive_tasks() == 0 {

@@ -272,11 +272,19 @@ pub(crate) async fn obeying(walk: &Walk, tap: Tap) -> Walked {
     call?;
     walk.note("outcome:", walk.ends("Confirmation", published?).await);
 
+    let mut consumer = walk.within("Consume", CALL * 2, channel.basic_consume(consume())).await?;
+    let held = walk.ends("Recv", consumer.recv()).await.ok_or(Failed::Over)?;
     let missing = QueueDeclare::new("missing").passive(true);
     let refused = walk.within("Call", CALL, channel.queue_declare(missing)).await;
     if refused.is_err_and(|error| error.kind() == ErrorKind::ChannelClosed) {
         let reason = walk.ends("Channel::closed", channel.closed()).await;
         walk.note("channel:", reason.cause());
+        while walk.ends("Recv", consumer.recv()).await.is_some() {}
+        // Each step has the deadline of a call: the close, the open, confirms, prefetch, a consumer, prefetch again.
+        let reopened = walk.within("Channel::reopen", CALL * 6, channel.reopen()).await?;
+        walk.note("reopened:", (reopened.consumers, reopened.failures.len()));
+        drop(held);
+        walk.ends("Recv", consumer.recv()).await.ok_or(Failed::Over)?.ack()?;
     }
     sending(walk, &other).await?;
     walk.broker.close_connections(320, "CONNECTION_FORCED - maintenance");
