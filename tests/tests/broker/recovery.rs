@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_secs(60);
 
-fn quick() -> Recovery {
+pub(crate) fn quick() -> Recovery {
     Recovery::new().backoff(Duration::from_millis(20), Duration::from_secs(1))
 }
 
@@ -45,7 +45,7 @@ impl Link {
     }
 }
 
-async fn recovered(events: &mut Events) -> Arc<RecoveryReport> {
+pub(crate) async fn recovered(events: &mut Events) -> Arc<RecoveryReport> {
     let recovering = async {
         loop {
             match events.recv().await.expect("it comes back") {
