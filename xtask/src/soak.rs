@@ -4,13 +4,12 @@
 //! kill; they end with this command, however that ends.
 
 use std::hash::{BuildHasher as _, RandomState};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::broker::{self, Interrupt, Lease};
 use crate::project;
-use crate::scratch::executable;
 use crate::spec::choice;
 use crate::test::Spec;
 
@@ -50,12 +49,16 @@ pub(crate) fn run(args: Args) -> Result<()> {
     let spec = Spec::parse(choice::chosen(args.spec)?.as_deref().unwrap_or("rabbitmq"))?;
     let interrupt = Interrupt::install()?;
     // First, as nodes are of no use to a program that does not compile.
-    let mut soak = build(&spec)?;
+    if !interrupt.run(&mut cargo(&spec, "build")?)?.success() {
+        return Err(project::Told.into());
+    }
     let seed = args.seed.unwrap_or_else(|| RandomState::new().hash_one(()) >> 32);
     let lease = Lease::start(false, args.nodes, &interrupt)?;
     // Two rounds of a short one, so that it is seen to go on after the first.
     let round = (seconds / 2).clamp(5, 45);
-    soak.args([seconds, u64::from(args.rate), seed, round].map(|number| number.to_string()));
+    let mut soak = cargo(&spec, "run")?;
+    soak.arg("--")
+        .args([seconds, u64::from(args.rate), seed, round].map(|number| number.to_string()));
     soak.env("AMQP_SOAK_NODES", broker::told(&lease));
     let status = interrupt.run(&mut soak);
     lease.end()?;
@@ -78,18 +81,12 @@ fn seconds(minutes: f64) -> Result<u64> {
     Ok(std::time::Duration::from_secs_f64(seconds).as_secs())
 }
 
-/// Builds the program.
-fn build(spec: &Spec) -> Result<Command> {
+/// Cargo, to build or run the program.
+fn cargo(spec: &Spec, what: &str) -> Result<Command> {
     let mut cargo = project::cargo();
-    cargo.args(["build", "--quiet", "--package", "amqp-tests", "--bin", "soak"]);
-    cargo.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
+    cargo.args([what, "--quiet", "--package", "amqp-tests", "--bin", "soak"]);
     spec.select(&mut cargo)?;
-    let out = cargo.output().context("cannot run cargo build")?;
-    if !out.status.success() {
-        return Err(project::Told.into());
-    }
-    let messages = String::from_utf8_lossy(&out.stdout).into_owned();
-    messages.lines().find_map(executable).map(Command::new).context("cargo built no program")
+    Ok(cargo)
 }
 
 #[cfg(test)]

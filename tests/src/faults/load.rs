@@ -14,7 +14,7 @@ use super::nodes::Node;
 use super::publishing::{self, Task};
 
 /// How long outcomes and messages may be missing when nothing goes wrong any more.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(90);
 /// By when a client has noticed what the broker has: two heartbeats and much that can delay it.
 const NOTICED: Duration = Duration::from_secs(30);
 

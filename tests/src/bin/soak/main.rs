@@ -6,6 +6,7 @@
 
 mod memory;
 
+use std::os::unix::process::parent_id;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -20,8 +21,21 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from
 const PUBLISHERS: usize = 3;
 const CONSUMERS: usize = 3;
 
-#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    match runtime {
+        Ok(runtime) => {
+            let code = runtime.block_on(soak());
+            // What still asks a node may wait long for one that is gone.
+            runtime.shutdown_background();
+            code
+        }
+        Err(error) => told(&format!("no tokio runtime: {error}")),
+    }
+}
+
+async fn soak() -> ExitCode {
     let soak = match Soak::from_arguments().await {
         Ok(soak) => soak,
         Err(error) => return told(&error),
@@ -32,9 +46,10 @@ async fn main() -> ExitCode {
         return told("no signal handlers");
     };
     let ended = tokio::select! {
-        ended = soak.run() => Some(ended),
+        () = soak.run() => Some(()),
         _ = end.recv() => None,
         _ = interrupt.recv() => None,
+        () = orphaned() => None,
     };
     match ended {
         Some(()) => match soak.conclude().await {
@@ -45,6 +60,14 @@ async fn main() -> ExitCode {
             soak.summary(&soak.load.ledger(|ledger| ledger.totals()));
             told("interrupted: the last round is not accounted for")
         }
+    }
+}
+
+/// Ends when xtask is gone, which has the nodes.
+async fn orphaned() {
+    let parent = parent_id();
+    while parent_id() == parent {
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 
