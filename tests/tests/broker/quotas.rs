@@ -16,7 +16,7 @@ use tokio::time::timeout;
 const SOON: Duration = Duration::from_secs(30);
 
 /// Something on the broker that an expression takes away when this goes.
-struct Undo<'a>(&'a Broker, String);
+pub(crate) struct Undo<'a>(&'a Broker, String);
 
 impl<'a> Undo<'a> {
     async fn after(t: &'a Fixture, make: &str, unmake: String) -> Self {
@@ -35,7 +35,7 @@ impl Drop for Undo<'_> {
 }
 
 /// A virtual host with these limits, open to guest.
-async fn virtual_host<'a>(t: &'a Fixture, name: &str, limits: &str) -> Undo<'a> {
+pub(crate) async fn virtual_host<'a>(t: &'a Fixture, name: &str, limits: &str) -> Undo<'a> {
     let make = format!(
         "rabbit_vhost:add(<<\"{name}\">>, <<\"test\">>), \
          rabbit_auth_backend_internal:set_permissions(<<\"guest\">>, <<\"{name}\">>, \
@@ -46,7 +46,7 @@ async fn virtual_host<'a>(t: &'a Fixture, name: &str, limits: &str) -> Undo<'a> 
 }
 
 /// A user with the password `secret` and no permission at all.
-async fn user<'a>(t: &'a Fixture, name: &str) -> Undo<'a> {
+pub(crate) async fn user<'a>(t: &'a Fixture, name: &str) -> Undo<'a> {
     let make = format!(
         "rabbit_auth_backend_internal:add_user(<<\"{name}\">>, <<\"secret\">>, <<\"test\">>)"
     );
@@ -55,7 +55,7 @@ async fn user<'a>(t: &'a Fixture, name: &str) -> Undo<'a> {
 }
 
 /// Lets a user configure, write and read what the expression matches, in virtual host `/`.
-async fn permit(t: &Fixture, user: &str, pattern: &str) {
+pub(crate) async fn permit(t: &Fixture, user: &str, pattern: &str) {
     let expression = format!(
         "rabbit_auth_backend_internal:set_permissions(<<\"{user}\">>, <<\"/\">>, \
              <<{pattern:?}>>, <<{pattern:?}>>, <<{pattern:?}>>, <<\"test\">>), \"\""
