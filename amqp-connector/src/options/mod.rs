@@ -2,6 +2,7 @@
 //!
 //! Read by the handshake (negotiation) and the session (budgets, deadlines). Plain values only.
 
+mod confirm;
 mod pace;
 
 use std::time::Duration;
@@ -11,6 +12,7 @@ use amqp_types::protocol::connection::{Tune, TuneOk};
 use amqp_types::protocol::{self, Spec};
 use amqp_types::wire::Limits;
 
+pub use confirm::ConfirmOptions;
 pub use pace::Pace;
 
 /// Bounds on what one connection may hold and how long it may take; part of
@@ -171,58 +173,6 @@ impl Options {
     /// Puts the frames of a channel together, within the limits on what may come.
     pub(crate) fn assembler(&self) -> Assembler<Spec> {
         Assembler::new().with_max_body(self.body_max).with_limits(self.table_limits)
-    }
-}
-
-/// What one channel's confirm mode is like; see [`Channel::confirm_select_with`](crate::Channel::confirm_select_with).
-/// What is not set is the connection's, from [`Options`].
-///
-/// ```
-/// use amqp_connector::ConfirmOptions;
-///
-/// let options = ConfirmOptions::new().unconfirmed_max(1000).retain(true);
-/// # let _ = options;
-/// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[must_use = "the options are given to `Channel::confirm_select_with`"]
-pub struct ConfirmOptions {
-    pub(crate) retain: bool,
-    pub(crate) unconfirmed_max: Option<usize>,
-    pub(crate) unconfirmed_octets_max: Option<usize>,
-    pub(crate) retained_budget: Option<usize>,
-}
-
-impl ConfirmOptions {
-    /// Nothing kept, and the connection's limits.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Whether every message is kept until the broker has acked it, so that it can be had again when it was nacked
-    /// or its outcome is unknown: by [`Confirmation::take_message`](crate::Confirmation::take_message), or by
-    /// [`Channel::take_failed`](crate::Channel::take_failed) where the confirmation was dropped. Once on,
-    /// it stays on. Default false.
-    pub fn retain(mut self, retain: bool) -> Self {
-        self.retain = retain;
-        self
-    }
-
-    /// As [`Options::unconfirmed_max`], for this channel.
-    pub fn unconfirmed_max(mut self, publishes: usize) -> Self {
-        self.unconfirmed_max = Some(publishes);
-        self
-    }
-
-    /// As [`Options::unconfirmed_octets_max`], for this channel.
-    pub fn unconfirmed_octets_max(mut self, octets: usize) -> Self {
-        self.unconfirmed_octets_max = Some(octets);
-        self
-    }
-
-    /// As [`Options::retained_budget`], for this channel.
-    pub fn retained_budget(mut self, octets: usize) -> Self {
-        self.retained_budget = Some(octets);
-        self
     }
 }
 

@@ -41,13 +41,47 @@ pub enum Outcome {
     Unknown(UnknownReason),
     /// The message was handed over; the channel is not in confirm mode, or the specification has none.
     Accepted,
+    /// It was published again after its connection was lost, as [`ConfirmOptions::republish`](crate::ConfirmOptions::republish)
+    /// asks for, and that had this outcome. It may have reached its queues before too, and be there more than once.
+    Republished {
+        /// How often it was published again.
+        times: u16,
+        /// What became of it the last time; never `Republished`.
+        outcome: Arc<Self>,
+    },
 }
 
 impl Outcome {
-    /// Whether the broker has taken responsibility for the message.
+    /// Whether the broker has taken responsibility for the message, at the first time or when it was published again.
     #[must_use]
     pub fn is_acked(&self) -> bool {
-        matches!(self, Self::Acked)
+        matches!(self.plain(), Self::Acked)
+    }
+
+    /// What became of the message when it was published last, whether or not that was the first time.
+    ///
+    /// ```
+    /// use amqp_connector::Outcome;
+    ///
+    /// let outcome = Outcome::Republished { times: 1, outcome: Outcome::Nacked.into() };
+    /// assert!(matches!(outcome.plain(), Outcome::Nacked));
+    /// assert!(matches!(Outcome::Acked.plain(), Outcome::Acked));
+    /// ```
+    #[inline]
+    pub fn plain(&self) -> &Self {
+        match self {
+            Self::Republished { outcome, .. } => outcome,
+            outcome => outcome,
+        }
+    }
+
+    /// How often the message was published again; zero for most.
+    #[must_use]
+    pub fn republished(&self) -> u16 {
+        match self {
+            Self::Republished { times, .. } => *times,
+            _ => 0,
+        }
     }
 }
 
@@ -62,6 +96,10 @@ impl fmt::Display for Outcome {
             }
             Self::Unknown(reason) => write!(f, "the outcome is unknown: {reason}"),
             Self::Accepted => f.write_str("the message was handed over, without confirms"),
+            Self::Republished { times: 1, outcome } => write!(f, "published again: {outcome}"),
+            Self::Republished { times, outcome } => {
+                write!(f, "published again {times} times: {outcome}")
+            }
         }
     }
 }

@@ -100,6 +100,9 @@ pub struct RecoveryReport {
     pub channels: usize,
     /// How many consumers were started.
     pub consumers: usize,
+    /// How many messages are published again ([`ConfirmOptions::republish`](crate::ConfirmOptions::republish)). They go as
+    /// there is room for them, which may take beyond the recovery's end.
+    pub republished: usize,
     /// What could not be restored.
     pub failures: Vec<Arc<RecoveryFailure>>,
 }
@@ -140,7 +143,11 @@ impl fmt::Display for RecoveryReport {
             "recovered in {took:?} at attempt {attempts}: {exchanges} exchanges, {queues} queues, {bindings} bindings, \
              {channels} channels, {consumers} consumers; {} failures",
             self.failures.len()
-        )
+        )?;
+        match self.republished {
+            0 => Ok(()),
+            messages => write!(f, "; {messages} messages are published again"),
+        }
     }
 }
 

@@ -49,6 +49,7 @@ impl<'a> Restorer<'a> {
             bindings: 0,
             channels: 0,
             consumers: 0,
+            republished: 0,
             failures: Vec::new(),
         };
         Self { shared, report, channel: None, borrowed: false }
@@ -137,7 +138,9 @@ impl<'a> Restorer<'a> {
             match attempt {
                 Ok(()) => {
                     self.report.channels += 1;
-                    self.report.consumers += self.shared.with(|session| session.restored(key));
+                    let restored = self.shared.with(|session| session.restored(key));
+                    self.report.consumers += restored.consumers;
+                    self.report.republished += restored.messages;
                     return Ok(());
                 }
                 Err(stuck) if stuck.may_pass() && tries < LOCKED_MAX => {

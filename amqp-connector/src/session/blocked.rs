@@ -190,7 +190,10 @@ impl Session {
         if let Some(channel) = self.channels.get(key) {
             let changed = channel.flow.set_active(active);
             match active {
-                true => self.wake_gate(key),
+                true => {
+                    self.republish();
+                    self.wake_gate(key);
+                }
                 false => channel.gate.revoke(),
             }
             if changed {

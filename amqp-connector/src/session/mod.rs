@@ -155,6 +155,8 @@ pub(crate) struct Session {
     driver: Option<Waker>,
     /// What comes back when the connection is lost, if anything does.
     recovery: Option<Box<Recovering>>,
+    /// Channels of which something is to be published again.
+    republishing: VecDeque<ChannelKey>,
     effects: Effects,
 }
 
@@ -215,6 +217,7 @@ impl Session {
             uncharged: 0,
             driver: None,
             recovery: None,
+            republishing: VecDeque::new(),
             effects: Effects::default(),
             options,
         }

@@ -30,6 +30,9 @@ mod recovery;
 mod recovery_limits;
 mod recovery_topology;
 mod reopening;
+amqp_connector::amqp_types::if_spec! { confirm.select => {
+    mod republishing;
+} else {} }
 mod shutdown;
 mod skel;
 mod stream_ending;

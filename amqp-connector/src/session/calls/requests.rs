@@ -149,7 +149,7 @@ impl Session {
                     let begun = select.no_wait;
                     channel
                         .confirms
-                        .get_or_insert_with(|| Confirms::new(limits, options.retain, begun));
+                        .get_or_insert_with(|| Confirms::new(limits, options.keeps(), begun));
                 }
             }
         } else {} }

@@ -52,26 +52,17 @@ fn beyond_frame_max(kind: FrameKind) -> Error {
 }
 
 /// Appends the frames of a content, up to its body unless that is small.
-fn put_start<M: Method, P: Properties>(
+fn put_start(
     chunk: &mut Chunk,
     channel: u16,
     frame_max: u32,
-    method: &M,
-    properties: Option<&P>,
+    method: impl FnOnce(&mut Writer<'_>) -> Result<(), EncodeError>,
+    header: impl FnOnce(&mut Writer<'_>) -> Result<(), EncodeError>,
     body: &Bytes,
 ) -> Result<()> {
     chunk.write(|writer| {
-        put_frame(writer, FrameKind::Method, channel, frame_max, |w| method.encode(w))?;
-        put_frame(writer, FrameKind::Header, channel, frame_max, |w| {
-            let size = body.len() as u64;
-            match properties {
-                Some(properties) => ContentHeader::write(properties, size, w),
-                None => {
-                    ContentHeader::<P>::write_bare(size, w);
-                    Ok(())
-                }
-            }
-        })?;
+        put_frame(writer, FrameKind::Method, channel, frame_max, method)?;
+        put_frame(writer, FrameKind::Header, channel, frame_max, header)?;
         if body.len() <= COPY_MAX {
             copy_body(writer, channel, frame_max, body);
         }
@@ -80,7 +71,7 @@ fn put_start<M: Method, P: Properties>(
 }
 
 /// Writes the frames of a small body.
-#[inline]
+#[inline(always)]
 fn copy_body(writer: &mut Writer<'_>, channel: u16, frame_max: u32, mut rest: &[u8]) {
     while !rest.is_empty() {
         let part;
@@ -147,20 +138,21 @@ fn append(
     Ok(())
 }
 
-/// Encodes a content behind what its channel has sent: method, header and body frames.
+/// Encodes a content behind what its channel has sent: the frames of what `method` and `header` write, and those of the
+/// body. Each caller has a copy of its own, so that none makes the path of publishes longer.
 #[inline]
-pub(in crate::session) fn put_content<M: Method, P: Properties>(
+pub(in crate::session) fn put_content(
     outbox: &mut Outbox,
     channel: &mut ChannelState,
     frame_max: u32,
-    method: &M,
-    properties: Option<&P>,
+    method: impl FnOnce(&mut Writer<'_>) -> Result<(), EncodeError>,
+    header: impl FnOnce(&mut Writer<'_>) -> Result<(), EncodeError>,
     body: &Bytes,
 ) -> Result<()> {
     let (id, size) = (channel.key.id, body.len());
     if size <= SHARED_MAX {
         return append(outbox, Some(channel), |chunk| {
-            put_start(chunk, id, frame_max, method, properties, body)?;
+            put_start(chunk, id, frame_max, method, header, body)?;
             if size > COPY_MAX {
                 insert_body(chunk, id, frame_max, body);
             }
@@ -168,7 +160,7 @@ pub(in crate::session) fn put_content<M: Method, P: Properties>(
         });
     }
     let mut start = outbox.fresh();
-    let put = put_start(&mut start, id, frame_max, method, properties, body);
+    let put = put_start(&mut start, id, frame_max, method, header, body);
     if put.is_err() {
         outbox.recycle(start);
         return put;
@@ -261,7 +253,10 @@ impl Session {
     ) -> Result<()> {
         let Some(channel) = self.channels.by_id(id) else { return Err(Error::stale(None)) };
         let frame_max = self.tuning.frame_max;
-        put_content(&mut self.outbox, channel, frame_max, method, Some(properties), body)?;
+        let size = body.len() as u64;
+        let method = |writer: &mut Writer<'_>| method.encode(writer);
+        let header = |writer: &mut Writer<'_>| ContentHeader::write(properties, size, writer);
+        put_content(&mut self.outbox, channel, frame_max, method, header, body)?;
         self.notify_driver();
         Ok(())
     }

@@ -139,7 +139,7 @@ impl Session {
         let limits = self.confirm_limits(&options);
         if let Some(channel) = self.channels.get(key) {
             if let Some(confirms) = &mut channel.confirms {
-                confirms.set_limits(limits, options.retain);
+                confirms.set_limits(limits, options.keeps());
             }
             channel.confirm_options = options;
             self.wake_gate(key);
@@ -153,6 +153,7 @@ impl Session {
             count: options.unconfirmed_max.unwrap_or(all.unconfirmed_max),
             octets: options.unconfirmed_octets_max.unwrap_or(all.unconfirmed_octets_max),
             retained: options.retained_budget.unwrap_or(all.retained_budget),
+            republish: options.republish,
         }
     }
 

@@ -10,6 +10,7 @@ pub(in crate::session) mod confirm;
 mod keep;
 mod origin;
 pub(in crate::session) mod pace;
+mod republish;
 mod returns;
 mod room;
 mod slot;
@@ -19,7 +20,9 @@ use std::panic::Location;
 use std::sync::LazyLock;
 use std::task::{Poll, ready};
 
+use amqp_types::content::ContentHeader;
 use amqp_types::protocol::basic;
+use amqp_types::wire::Writer;
 use amqp_types::{Method, Properties};
 use bytes::Bytes;
 
@@ -105,8 +108,15 @@ impl Session {
         } else {} }
         let Message { publish, properties, body } = &*message;
         let (before, size) = (self.outbox.outstanding(), body.len());
-        let sent =
-            put_content(&mut self.outbox, channel, frame_max, publish, properties.as_ref(), body);
+        let method = |writer: &mut Writer<'_>| publish.encode(writer);
+        let header = |writer: &mut Writer<'_>| match properties {
+            Some(properties) => ContentHeader::write(properties, size as u64, writer),
+            None => {
+                ContentHeader::<basic::Properties>::write_bare(size as u64, writer);
+                Ok(())
+            }
+        };
+        let sent = put_content(&mut self.outbox, channel, frame_max, method, header, body);
         let tag = match (&sent, &mut channel.confirms) {
             (Ok(()), Some(confirms)) => {
                 let octets = self.outbox.outstanding() - before;

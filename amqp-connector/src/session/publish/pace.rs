@@ -241,6 +241,13 @@ impl Session {
                 next = earlier(next, bucket.due(reserved));
             }
         }
+        if !self.republishing.is_empty() {
+            self.republish();
+            for key in &self.republishing {
+                let bucket = self.channels.get(*key).and_then(|channel| channel.flow.bucket());
+                next = earlier(next, bucket.and_then(|bucket| bucket.due(0)));
+            }
+        }
         next
     }
 }

@@ -132,18 +132,26 @@ impl Session {
         size: usize,
         ticket: Option<u64>,
     ) -> bool {
+        let Some(channel) = self.channels.get(key) else { return true };
+        let (admits, must_wait) = (channel.behind.admits(ticket), channel.must_let_pass());
+        admits && (ticket.is_some() || !must_wait && self.fits_own(key, size))
+    }
+
+    /// Whether the channel's own queue has room for a message so large, whoever waits for it.
+    pub(super) fn fits_own(&mut self, key: ChannelKey, size: usize) -> bool {
         let (budget, blocked) = (self.options.outbound_budget, self.blocked.is_some());
         let taken = self.outbox.large().saturating_add(self.reserved_behind);
         let Some(channel) = self.channels.get(key) else { return true };
         let own = channel.own_octets();
         let room = budget.min(OWN_SHARE).saturating_sub(own).max(budget.saturating_sub(taken));
-        channel.behind.admits(ticket)
-            && (ticket.is_some()
-                || !blocked && !channel.must_let_pass() && (own == 0 || size <= room))
+        !blocked && (own == 0 || size <= room)
     }
 
     /// Admits publishers to the shared queue once half of its budget is free again, so that each wake-up is worth it.
     pub(in crate::session) fn wake_room(&mut self) {
+        if !self.republishing.is_empty() {
+            self.republish();
+        }
         let taken = self.outbox.shared().saturating_add(self.room.reserved());
         let budget = self.options.outbound_budget;
         if self.blocked.is_none() && taken <= budget / 2 && !self.room.is_empty() {

@@ -22,6 +22,8 @@ pub(super) struct Slot {
     pub(super) waker: Option<Waker>,
     /// Nobody waits for it.
     pub(super) detached: bool,
+    /// How often it was published again.
+    pub(super) republished: u16,
     /// What it counts in the limit of octets.
     pub(super) octets: u32,
 }
@@ -36,7 +38,7 @@ pub(super) enum State {
 
 /// Whether the message of such an outcome is handed back where messages are kept.
 pub(super) fn is_failure(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Nacked | Outcome::Unknown(_))
+    matches!(outcome.plain(), Outcome::Nacked | Outcome::Unknown(_))
 }
 
 /// What the message of a return costs in memory, about, as long as nobody has taken it.
@@ -47,7 +49,7 @@ pub(super) fn return_cost(returned: &Returned) -> usize {
 /// The same, of an outcome.
 #[inline]
 pub(super) fn outcome_cost(outcome: &Outcome) -> usize {
-    match outcome {
+    match outcome.plain() {
         Outcome::Returned(returned) => return_cost(returned),
         _ => 0,
     }
@@ -57,7 +59,7 @@ pub(super) fn outcome_cost(outcome: &Outcome) -> usize {
 #[inline(never)]
 pub(super) fn forget_returns<'a>(slots: impl Iterator<Item = &'a mut Slot>) -> usize {
     let forget = |slot: &mut Slot| match &slot.state {
-        State::Done(outcome @ Outcome::Returned(_)) => {
+        State::Done(outcome) if matches!(outcome.plain(), Outcome::Returned(_)) => {
             let octets = outcome_cost(outcome);
             slot.state = State::Claimed;
             octets
@@ -87,8 +89,17 @@ impl Slot {
             Verdict::Returned(returned) => Outcome::Returned(returned),
             Verdict::Doubt => Outcome::Unknown(UnknownReason::UnmatchedReturn),
         };
-        self.state = State::Done(outcome);
+        self.state = State::Done(self.marked(outcome));
         effects.wake(self.waker.take());
+    }
+
+    /// The outcome, which tells too if the message was published again.
+    #[inline]
+    fn marked(&self, outcome: Outcome) -> Outcome {
+        match self.republished {
+            0 => outcome,
+            times => Outcome::Republished { times, outcome: Arc::new(outcome) },
+        }
     }
 
     /// True if it was open.
@@ -96,7 +107,7 @@ impl Slot {
         let open = self.state.is_open();
         if open {
             let unknown = Outcome::Unknown(UnknownReason::Closed(reason.clone()));
-            self.state = State::Done(unknown);
+            self.state = State::Done(self.marked(unknown));
         }
         open
     }

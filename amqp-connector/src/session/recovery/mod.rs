@@ -44,6 +44,14 @@ pub(in crate::session) struct Recovering {
     lost: Option<(Arc<CloseReason>, u64)>,
 }
 
+/// What a channel has that is restored.
+#[derive(Default)]
+pub(crate) struct Restored {
+    pub(crate) consumers: usize,
+    /// Messages that are published again.
+    pub(crate) messages: usize,
+}
+
 impl ChannelState {
     /// Whether it comes back when its connection does. A transaction is lost with it, and so is a body that was on its
     /// way: such a channel ends.
@@ -129,6 +137,7 @@ impl Session {
     /// The transport is of no use any more.
     pub(in crate::session) fn lose(&mut self, reason: Arc<CloseReason>) {
         self.phase = Phase::Lost(reason.clone());
+        self.republishing.clear();
         let position = self.outbox.position();
         if let Some(recovery) = &mut self.recovery {
             recovery.lost = Some((reason.clone(), position));
@@ -205,7 +214,7 @@ impl Session {
             coalescer.settle_to(last);
         }
         if let Some(confirms) = &mut channel.confirms {
-            confirms.break_off(reason, &mut self.effects);
+            confirms.break_off(key.id, reason, &mut self.effects);
         }
         let resumed = channel.flow.set_active(true);
         channel.gate.revoke();
@@ -263,11 +272,11 @@ impl Session {
         });
     }
 
-    /// The channel is as it was: whoever waits may go on. Gives how many consumers it has.
-    pub(crate) fn restored(&mut self, key: ChannelKey) -> usize {
-        let Some(channel) = self.channels.get(key) else { return 0 };
+    /// The channel is as it was: whoever waits may go on.
+    pub(crate) fn restored(&mut self, key: ChannelKey) -> Restored {
+        let Some(channel) = self.channels.get(key) else { return Restored::default() };
         if channel.restoring() != Some(Restoring::Live) {
-            return 0;
+            return Restored::default();
         }
         let consuming = channel.consumers.iter().any(|consumer| consumer.streamed);
         channel.phase = match consuming {
@@ -275,14 +284,18 @@ impl Session {
             false => ChannelPhase::Open,
         };
         let active = |consumer: &&ConsumerState| consumer.phase == ConsumerPhase::Active;
-        let consumers = channel.consumers.iter().filter(active).count();
+        let restored = Restored {
+            consumers: channel.consumers.iter().filter(active).count(),
+            messages: channel.republishing(),
+        };
         if std::mem::take(&mut channel.reopening) {
             let epoch = channel.epoch;
             self.effects.wake_all(channel.close_waiters.take_all());
             self.record(|| Event::ChannelReopened { channel: key.id, epoch });
         }
+        self.begin_republishing(key);
         self.wake_gate(key);
-        consumers
+        restored
     }
 
     /// A publish on a channel that is not open: it waits until that is restored, if it is to, or fails.

@@ -6,45 +6,45 @@ use crate::options::WhileBlocked;
 use crate::outcome::Event;
 
 /// A session that comes back.
-fn bench(options: Options) -> Bench {
+pub(super) fn bench(options: Options) -> Bench {
     let mut bench = Bench::with(options);
     bench.run(|session| session.set_recovery(WhileBlocked::Wait));
     bench
 }
 
-fn lose(bench: &mut Bench) {
+pub(super) fn lose(bench: &mut Bench) {
     bench.run(|session| session.handle_io_end(None));
     bench.run(Session::handle_driver_gone);
     bench.out.clear();
     assert!(bench.session.is_lost());
 }
 
-fn resume(bench: &mut Bench, channel_max: u16) {
+pub(super) fn resume(bench: &mut Bench, channel_max: u16) {
     let (tuning, now) = (Tuning { channel_max, frame_max: 4096, heartbeat: 0 }, bench.now);
     assert!(bench.run(|session| session.resume(tuning, now)));
 }
 
 /// Opens a channel again; gives the call of its `channel.open`.
-fn reopen(bench: &mut Bench, key: ChannelKey) {
+pub(super) fn reopen(bench: &mut Bench, key: ChannelKey) {
     let options = bench.options::<channel::Open>();
     let call = bench.run(|session| session.reopen(key, &options)).expect("sent").expect("closed");
     bench.receive(key.id, channel::OpenOk::default());
     bench.reply(call);
 }
 
-fn restore(bench: &mut Bench, key: ChannelKey) {
+pub(super) fn restore(bench: &mut Bench, key: ChannelKey) {
     reopen(bench, key);
     bench.run(|session| session.restored(key));
     bench.frames();
 }
 
-fn come_back(bench: &mut Bench, key: ChannelKey) {
+pub(super) fn come_back(bench: &mut Bench, key: ChannelKey) {
     lose(bench);
     resume(bench, 3);
     restore(bench, key);
 }
 
-struct Waiting {
+pub(super) struct Waiting {
     key: ChannelKey,
     message: Message,
     place: Place,
@@ -53,25 +53,25 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn new(key: ChannelKey, size: usize) -> Self {
+    pub(super) fn new(key: ChannelKey, size: usize) -> Self {
         let (woken, waker) = counter();
         Self { key, message: message(vec![1; size]), place: Place::None, woken, waker }
     }
 
-    fn poll(&mut self, bench: &mut Bench) -> Published {
+    pub(super) fn poll(&mut self, bench: &mut Bench) -> Published {
         self.woken.reset();
         bench.publish_from(self.key, &mut self.message, &mut self.place, &self.waker)
     }
 
     #[track_caller]
-    fn waits(mut self, bench: &mut Bench) -> Self {
+    pub(super) fn waits(mut self, bench: &mut Bench) -> Self {
         assert!(self.poll(bench).is_pending());
         self
     }
 
     /// As its task would: it looks whenever it is woken.
     #[track_caller]
-    fn goes(&mut self, bench: &mut Bench) {
+    pub(super) fn goes(&mut self, bench: &mut Bench) {
         while self.woken.get() > 0 {
             if let Poll::Ready(published) = self.poll(bench) {
                 published.expect("published");

@@ -2,6 +2,9 @@
 
 mod channels;
 mod ending;
+amqp_connector::amqp_types::if_spec! { confirm.select => {
+    mod republishing;
+} else {} }
 mod stages;
 mod topology;
 

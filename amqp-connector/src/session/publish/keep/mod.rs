@@ -150,8 +150,7 @@ impl Keep {
 
     /// Whether the message of `tag` is to be returned where it does not reach a consumer at once.
     pub(super) fn asks_for_immediate(&self, tag: u64) -> bool {
-        let message = self.position(tag).and_then(|at| self.entries.get(at)?.message.as_ref());
-        message.is_some_and(|message| message.publish.immediate)
+        self.message(tag).is_some_and(|message| message.publish.immediate)
     }
 
     /// Whether a return may change what an answer means.
@@ -174,6 +173,19 @@ impl Keep {
         if let Some(index) = &mut self.index {
             index.give_up();
         }
+    }
+
+    /// What came back means nothing for what is still unanswered, which goes to another broker.
+    pub(super) fn forget_returns(&mut self) {
+        if self.index.take().is_some() {
+            self.entries.iter_mut().for_each(|entry| entry.class = 0);
+        }
+        self.returned_to = 0;
+    }
+
+    /// The message of `tag`, if it is kept.
+    pub(super) fn message(&self, tag: u64) -> Option<&Message> {
+        self.position(tag).and_then(|at| self.entries.get(at)?.message.as_ref())
     }
 
     /// Returns that are no publish's outcome after all.

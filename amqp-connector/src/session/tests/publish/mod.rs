@@ -13,6 +13,7 @@ amqp_types::if_spec! { confirm.select => {
     mod kept;
     mod model;
     mod pairing;
+    mod republish;
 
     use amqp_types::protocol::confirm;
 

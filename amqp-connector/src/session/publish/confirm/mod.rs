@@ -3,16 +3,18 @@
 //! The ring has one slot per publish and no map: slot *n* is tag `base + n`. A slot is resolved by the
 //! broker's `basic.ack` and `basic.nack`, by a `basic.return` before them, or by the end of the channel.
 //! Resolved slots at the front leave the ring; those whose owner has not asked yet move aside, still in tag
-//! order, and count in the limit of unconfirmed publishes. Called by the session only.
+//! order, and count in the limit of unconfirmed publishes. Called by the session only. `limits` tells how much there may
+//! be, `lost` what becomes of it when the connection or the channel ends.
+
+mod limits;
+mod lost;
 
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 use std::panic::Location;
-use std::sync::Arc;
 
 use amqp_types::protocol::basic;
 
-use crate::error::CloseReason;
 use crate::outcome::{ConfirmCounts, Outcome, Returned};
 use crate::session::Caller;
 use crate::session::effects::{Effects, Garbage};
@@ -23,17 +25,8 @@ use crate::session::publish::slot::{
     Aside, Slot, State, forget_returns, is_failure, outcome_cost, return_cost,
 };
 use crate::session::publish::tally::{Awaited, Tally};
-
-/// How much may be unconfirmed, or kept, on one channel.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    /// Publishes that are unconfirmed, or confirmed and unawaited.
-    pub(crate) count: usize,
-    /// Octets of unconfirmed publishes.
-    pub(crate) octets: usize,
-    /// Octets of messages that are kept.
-    pub(crate) retained: usize,
-}
+pub(crate) use limits::Limits;
+use lost::Again;
 
 /// The confirm state of one channel in confirm mode.
 pub(crate) struct Confirms {
@@ -42,6 +35,8 @@ pub(crate) struct Confirms {
     /// What the broker counts as its first publish is the next after this one: it begins anew when the channel comes
     /// back from the loss of its connection.
     wire_base: u64,
+    /// What is published again after such a loss.
+    again: Option<Box<Again>>,
     ring: VecDeque<Slot>,
     /// Slots of the ring that the broker has not answered, and what they count in octets.
     open: usize,
@@ -50,6 +45,8 @@ pub(crate) struct Confirms {
     keep: Keep,
     origins: Origins,
     limits: Limits,
+    /// How many may be unconfirmed, or confirmed and unawaited, now.
+    count_max: usize,
     tally: Tally,
     /// The broker has said that it confirms: what came back before was published without confirms.
     begun: bool,
@@ -66,6 +63,7 @@ impl Confirms {
             begun,
             base: 1,
             wire_base: 0,
+            again: None,
             ring: VecDeque::new(),
             open: 0,
             open_octets: 0,
@@ -73,16 +71,11 @@ impl Confirms {
             keep: Keep::new(retains),
             origins: Origins::default(),
             limits,
+            count_max: limits.count,
             tally: Tally::default(),
             back_octets: 0,
             strays: Vec::new(),
         }
-    }
-
-    /// Other limits from now on. What is kept once is kept to the end.
-    pub(crate) fn set_limits(&mut self, limits: Limits, retains: bool) {
-        self.limits = limits;
-        self.keep.retains |= retains;
     }
 
     /// Unconfirmed publishes, and confirmed ones whose outcome nobody has taken.
@@ -175,48 +168,6 @@ impl Confirms {
         tag
     }
 
-    /// How many more publishes there may be: as many as the limit less those before, but none while the octets
-    /// that are unconfirmed or kept are over theirs.
-    #[inline]
-    pub(crate) fn room(&self) -> usize {
-        let Limits { count, octets, retained } = self.limits;
-        if self.retained_octets() >= retained.max(1) || self.open_octets >= octets.max(1) {
-            return 0;
-        }
-        count.saturating_sub(self.held())
-    }
-
-    /// What counts in the budget of messages that are kept.
-    #[inline]
-    fn retained_octets(&self) -> usize {
-        self.keep.octets() + self.back_octets
-    }
-
-    /// Whether there may be no more.
-    pub(crate) fn is_full(&self) -> bool {
-        self.room() == 0
-    }
-
-    /// Why there may be no more, if nothing can ever make room. Whoever holds a confirmation can, and so can whoever takes
-    /// a failed message back: there may be a task that is about to.
-    pub(crate) fn stuck(&self) -> Option<&'static str> {
-        (self.limits.count == 0).then(|| self.why_full())
-    }
-
-    /// What is used up where there may be no more.
-    pub(crate) fn why_full(&self) -> &'static str {
-        let Limits { count, octets, retained } = self.limits;
-        if self.retained_octets() >= retained.max(1) {
-            "the budget of retained octets is used up by messages that are unconfirmed, that came back and are unawaited, or that failed and are not taken back"
-        } else if self.open_octets >= octets.max(1) {
-            "the limit of unconfirmed octets is reached"
-        } else if count == 0 {
-            "the limit of unconfirmed publishes is zero"
-        } else {
-            "the limit of publishes that are unconfirmed, or confirmed and unawaited, is reached"
-        }
-    }
-
     /// The broker has answered a `confirm.select`.
     #[allow(dead_code, reason = "not every specification has confirms")]
     pub(crate) fn begin(&mut self) {
@@ -257,16 +208,22 @@ impl Confirms {
         if tag >= self.next_tag() - self.wire_base || (tag == 0 && !multiple) {
             return false;
         }
-        let tag = tag + self.wire_base;
-        // 0-9-1 1.8.3.13: tag 0 with multiple means everything outstanding.
-        let last = if tag == self.wire_base { self.next_tag() - 1 } else { tag };
+        let tag = match (tag, &self.again) {
+            // 0-9-1 1.8.3.13: tag 0 with multiple means everything outstanding.
+            (0, _) => self.next_tag() - 1,
+            (tag, None) => tag + self.wire_base,
+            (tag, Some(again)) => again.own_tag(tag).unwrap_or(tag + self.wire_base),
+        };
         let base = self.base;
         if multiple {
-            self.resolve(base..=last, positive, effects);
+            self.resolve(base..=tag, positive, effects);
         } else if tag >= base {
             self.resolve(tag..=tag, positive, effects);
         }
         self.advance(effects);
+        if self.again.is_some() {
+            self.forget_again();
+        }
         true
     }
 
@@ -316,39 +273,9 @@ impl Confirms {
         (!self.strays.is_empty()).then(|| std::mem::take(&mut self.strays))
     }
 
-    /// The broker is gone and another one to come, which counts anew: what was not answered is unknown.
-    pub(in crate::session) fn break_off(
-        &mut self,
-        reason: &Arc<CloseReason>,
-        effects: &mut Effects,
-    ) {
-        self.tally.break_off(self.open);
-        self.give_up(reason, effects);
-        (self.wire_base, self.begun) = (self.next_tag() - 1, false);
-    }
-
-    /// The channel ended: what the broker has not answered is unknown.
-    pub(crate) fn end(&mut self, reason: &Arc<CloseReason>, effects: &mut Effects) {
-        self.tally.end(self.base, self.open);
-        self.give_up(reason, effects);
-    }
-
     /// The channel goes on after its end.
     pub(in crate::session) fn revive(&mut self) {
         self.tally.revive();
-    }
-
-    fn give_up(&mut self, reason: &Arc<CloseReason>, effects: &mut Effects) {
-        (self.open, self.open_octets) = (0, 0);
-        self.keep.give_up_returns();
-        self.collect_strays();
-        for (slot, tag) in self.ring.iter_mut().zip(self.base..) {
-            if slot.end(reason) && !self.keep.is_empty() {
-                self.keep.settle(tag, true);
-            }
-            effects.wake(slot.waker.take());
-        }
-        self.advance(effects);
     }
 
     /// Whether all publishes up to the wait's first look are answered, and what was answered; see [`Tally::poll`].
