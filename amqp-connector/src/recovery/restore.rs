@@ -208,12 +208,14 @@ impl<'a> Restorer<'a> {
             }
             Err(error) => (CONTROL, Err(error)),
         };
+        // From here on it is let go of with the restorer, whatever becomes of the call.
+        self.channel = Some(key).filter(|key| *key != CONTROL);
         let opened = match call.transpose() {
             None => Ok(()),
             Some(call) => self.reply(call).await?.map(drop),
         };
-        if opened.is_ok() {
-            self.channel = Some(key);
+        if opened.is_err() {
+            self.release();
         }
         Ok(opened.map(|()| key))
     }
