@@ -196,7 +196,7 @@ pub(crate) struct ChannelState {
     /// Methods that came unasked-for, once somebody wants them.
     pub(crate) inbox: Option<Box<Inbox>>,
     pub(crate) returns: VecDeque<Returned>,
-    /// Octets of their bodies.
+    /// What they cost in memory.
     pub(crate) returns_octets: usize,
     pub(crate) return_waiters: WaitList,
     pub(crate) close_waiters: WaitList,

@@ -10,6 +10,7 @@ use crate::session::Caller;
 use crate::session::Session;
 use crate::session::channel::ChannelKey;
 use crate::session::publish::confirm::Confirms;
+use crate::session::publish::slot::return_cost;
 
 /// Returned messages kept for a user who does not ask for them.
 const RETURNS_MAX: usize = 1024;
@@ -39,7 +40,7 @@ impl Session {
 
     fn keep_return(&mut self, key: ChannelKey, returned: Returned) {
         let Some(channel) = self.channels.get(key) else { return };
-        channel.returns_octets += returned.body.len();
+        channel.returns_octets += return_cost(&returned);
         channel.returns.push_back(returned);
         let budget = self.options.consumer_budget;
         while channel.returns.len() > RETURNS_MAX
@@ -49,7 +50,7 @@ impl Session {
                 tracing::warn!("nobody takes returned messages; the oldest is dropped");
             });
             let dropped = channel.returns.pop_front();
-            channel.returns_octets -= dropped.map_or(0, |returned| returned.body.len());
+            channel.returns_octets -= dropped.as_ref().map_or(0, return_cost);
         }
         self.effects.wake_all(channel.return_waiters.take_all());
     }
@@ -58,7 +59,7 @@ impl Session {
     pub(crate) fn take_returned(&mut self, key: ChannelKey) -> Option<Returned> {
         let channel = self.channels.get(key)?;
         let returned = channel.returns.pop_front()?;
-        channel.returns_octets -= returned.body.len();
+        channel.returns_octets -= return_cost(&returned);
         Some(returned)
     }
 

@@ -182,6 +182,27 @@ fn returned_messages_are_bounded_in_octets() {
     assert!(held <= 128 << 20, "{held} octets");
 }
 
+/// Not this: only the bodies of returned messages count.
+#[test]
+fn the_properties_of_returned_messages_count_in_what_is_kept() {
+    let mut options = Options::default();
+    options.consumer_budget = 1 << 20;
+    let mut bench = Bench::tuned(options, 131_072, 0);
+    let key = bench.open();
+    let values = amqp_types::FieldArray::from(vec![amqp_types::FieldValue::Void; 1000]);
+    let headers = amqp_types::field_table! { "k" => values };
+    let properties = basic::Properties { headers: Some(headers), ..Default::default() };
+    for _ in 0..200 {
+        bench.receive_with(key.id, basic::Return::default(), &properties, b"");
+    }
+    let mut held = 0;
+    while bench.run(|session| session.take_returned(key)).is_some() {
+        held += 1;
+    }
+    assert!((1..50).contains(&held), "{held} returned messages of 24 KB each are kept");
+    assert_eq!(bench.session.channels.get(key).map(|channel| channel.returns_octets), Some(0));
+}
+
 /// Not this: `flush` says "written" of what an abort threw away.
 #[test]
 fn flush_does_not_claim_what_was_thrown_away() {
