@@ -1,18 +1,19 @@
-//! `cargo xtask fuzz`: the fuzz targets of amqp-types, in parallel, for a stated time.
+//! `cargo xtask fuzz`: the fuzz targets of amqp-types and the connector's dialogues, in parallel, for a stated time.
 //!
 //! amqp-types/fuzz has the targets, and its README the same commands by hand. Here they are built,
-//! fed with seeds from a folder of vectors, run side by side and watched.
+//! fed with seeds from a folder of vectors, run side by side and watched. The dialogues are a test program of the
+//! connector, which makes up servers by seed; here it begins with seeds that it has not had before.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus};
-use std::time::{Duration, Instant};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::project;
+use crate::{project, scratch};
 
-/// Run the fuzz targets of amqp-types in parallel, on the stable toolchain.
+/// Run the fuzz targets of amqp-types and the connector's dialogues in parallel, on the stable toolchain.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -31,6 +32,9 @@ pub(crate) struct Args {
     #[arg(long)]
     target: Option<String>,
 }
+
+/// The target that is no program of libFuzzer's.
+const DIALOGUES: &str = "dialogues";
 
 /// Greatest input in octets: beyond any boundary of the codecs that a few octets can reach.
 const MAX_LEN: usize = 8192;
@@ -56,13 +60,19 @@ pub(crate) fn run(args: Args) -> Result<()> {
         bail!("--minutes {}: at least a second and at most a year", args.minutes);
     }
     let time = Duration::from_secs_f64(seconds);
-    fuzz.seed(&fuzz.folder.join("../tests/vectors"))?;
-    if let Some(vectors) = &args.vectors {
-        fuzz.seed(&std::path::absolute(vectors)?)?;
+    if targets.iter().any(|target| target != DIALOGUES) {
+        fuzz.seed(&fuzz.folder.join("../tests/vectors"))?;
+        if let Some(vectors) = &args.vectors {
+            fuzz.seed(&std::path::absolute(vectors)?)?;
+        }
+        fuzz.build()?;
     }
-    fuzz.build()?;
     println!("running {} for {} s ...", targets.join(", "), time.as_secs());
-    let runs = targets.iter().map(|target| fuzz.start(target, time)).collect::<Result<Vec<_>>>()?;
+    let start = |target: &String| match target == DIALOGUES {
+        true => fuzz.start_dialogues(time),
+        false => fuzz.start(target, time),
+    };
+    let runs = targets.iter().map(start).collect::<Result<Vec<_>>>()?;
     conclude(watch(runs)?)
 }
 
@@ -93,6 +103,7 @@ impl Fuzz {
                 targets.extend(path.file_stem().map(|name| name.to_string_lossy().into_owned()));
             }
         }
+        targets.push(DIALOGUES.to_owned());
         targets.sort();
         Ok(targets)
     }
@@ -125,14 +136,39 @@ impl Fuzz {
         bail!("the fuzz targets do not build; libfuzzer-sys needs a C++ compiler (Debian: g++)")
     }
 
-    fn start(&self, name: &str, time: Duration) -> Result<Run> {
-        let artifacts = self.folder.join("artifacts");
-        std::fs::create_dir_all(&artifacts)?;
+    /// The connector's dialogues, from the seed on that the time of day gives.
+    fn start_dialogues(&self, time: Duration) -> Result<Run> {
+        println!("building {DIALOGUES} ...");
+        let mut cargo = project::cargo();
+        cargo.args(["test", "--quiet", "--profile", "fuzz", "--package", "amqp-connector"]);
+        cargo.args(["--all-features", "--test", DIALOGUES, "--no-run"]);
+        cargo.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
+        let out = cargo.output().context("cannot run cargo test")?;
+        let messages = String::from_utf8_lossy(&out.stdout).into_owned();
+        let program = messages.lines().filter_map(scratch::executable).next_back();
+        let program = program.filter(|_| out.status.success());
+        let program = program.context("the dialogues do not build")?;
+        let first = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let mut command = Command::new(program);
+        command.args(["--nocapture"]).env("AMQP_FUZZ_SECONDS", time.as_secs().to_string());
+        command.env("AMQP_FUZZ_FIRST", (first << 24).to_string());
+        self.run(DIALOGUES, command)
+    }
+
+    /// Starts a target, which prints into its log.
+    fn run(&self, name: &str, mut command: Command) -> Result<Run> {
+        std::fs::create_dir_all(&self.target)?;
         let log = self.target.join(format!("{name}.log"));
         let output = File::create(&log).with_context(|| project::shown(&log))?;
+        command.current_dir(&self.folder).stdout(output.try_clone()?).stderr(output);
+        let child = command.spawn().with_context(|| format!("cannot start {name}"))?;
+        Ok(Run { name: name.to_owned(), child, log, ended: None })
+    }
+
+    fn start(&self, name: &str, time: Duration) -> Result<Run> {
+        std::fs::create_dir_all(self.folder.join("artifacts"))?;
         let program = self.target.join(&self.host).join("release").join(name);
         let mut command = Command::new(program);
-        command.current_dir(&self.folder).stdout(output.try_clone()?).stderr(output);
         command.args([
             format!("-max_total_time={}", time.as_secs()),
             format!("-max_len={MAX_LEN}"),
@@ -141,8 +177,7 @@ impl Fuzz {
             format!("-artifact_prefix=artifacts/{name}-"),
             format!("corpus/{name}"),
         ]);
-        let child = command.spawn().with_context(|| format!("cannot start {name}"))?;
-        Ok(Run { name: name.to_owned(), child, log, ended: None })
+        self.run(name, command)
     }
 }
 
