@@ -120,6 +120,8 @@ async fn overload(
         Stop::Told => {
             let mut blocked = connection.blocked();
             broker.block("low on memory");
+            let channel = connection.channel_open().await.unwrap();
+            drop(channel.basic_publish(BasicPublish::new("", "nowhere", "first")).await.unwrap());
             blocked.changed().await.unwrap();
         }
         Stop::Untold => valve.close(),

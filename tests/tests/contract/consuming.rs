@@ -19,6 +19,7 @@ contract! {
     consuming_from_no_queue_closes_the_channel,
     a_prefetch_size_is_not_implemented,
     a_tag_used_again_closes_the_connection,
+    headers_that_are_larger_than_a_frame_end_their_consumer_s_connection,
 }
 
 async fn deliveries_tell_where_they_come_from(side: &Side<'_>) {
@@ -203,5 +204,26 @@ async fn a_tag_used_again_closes_the_connection(side: &Side<'_>) {
         assert_eq!(connection_closed(&connection).await, (530, text));
     }
     drop(consumer);
+    connection.close().await;
+}
+
+async fn headers_that_are_larger_than_a_frame_end_their_consumer_s_connection(side: &Side<'_>) {
+    let (connection, channel) = side.open().await;
+    let queue = side.name("q");
+    channel.queue_declare(QueueDeclare::new(&queue)).await.unwrap();
+    let message =
+        amqp_connector::BasicPublish::new("", &queue, "a").header("h", "x".repeat(10_000));
+    drop(channel.basic_publish(message).await.unwrap());
+    await_depth(&channel, &queue, 1).await;
+    let mut options = amqp_connector::Options::default();
+    options.frame_max = 4096;
+    let small = side.connect_as(|connector| connector.options(options), "guest").await.unwrap();
+    let reader = small.channel_open().await.unwrap();
+    reader.basic_get(BasicGet::new(&queue)).await.unwrap_err();
+    let (code, text) = connection_closed(&small).await;
+    assert_eq!(code, 501, "{text}");
+    // It is still there.
+    side.await_left(&channel, &queue, 1).await;
+    channel.queue_delete(QueueDelete::new(&queue)).await.unwrap();
     connection.close().await;
 }

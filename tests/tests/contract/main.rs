@@ -23,9 +23,28 @@ macro_rules! contract {
     };
 }
 
+/// As `contract`, of what all connections of a broker feel.
+macro_rules! contract_alone {
+    ($($name:ident),* $(,)?) => {
+        $(mod $name {
+            #[test]
+            fn in_memory() {
+                crate::side::in_memory(async |side| super::$name(side).await);
+            }
+
+            #[test]
+            fn rabbitmq() {
+                crate::side::rabbitmq_alone(async |side| super::$name(side).await);
+            }
+        })*
+    };
+}
+
+mod blocking;
 mod connecting;
 mod consuming;
 mod dead_letters;
+mod matching;
 mod publishing;
 mod queues;
 mod refusing;

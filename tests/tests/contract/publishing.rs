@@ -13,6 +13,8 @@ contract! {
     a_returned_message_comes_back_as_it_was,
     properties_and_large_bodies_arrive_as_they_were,
     a_transaction_counts_as_a_whole,
+    a_transaction_s_messages_go_where_they_would_have_when_they_were_published,
+    a_transaction_that_is_refused_in_part_closes_the_channel,
     confirms_and_transactions_do_not_mix,
     publishing_to_no_exchange_closes_the_channel,
     immediate_is_not_implemented,
@@ -119,6 +121,44 @@ async fn a_transaction_counts_as_a_whole(side: &Side<'_>) {
         side.await_left(&last, &queue, 1).await;
         assert_eq!(drain(&last, &queue).await, ["b"]);
     } else { let _ = (&channel, &queue); } }
+    connection.close().await;
+}
+
+async fn a_transaction_s_messages_go_where_they_would_have_when_they_were_published(
+    side: &Side<'_>,
+) {
+    let (connection, channel, queue) = side.queue().await;
+    if_spec! { tx.select => {
+        let key = side.name("key");
+        channel.tx_select().await.unwrap();
+        publish(&channel, "amq.direct", &key, "before").await;
+        channel.queue_bind(amqp_connector::QueueBind::new(&queue, "amq.direct", &key)).await.unwrap();
+        publish(&channel, "amq.direct", &key, "behind").await;
+        channel.tx_commit().await.unwrap();
+        let other = connection.channel_open().await.unwrap();
+        assert_eq!(drain(&other, &queue).await, ["behind"]);
+    } else { let _ = (&channel, &queue); } }
+    connection.close().await;
+}
+
+async fn a_transaction_that_is_refused_in_part_closes_the_channel(side: &Side<'_>) {
+    let (connection, channel) = side.open().await;
+    if_spec! { tx.select => {
+        let (full, open) = (side.name("full"), side.name("open"));
+        let arguments = table("x-max-length", 0)
+            .with(ShortStr::try_from("x-overflow").unwrap(), "reject-publish");
+        let declare = QueueDeclare::new(&full).exclusive(true).arguments(arguments);
+        channel.queue_declare(declare).await.unwrap();
+        super::side::declare(&channel, &open).await;
+        channel.tx_select().await.unwrap();
+        publish(&channel, "", &open, "a").await;
+        publish(&channel, "", &full, "b").await;
+        channel.tx_commit().await.unwrap_err();
+        let text = "PRECONDITION_FAILED - partial tx completion".to_owned();
+        assert_eq!(closed(&channel).await, (406, text));
+        let other = connection.channel_open().await.unwrap();
+        assert_eq!(drain(&other, &open).await, ["a"]);
+    } else { let _ = channel; } }
     connection.close().await;
 }
 

@@ -7,7 +7,7 @@ use amqp_connector::{
     BasicGet, BasicPublish, Body, Channel, CloseReason, Connection, Connector, Consumer, Delivery,
     QueueDeclare,
 };
-use amqp_tests::{Fixture, broker_test};
+use amqp_tests::{Fixture, broker_test, broker_test_alone};
 pub(crate) use amqp_tests::{await_depth, depth};
 use tokio::time::timeout;
 
@@ -34,6 +34,45 @@ pub(crate) fn in_memory(body: impl AsyncFnOnce(&Side<'_>)) {
 /// Runs a test against RabbitMQ.
 pub(crate) fn rabbitmq(body: impl AsyncFnOnce(&Side<'_>)) {
     broker_test(async |fixture| body(&Side::RabbitMq(fixture)).await);
+}
+
+/// As [`rabbitmq`], while no other test runs.
+pub(crate) fn rabbitmq_alone(body: impl AsyncFnOnce(&Side<'_>)) {
+    broker_test_alone(async |fixture| body(&Side::RabbitMq(fixture)).await);
+}
+
+/// A broker without memory, until this goes.
+pub(crate) struct Block<'a>(&'a Side<'a>);
+
+impl Drop for Block<'_> {
+    fn drop(&mut self) {
+        match self.0 {
+            Side::Memory(broker) => broker.unblock(),
+            Side::RabbitMq(fixture) => {
+                let plenty =
+                    "vm_memory_monitor:set_vm_memory_high_watermark({absolute, 2000000000}), \"\"";
+                if let Err(error) = fixture.broker().eval(plenty) {
+                    eprintln!("the broker's alarm stays: {error}");
+                }
+            }
+        }
+    }
+}
+
+impl<'a> Side<'a> {
+    /// Takes the broker's memory away.
+    pub(crate) async fn block(&'a self) -> Block<'a> {
+        let block = Block(self);
+        match self {
+            Self::Memory(broker) => broker.block("low on memory"),
+            Self::RabbitMq(fixture) => {
+                // Asked for the alarms, the broker has told its connections before it answers.
+                let none = "vm_memory_monitor:set_vm_memory_high_watermark(0), rabbit_alarm:get_alarms(), \"\"";
+                fixture.eval(none).await.unwrap();
+            }
+        }
+        block
+    }
 }
 
 impl Side<'_> {

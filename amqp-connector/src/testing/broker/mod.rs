@@ -38,8 +38,14 @@
 //! # What it does not do
 //!
 //! It refuses, by closing the connection with 540 (`NOT_IMPLEMENTED`) and a text that names what was asked for:
-//! quorum queues and streams, arguments that it does not know (`x-expires`, `x-max-length-bytes`, priorities, ..) and
-//! methods of other classes. There are no permissions, plugins and no management.
+//! quorum queues and streams, arguments that it does not know (`x-expires`, `x-max-length-bytes`, priorities, ..), answers
+//! without a queue (`amq.rabbitmq.reply-to`) and methods of other classes. There are no permissions, plugins and no
+//! management.
+//!
+//! # Bounds
+//!
+//! As with RabbitMQ, a body has 128 MiB at most, a client has 10 seconds to log in and 30 to answer a close, and one that
+//! does not read gets nothing more once 1 MiB waits for it. What lies in queues has no bound but theirs.
 //!
 //! # Time
 //!
@@ -206,19 +212,24 @@ impl MemoryBroker {
         Ok(address)
     }
 
-    /// Tells all clients that it is blocked, as a broker without memory does, and reads nothing more from those that
-    /// publish all the same. Where the specification has no `connection.blocked`, only the latter.
+    /// From now on it is a broker without memory: who publishes is told that it is blocked, and nothing more is read from
+    /// it, not even the message. As with RabbitMQ, who does not publish learns nothing of it. Where the specification has
+    /// no `connection.blocked`, nobody is told.
     ///
     /// ```
+    /// use amqp_connector::BasicPublish;
     /// use amqp_connector::testing::broker::MemoryBroker;
     ///
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let broker = MemoryBroker::start();
     /// let connection = broker.connect().await?;
+    /// let channel = connection.channel_open().await?;
     /// broker.block("low on memory");
+    /// let first = channel.basic_publish(BasicPublish::new("", "jobs", "work")).await?;
     /// // .. what does the program do now?
     /// broker.unblock();
+    /// println!("{}", first.await);
     /// connection.close().await;
     /// # Ok(()) }
     /// ```

@@ -48,6 +48,8 @@ struct Task<T> {
 struct Wants {
     over: bool,
     reads: bool,
+    /// More waits to be written than may; the core has to know when that changes.
+    full: bool,
     deadline: Option<Instant>,
 }
 
@@ -58,8 +60,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Task<T> {
             if wants.over && (self.output.is_empty() || self.is_cut()) {
                 return Poll::Ready(());
             }
+            let waiting = self.output.len();
             if self.write(cx).is_err() {
                 return Poll::Ready(());
+            }
+            if wants.full && self.output.len() < waiting {
+                continue;
             }
             if wants.over && self.output.is_empty() {
                 continue;
@@ -85,13 +91,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Task<T> {
         let (id, output) = (self.entry.id, &mut self.output);
         self.entry.shared.with(|core| {
             let expiry = core.next_expiry();
+            core.written(id, output.len());
             let now = Instant::now();
             let connection = core.connection_mut(id)?;
             connection.tick(now);
             connection.set_waker(waker);
             output.unsplit(connection.output().split());
             let deadline = connection.deadline().into_iter().chain(expiry).min();
-            Some(Wants { over: connection.is_over(), reads: connection.reads(), deadline })
+            let (over, full) = (connection.is_over(), connection.is_full());
+            Some(Wants { over, full, reads: connection.reads(), deadline })
         })
     }
 

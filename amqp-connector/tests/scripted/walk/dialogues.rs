@@ -258,6 +258,8 @@ pub(crate) async fn obeying(walk: &Walk, tap: Tap) -> Walked {
     if_spec! { connection.blocked => {
         let mut blocked = connection.blocked();
         walk.broker.block("low on memory");
+        let first = BasicPublish::new("", "q", "first");
+        drop(walk.ends("Publish", channel.basic_publish(first)).await?);
         walk.ends("BlockedWatch::changed", blocked.changed()).await?;
     } else {} }
     let (published, call, ()) = join!(

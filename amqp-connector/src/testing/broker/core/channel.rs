@@ -2,17 +2,18 @@
 //!
 //! Called with frames of channels other than 0. A fault is turned into a close of the channel or the connection here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use amqp_types::content::{AssembleError, Assembler, Incoming};
+use amqp_types::content::{Assembler, Incoming};
 use amqp_types::frame::{Frame, FrameKind};
 use amqp_types::protocol::{self, Method, Properties, Spec, channel};
 use amqp_types::wire::Limits;
 use amqp_types::{AnyMethod as _, Body, Method as _, ShortStr};
 
 use crate::testing::broker::core::Core;
-use crate::testing::broker::core::connection::{Phase, assemble_fault};
+use crate::testing::broker::core::connection::Phase;
 use crate::testing::broker::core::fault::{Fault, Handled};
+use crate::testing::broker::core::misframed::{assemble_fault, class_of};
 use crate::testing::broker::core::topology::Message;
 
 /// The largest body that is taken, as in RabbitMQ.
@@ -46,10 +47,18 @@ pub(crate) enum Verdict {
     Reject,
 }
 
+/// A message on its way to its queues.
+#[derive(Debug)]
+pub(crate) struct Routed {
+    pub(crate) mandatory: bool,
+    pub(crate) message: Message,
+    pub(crate) queues: BTreeSet<ShortStr>,
+}
+
 /// What waits for a commit.
 #[derive(Debug, Default)]
 pub(crate) struct Transaction {
-    pub(crate) publishes: Vec<(bool, Message)>,
+    pub(crate) publishes: Vec<Routed>,
     pub(crate) settled: Vec<(u64, Unsettled, Verdict)>,
 }
 
@@ -94,6 +103,14 @@ impl Channel {
             last_queue: ShortStr::EMPTY,
         }
     }
+
+    /// Whether a consumer's prefetch, and the channel's own, leave room for another message.
+    pub(crate) fn has_room_for(&self, consumer: &Consumer) -> bool {
+        let limit = usize::from(self.shared_prefetch);
+        let held = || self.unsettled.values().filter(|it| it.consumer.is_some()).count();
+        let own_room = consumer.prefetch == 0 || consumer.unsettled < consumer.prefetch;
+        own_room && (limit == 0 || held() < limit)
+    }
 }
 
 impl Core {
@@ -104,7 +121,7 @@ impl Core {
     }
 
     pub(crate) fn take_channel_frame(&mut self, id: u64, frame: Frame) {
-        let (number, kind) = (frame.channel, frame.kind);
+        let (number, kind, class) = (frame.channel, frame.kind, class_of(&frame));
         let Some(connection) = self.connections.get_mut(&id) else { return };
         match connection.phase {
             Phase::Running => {}
@@ -122,12 +139,14 @@ impl Core {
             return self.take_after_close(id, number, answer);
         }
         match channel.assembler.push(frame) {
+            // A publish, of which the content is still to come.
+            Ok(None) if kind == FrameKind::Method => self.hold(id),
             Ok(None) => {}
             Ok(Some(incoming)) => self.take_incoming(id, number, incoming),
-            Err(error @ AssembleError::BodyTooLarge { .. }) => {
-                self.fail(id, number, &assemble_fault(&error), (0, 0));
+            Err(error) => {
+                let (fault, at) = assemble_fault(&error, kind, class);
+                self.fail(id, number, &fault, at);
             }
-            Err(error) => self.fail_connection(id, &assemble_fault(&error), (0, 0)),
         }
     }
 
@@ -145,7 +164,8 @@ impl Core {
         }
         let Some(connection) = self.connections.get_mut(&id) else { return };
         let most = connection.channel_max;
-        if connection.channels.len() >= usize::from(most) || frame.channel > most {
+        // Their number counts, not how they are numbered.
+        if connection.channels.len() >= usize::from(most) {
             let open = connection.channels.len();
             let text = format!(
                 "number of channels opened ({open}) has reached the negotiated channel_max ({most})"
@@ -176,7 +196,11 @@ impl Core {
             Incoming::Content { method, properties, body } => (method, Some((properties, body))),
         };
         let info = method.info();
-        if let Err(fault) = self.take_method(id, number, method, content) {
+        let taken = match info.from_client {
+            true => self.take_method(id, number, method, content),
+            false => Err(Fault::unimplemented()),
+        };
+        if let Err(fault) = taken {
             self.fail(id, number, &fault, (info.class_id, info.method_id));
         }
     }
@@ -239,7 +263,7 @@ impl Core {
                 Ok(())
             }
             channel::Method::Flow(_) => Err(Fault::not_implemented("active=false")),
-            channel::Method::FlowOk(_) | channel::Method::CloseOk(_) => Ok(()),
+            channel::Method::FlowOk(_) | channel::Method::CloseOk(_) => Err(Fault::unimplemented()),
             other => Err(unknown(Method::Channel(other).info().full_name)),
         }
     }

@@ -6,17 +6,26 @@ use std::collections::BTreeMap;
 use std::task::Waker;
 use std::time::Duration;
 
-use amqp_types::content::{AssembleError, Assembler, ContentHeader, Incoming};
+use amqp_types::content::{Assembler, ContentHeader, Incoming};
 use amqp_types::frame::{Frame, FrameError, FrameKind, OVERHEAD};
 use amqp_types::protocol::{FRAMING, Method, PROTOCOL_HEADER, Spec, basic, connection};
 use amqp_types::wire::{Limits, Writer};
-use amqp_types::{AnyMethod as _, DecodeErrorKind, Method as _, ShortStr};
+use amqp_types::{AnyMethod as _, Method as _, ShortStr};
 use bytes::{Buf, BytesMut};
 use tokio::time::Instant;
 
 use crate::testing::broker::core::Core;
 use crate::testing::broker::core::channel::Channel;
 use crate::testing::broker::core::fault::{Fault, Handled};
+use crate::testing::broker::core::misframed::{assemble_fault, class_of};
+
+/// How long a client may take to log in, as in RabbitMQ.
+const LOGIN: Duration = Duration::from_secs(10);
+/// How long a client may take to answer a close, and to read the last of it, as in RabbitMQ.
+const FAREWELL: Duration = Duration::from_secs(30);
+/// Octets that may wait for a client to read them: then nothing is delivered to it and nothing is read from it, until
+/// half of them are gone.
+const BACKLOG: usize = 1 << 20;
 
 /// How far a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +44,8 @@ pub(crate) enum Phase {
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) phase: Phase,
+    /// When it was opened, or began to end.
+    since: Instant,
     pub(crate) user: String,
     pub(crate) host: String,
     pub(crate) name: Option<String>,
@@ -47,10 +58,14 @@ pub(crate) struct Connection {
     pub(crate) channels: BTreeMap<u16, Channel>,
     /// It has published while the broker was blocked: nothing of it is read before that ends.
     pub(crate) held: bool,
+    /// It has as much to read as may wait.
+    full: bool,
     /// For the methods on channel 0.
     assembler: Assembler<Spec>,
     input: BytesMut,
     output: BytesMut,
+    /// Octets that its task has taken and not written yet.
+    in_transit: usize,
     /// The transport ends at once, whatever is to be written.
     is_cut: bool,
     pub(crate) waker: Option<Waker>,
@@ -62,6 +77,7 @@ impl Connection {
     pub(crate) fn new(now: Instant) -> Self {
         Self {
             phase: Phase::Header,
+            since: now,
             user: String::new(),
             host: String::new(),
             name: None,
@@ -73,9 +89,11 @@ impl Connection {
             heartbeat: Duration::ZERO,
             channels: BTreeMap::new(),
             held: false,
+            full: false,
             assembler: Assembler::new().with_limits(Limits::GREATEST),
             input: BytesMut::new(),
             output: BytesMut::new(),
+            in_transit: 0,
             is_cut: false,
             waker: None,
             last_read: now,
@@ -89,7 +107,7 @@ impl Connection {
 
     /// Whether its octets are to be read. If not, its transport has to fill up.
     pub(crate) fn reads(&self) -> bool {
-        !self.held && self.phase != Phase::Ended
+        !self.held && !self.full && self.phase != Phase::Ended
     }
 
     /// Whether nothing is left to do but to end the transport.
@@ -114,18 +132,48 @@ impl Connection {
         &mut self.output
     }
 
+    /// Whether nothing more is to be written for it as long as that can be helped.
+    pub(crate) fn is_full(&self) -> bool {
+        self.full
+    }
+
+    /// Looks how much waits to be read by the client.
+    fn measure(&mut self) {
+        let waiting = self.output.len() + self.in_transit;
+        self.full = waiting >= BACKLOG || (self.full && waiting > BACKLOG / 2);
+    }
+
+    fn enter(&mut self, phase: Phase, now: Instant) {
+        self.phase = phase;
+        self.since = now;
+    }
+
+    /// How long it may stay as far as it is.
+    fn patience(&self) -> Option<Duration> {
+        match self.phase {
+            Phase::Running => None,
+            Phase::Closing | Phase::Ended => Some(FAREWELL),
+            _ => Some(LOGIN),
+        }
+    }
+
     /// When it has to be looked at, if nothing else comes.
     pub(crate) fn deadline(&self) -> Option<Instant> {
+        let leave = self.patience().and_then(|patience| self.since.checked_add(patience));
         if self.heartbeat.is_zero() {
-            return None;
+            return leave;
         }
         let send = self.last_written.checked_add(self.heartbeat / 2);
         let judge = self.last_read.checked_add(self.heartbeat * 2).filter(|_| self.reads());
-        send.into_iter().chain(judge).min()
+        leave.into_iter().chain(send).chain(judge).min()
     }
 
-    /// Sends a heartbeat when it is time, and ends a connection that has fallen silent.
+    /// Sends a heartbeat when it is time, and ends a connection that has fallen silent or takes too long.
     pub(crate) fn tick(&mut self, now: Instant) {
+        let stayed = now.saturating_duration_since(self.since);
+        if self.patience().is_some_and(|patience| stayed >= patience) {
+            return self.cut();
+        }
         if self.heartbeat.is_zero() || self.phase == Phase::Ended {
             return;
         }
@@ -151,6 +199,7 @@ impl Connection {
         if put.is_err() {
             self.cut();
         }
+        self.measure();
     }
 
     /// A method and its content, the body in pieces of the negotiated size.
@@ -163,10 +212,10 @@ impl Connection {
     ) {
         self.put(channel, method);
         let mut writer = Writer::new(&mut self.output).with_limits(Limits::GREATEST);
-        let header =
-            FRAMING.write(&mut writer, FrameKind::Header, channel, self.frame_max, |writer| {
-                ContentHeader::write(properties, body.len() as u64, writer)
-            });
+        // As in RabbitMQ, of whatever size: nothing of a header could be left out.
+        let header = FRAMING.write(&mut writer, FrameKind::Header, channel, u32::MAX, |writer| {
+            ContentHeader::write(properties, body.len() as u64, writer)
+        });
         writer.finish();
         if header.is_err() {
             self.cut();
@@ -177,6 +226,7 @@ impl Connection {
                 self.cut();
             }
         }
+        self.measure();
     }
 
     /// Cuts the next frame off what was read.
@@ -192,6 +242,22 @@ impl Connection {
 }
 
 impl Core {
+    /// Tells how much a connection's task has still to write. Where that makes room, what waited for it goes on.
+    pub(crate) fn written(&mut self, id: u64, left: usize) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let was_full = connection.full;
+        connection.in_transit = left;
+        connection.measure();
+        if !was_full || connection.full {
+            return;
+        }
+        let channels: Vec<u16> = connection.channels.keys().copied().collect();
+        for channel in channels {
+            self.pump_channel(id, channel);
+        }
+        self.receive(id, &[]);
+    }
+
     /// Octets from the transport.
     pub(crate) fn receive(&mut self, id: u64, octets: &[u8]) {
         let now = self.now.instant;
@@ -223,7 +289,7 @@ impl Core {
         connection.input.advance(header.len());
         if header != PROTOCOL_HEADER {
             connection.output.extend_from_slice(&PROTOCOL_HEADER);
-            connection.phase = Phase::Ended;
+            connection.enter(Phase::Ended, self.now.instant);
             self.wakers.extend(connection.waker.take());
             return false;
         }
@@ -232,8 +298,8 @@ impl Core {
     }
 
     fn take_frame(&mut self, id: u64, frame: Frame) {
-        let number = frame.channel;
-        if frame.kind == FrameKind::Heartbeat {
+        let (number, kind, class) = (frame.channel, frame.kind, class_of(&frame));
+        if kind == FrameKind::Heartbeat {
             return;
         }
         if number != 0 {
@@ -247,7 +313,7 @@ impl Core {
                 self.take_connection_method(id, method).map_err(|fault| (fault, at))
             }
             Ok(_) => Ok(()),
-            Err(error) => Err((assemble_fault(&error), (0, 0))),
+            Err(error) => Err(assemble_fault(&error, kind, class)),
         };
         if let Err((fault, at)) = result {
             self.fail_connection(id, &fault, at);
@@ -277,7 +343,7 @@ impl Core {
         self.send(id, 0, &close.into_any());
         self.end_channels(id);
         if let Some(connection) = self.connections.get_mut(&id) {
-            connection.phase = Phase::Closing;
+            connection.enter(Phase::Closing, self.now.instant);
             connection.held = false;
         }
     }
@@ -288,34 +354,25 @@ impl Core {
         for channel in channels {
             self.end_channel(id, channel);
         }
+        self.remove_owned_queues(id);
+    }
+
+    /// Deletes the queues that belong to a connection, before it is told that it is closed.
+    fn remove_owned_queues(&mut self, id: u64) {
+        let name = self.host_of(id);
+        let Some(host) = self.hosts.get(&name) else { return };
+        let owned = host.queues.iter().filter(|(_, queue)| queue.owner == Some(id));
+        let owned: Vec<ShortStr> = owned.map(|(name, _)| name.clone()).collect();
+        for queue in owned {
+            self.remove_queue(&name, &queue);
+        }
     }
 
     /// Ends a connection once all is written.
     pub(crate) fn end(&mut self, id: u64) {
         if let Some(connection) = self.connections.get_mut(&id) {
-            connection.phase = Phase::Ended;
+            connection.enter(Phase::Ended, self.now.instant);
             self.wakers.extend(connection.waker.take());
         }
-    }
-}
-
-/// What a broker says of frames that make no method or content.
-pub(crate) fn assemble_fault(error: &AssembleError) -> Fault {
-    match error {
-        AssembleError::UnexpectedFrame { .. }
-        | AssembleError::WrongClass { .. }
-        | AssembleError::BodyOverrun { .. } => Fault::unexpected_frame(error.to_string()),
-        AssembleError::WrongChannel { .. } => Fault::command_invalid(error.to_string()),
-        AssembleError::BodyTooLarge { size, max } => Fault::precondition(format!(
-            "message size {size} is larger than configured max size {max}"
-        )),
-        AssembleError::Decode(inner) => match inner.kind() {
-            DecodeErrorKind::UnknownClass(_) | DecodeErrorKind::UnknownMethod(..) => {
-                Fault::command_invalid(inner.to_string())
-            }
-            DecodeErrorKind::BadWeight(_) => Fault::unexpected_frame(inner.to_string()),
-            _ => Fault::syntax(inner.to_string()),
-        },
-        _ => Fault::syntax(error.to_string()),
     }
 }

@@ -57,10 +57,6 @@ impl Fault {
         Self::new(501, "FRAME_ERROR", text)
     }
 
-    pub(crate) fn syntax(text: impl AsRef<str>) -> Self {
-        Self::new(502, "SYNTAX_ERROR", text)
-    }
-
     pub(crate) fn command_invalid(text: impl AsRef<str>) -> Self {
         Self::new(503, "COMMAND_INVALID", text)
     }
@@ -79,6 +75,21 @@ impl Fault {
 
     pub(crate) fn not_implemented(text: impl AsRef<str>) -> Self {
         Self::new(540, "NOT_IMPLEMENTED", text)
+    }
+
+    /// A method that no client sends, or not here.
+    pub(crate) fn unimplemented() -> Self {
+        Self::command_invalid("unimplemented method")
+    }
+
+    /// A method of a connection at a time that is not its own.
+    pub(crate) fn out_of_place() -> Self {
+        Self::channel("unexpected method in connection state running")
+    }
+
+    /// RabbitMQ says no more of what it had not thought of.
+    pub(crate) fn internal() -> Self {
+        Self { code: 541, text: "INTERNAL_ERROR".to_owned() }
     }
 
     pub(crate) fn no_queue(name: &ShortStr, host: &str) -> Self {

@@ -88,7 +88,8 @@ impl Core {
                 return Ok(());
             }
         } else {} }
-        Err(Fault::command_invalid(format!("unexpected {}", method.info().full_name)))
+        let _ = method;
+        Err(Fault::out_of_place())
     }
 
     fn log_in(&mut self, id: u64, start_ok: &connection::StartOk) -> Handled {
@@ -158,9 +159,6 @@ impl Core {
             connection.phase = Phase::Running;
         }
         self.send(id, 0, &connection::OpenOk::default().into_any());
-        if self.blocked.is_some() {
-            self.tell_block(id);
-        }
         Ok(())
     }
 }

@@ -9,6 +9,9 @@ mod fault;
 mod inspect;
 mod login;
 mod messages;
+mod misframed;
+#[cfg(test)]
+mod tests;
 mod topology;
 
 use std::collections::BTreeMap;
@@ -44,6 +47,8 @@ pub(crate) struct Core {
     blocked: Option<ShortStr>,
     refuses: bool,
     now: Now,
+    /// Before then no message becomes too old.
+    next_expiry: Option<Instant>,
     /// Of connections that have something to write or to end; called outside of the lock.
     wakers: Vec<Waker>,
 }
@@ -60,6 +65,7 @@ impl Core {
             blocked: None,
             refuses: false,
             now,
+            next_expiry: None,
             wakers: Vec::new(),
         }
     }
@@ -89,55 +95,41 @@ impl Core {
 
     /// A connection whose transport is gone: what it held goes back to the queues, and its own queues go.
     pub(crate) fn disconnect(&mut self, id: u64) {
-        let channels: Vec<u16> = self
-            .connections
-            .get(&id)
-            .map(|connection| connection.channels.keys().copied().collect())
-            .unwrap_or_default();
-        for channel in channels {
-            self.end_channel(id, channel);
-        }
-        let Some(connection) = self.connections.remove(&id) else { return };
-        let owned: Vec<ShortStr> = self
-            .hosts
-            .get(&connection.host)
-            .map(|host| {
-                let owned = host.queues.iter().filter(|(_, queue)| queue.owner == Some(id));
-                owned.map(|(name, _)| name.clone()).collect()
-            })
-            .unwrap_or_default();
-        for queue in owned {
-            self.remove_queue(&connection.host, &queue);
-        }
+        self.end_channels(id);
+        self.connections.remove(&id);
         // The next message to expire was perhaps this one's to wait for.
         self.wake_all();
     }
 
-    /// Tells all connections of a block or of its end.
+    /// Begins or ends a block. As in RabbitMQ only those learn of it that publish meanwhile, which nothing more is read of.
     pub(crate) fn set_blocked(&mut self, reason: Option<&str>) {
         if reason.is_none() && self.blocked.is_none() {
             return;
         }
         self.blocked = reason.map(fault::reply_text);
-        let ids: Vec<u64> = self.connections.keys().copied().collect();
-        for id in ids {
-            if self.blocked.is_none()
-                && let Some(connection) = self.connections.get_mut(&id)
-            {
-                connection.held = false;
-            }
-            self.tell_block(id);
+        if self.blocked.is_some() {
+            return;
         }
-        if self.blocked.is_none() {
-            self.resume();
+        let held = self.connections.iter_mut().filter(|(_, connection)| connection.held);
+        let held: Vec<u64> = held
+            .map(|(id, connection)| {
+                connection.held = false;
+                *id
+            })
+            .collect();
+        for id in held {
+            self.tell_block(id);
+            // What was kept meanwhile is read now.
+            self.receive(id, &[]);
+            self.wakers.extend(self.connections.get_mut(&id).and_then(|it| it.waker.take()));
         }
     }
 
-    /// What was kept while they were held is read now.
-    fn resume(&mut self) {
-        let ids: Vec<u64> = self.connections.keys().copied().collect();
-        for id in ids {
-            self.receive(id, &[]);
+    /// Holds a connection that publishes while the broker is blocked, and tells it so.
+    fn hold(&mut self, id: u64) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        if self.blocked.is_some() && !std::mem::replace(&mut connection.held, true) {
+            self.tell_block(id);
         }
     }
 

@@ -98,13 +98,15 @@ impl Core {
         };
         let (properties, body) = (message.properties.clone(), message.body.clone());
         if !get.no_ack {
-            let unsettled = Unsettled { queue: name, position, message, consumer: None };
+            let unsettled = Unsettled { queue: name.clone(), position, message, consumer: None };
             channel.unsettled.insert(delivery_tag, unsettled);
         }
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.put_content(number, &ok.into_any(), &properties, &body);
             self.wakers.extend(connection.waker.take());
         }
+        let host = self.host_of(id);
+        self.expire_queue(&host, &name);
         Ok(())
     }
 }

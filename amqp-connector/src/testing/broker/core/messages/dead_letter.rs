@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use amqp_types::{FieldArray, FieldTable, FieldValue, ShortStr, Timestamp, short_str};
+use amqp_types::{FieldTable, FieldValue, ShortStr, Timestamp, short_str};
 
 use crate::testing::broker::core::Core;
 use crate::testing::broker::core::topology::Message;
@@ -37,17 +37,20 @@ impl Core {
         };
         let Some(exchange) = policy.dead_letter_exchange else { return };
         let mut dead = message;
-        let own_key = policy.dead_letter_key.unwrap_or_else(|| dead.key.clone());
         self.write_death(&mut dead, queue, death);
+        if let Some(key) = policy.dead_letter_key {
+            dead.key = key;
+            dead.copies.clear();
+            if let Some(headers) = &mut Arc::make_mut(&mut dead.properties).headers {
+                headers.remove("CC");
+            }
+        }
         dead.exchange = exchange;
-        dead.key = own_key;
+        dead.ttl = None;
         dead.expires = None;
-        let headers = dead.properties.headers.clone();
-        let keys = [dead.key.clone()];
-        let routed =
-            self.hosts.get(host).map(|it| it.route(&dead.exchange, &keys, headers.as_ref()));
-        for target in routed.unwrap_or_default() {
-            let goes_round = death != Death::Rejected && is_cycle(headers.as_ref(), &target);
+        for target in self.queues_for(host, &dead) {
+            let goes_round =
+                death != Death::Rejected && is_cycle(dead.properties.headers.as_ref(), &target);
             if !goes_round {
                 self.enqueue(host, &target, dead.clone());
             }
@@ -59,37 +62,55 @@ impl Core {
         let properties = Arc::make_mut(&mut message.properties);
         let expiration = properties.expiration.take();
         let headers = properties.headers.get_or_insert_with(FieldTable::new);
-        let text = |text: &ShortStr| FieldValue::LongString(text.clone().into());
-        let reason = || FieldValue::from(death.name());
-        let mut count = 1;
-        let mut others = Vec::new();
+        let is_first = !headers.contains_key(X_DEATH);
+        let (mut others, mut earlier) = (Vec::new(), None);
         for entry in headers.get_array(X_DEATH).into_iter().flat_map(|array| array.iter()) {
             match entry {
                 FieldValue::Table(table) if is_of(table, queue, death) => {
-                    count += table.get_i64("count").unwrap_or(0);
+                    earlier.get_or_insert_with(|| table.clone());
                 }
                 other => others.push(other.clone()),
             }
         }
-        let keys: FieldArray = std::iter::once(text(&key)).collect();
-        let mut entry = FieldTable::new()
-            .with(short_str!("count"), FieldValue::I64(count))
-            .with(short_str!("reason"), reason())
-            .with(short_str!("queue"), text(queue))
-            .with(short_str!("time"), FieldValue::Timestamp(Timestamp(self.now.unix)))
-            .with(short_str!("exchange"), text(&exchange))
-            .with(short_str!("routing-keys"), FieldValue::Array(keys));
-        if let Some(expiration) = expiration {
-            entry.insert(short_str!("original-expiration"), text(&expiration));
-        }
+        let entry = match earlier {
+            // The story is that of the first such death; only their number grows.
+            Some(mut entry) => {
+                let count = entry.get_i64("count").unwrap_or(0).saturating_add(1);
+                entry.set(short_str!("count"), FieldValue::I64(count));
+                entry
+            }
+            None => {
+                let mut keys = vec![text(&key)];
+                let copies = headers.get_array("CC").into_iter().flat_map(|array| array.iter());
+                keys.extend(copies.filter(|key| key.as_str().is_some()).cloned());
+                let mut entry = FieldTable::new()
+                    .with(short_str!("count"), FieldValue::I64(1))
+                    .with(short_str!("reason"), death.name())
+                    .with(short_str!("queue"), text(queue))
+                    .with(short_str!("time"), FieldValue::Timestamp(Timestamp(self.now.unix)))
+                    .with(short_str!("exchange"), text(&exchange))
+                    .with(
+                        short_str!("routing-keys"),
+                        FieldValue::Array(keys.into_iter().collect()),
+                    );
+                if let Some(expiration) = expiration {
+                    entry.insert(short_str!("original-expiration"), text(&expiration));
+                }
+                entry
+            }
+        };
         let deaths = std::iter::once(FieldValue::Table(entry)).chain(others).collect();
         headers.set(X_DEATH, FieldValue::Array(deaths));
-        if !headers.contains_key("x-first-death-reason") {
-            headers.insert(short_str!("x-first-death-reason"), reason());
-            headers.insert(short_str!("x-first-death-queue"), text(queue));
-            headers.insert(short_str!("x-first-death-exchange"), text(&exchange));
+        if is_first {
+            headers.set(short_str!("x-first-death-exchange"), text(&exchange));
+            headers.set(short_str!("x-first-death-queue"), text(queue));
+            headers.set(short_str!("x-first-death-reason"), death.name());
         }
     }
+}
+
+fn text(text: &ShortStr) -> FieldValue {
+    FieldValue::LongString(text.clone().into())
 }
 
 fn is_of(entry: &FieldTable, queue: &ShortStr, death: Death) -> bool {

@@ -2,6 +2,7 @@
 //!
 //! Called with whole contents, and with those of a transaction at its commit.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +11,11 @@ use amqp_types::{FieldValue, Method as _, ShortStr};
 use bytes::Bytes;
 
 use crate::testing::broker::core::Core;
-use crate::testing::broker::core::channel::Mode;
+use crate::testing::broker::core::channel::{Mode, Routed};
 use crate::testing::broker::core::fault::{Fault, Handled};
 use crate::testing::broker::core::topology::Message;
+use crate::testing::broker::core::topology::declare::check_reply_to;
+use crate::testing::broker::core::topology::policy::{check_lifetime, type_name};
 
 /// What became of a message.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -27,7 +30,7 @@ impl Core {
         id: u64,
         number: u16,
         publish: &Publish,
-        properties: Properties,
+        mut properties: Properties,
         body: Bytes,
     ) -> Handled {
         if publish.immediate {
@@ -35,21 +38,25 @@ impl Core {
         }
         self.check_exchange(id, &publish.exchange)?;
         self.check_user(id, &properties)?;
+        check_answer(publish, &properties)?;
         let ttl = expiration(&properties)?;
-        if let Some(connection) = self.connections.get_mut(&id) {
-            connection.held |= self.blocked.is_some();
-        }
+        let copies = take_copies(&mut properties)?;
         let message = Message {
             exchange: publish.exchange.clone(),
             key: publish.routing_key.clone(),
             properties: Arc::new(properties),
             body,
+            copies,
             redelivered: false,
-            expires: ttl.and_then(|ttl| self.now.instant.checked_add(ttl)),
+            ttl,
+            expires: None,
         };
+        let host = self.host_of(id);
+        let queues = self.queues_for(&host, &message);
+        let routed = Routed { mandatory: publish.mandatory, message, queues };
         let sequence = match &mut self.channel_mut(id, number)?.mode {
             Mode::Transaction(transaction) => {
-                transaction.publishes.push((publish.mandatory, message));
+                transaction.publishes.push(routed);
                 return Ok(());
             }
             Mode::Confirm(count) => {
@@ -58,7 +65,7 @@ impl Core {
             }
             Mode::Plain => None,
         };
-        let fate = self.put_message(id, number, publish.mandatory, message);
+        let fate = self.put_message(id, number, routed);
         if let Some(sequence) = sequence {
             self.confirm(id, number, sequence, fate);
         }
@@ -88,17 +95,26 @@ impl Core {
         }
     }
 
-    /// Routes a message into its queues, and returns it where nobody takes it and its publisher wants to know.
-    fn put_message(&mut self, id: u64, number: u16, mandatory: bool, message: Message) -> Fate {
+    /// Where a message goes by all of its keys.
+    pub(crate) fn queues_for(&self, host: &str, message: &Message) -> BTreeSet<ShortStr> {
+        let Some(host) = self.hosts.get(host) else { return BTreeSet::new() };
+        let headers = message.properties.headers.as_ref();
+        match message.copies.is_empty() {
+            true => host.route(&message.exchange, std::slice::from_ref(&message.key), headers),
+            false => {
+                let keys = std::iter::once(&message.key).chain(&message.copies);
+                host.route(&message.exchange, &keys.cloned().collect::<Vec<_>>(), headers)
+            }
+        }
+    }
+
+    /// Puts a message into its queues, and returns it where nobody takes it and its publisher wants to know.
+    fn put_message(&mut self, id: u64, number: u16, routed: Routed) -> Fate {
+        let Routed { mandatory, message, queues } = routed;
         let host = self.host_of(id);
         if self.refuses {
             return Fate::Refused;
         }
-        let (keys, message) = with_copies(message);
-        let headers = message.properties.headers.clone();
-        let routed =
-            self.hosts.get(&host).map(|it| it.route(&message.exchange, &keys, headers.as_ref()));
-        let queues = routed.unwrap_or_default();
         if queues.is_empty() && mandatory {
             self.return_message(id, number, &message);
         }
@@ -138,12 +154,14 @@ impl Core {
         } }
     }
 
-    /// The publishes of a transaction that is committed.
+    /// The publishes of a transaction that is committed. Whether all were taken.
     #[allow(dead_code, reason = "there are specifications without transactions")]
-    pub(crate) fn put_all(&mut self, id: u64, number: u16, publishes: Vec<(bool, Message)>) {
-        for (mandatory, message) in publishes {
-            self.put_message(id, number, mandatory, message);
+    pub(crate) fn put_all(&mut self, id: u64, number: u16, publishes: Vec<Routed>) -> bool {
+        let mut taken = true;
+        for routed in publishes {
+            taken &= self.put_message(id, number, routed) == Fate::Taken;
         }
+        taken
     }
 
     #[allow(dead_code, reason = "there are specifications without confirms")]
@@ -176,30 +194,53 @@ impl Core {
     } else {} }
 }
 
-/// The routing keys of a message: its own, and those of the headers CC and BCC, of which the latter is not passed on.
-fn with_copies(mut message: Message) -> (Vec<ShortStr>, Message) {
-    let mut keys = vec![message.key.clone()];
-    let Some(headers) = &message.properties.headers else { return (keys, message) };
+/// The further routing keys of a message: those of the headers CC and BCC, of which the latter is not passed on.
+fn take_copies(properties: &mut Properties) -> Handled<Vec<ShortStr>> {
+    let mut copies = Vec::new();
+    let Some(headers) = &mut properties.headers else { return Ok(copies) };
     for name in ["CC", "BCC"] {
-        let copies = headers.get_array(name).into_iter().flat_map(|array| array.iter());
-        let copies = copies.filter_map(FieldValue::as_str);
-        keys.extend(copies.filter_map(|key| ShortStr::try_from(key).ok()));
-    }
-    if headers.contains_key("BCC") {
-        let properties = Arc::make_mut(&mut message.properties);
-        if let Some(headers) = &mut properties.headers {
-            headers.remove("BCC");
+        match headers.get(name) {
+            None => {}
+            Some(FieldValue::Array(keys)) => {
+                let keys = keys.iter().filter_map(FieldValue::as_str);
+                copies.extend(keys.filter_map(|key| ShortStr::try_from(key).ok()));
+            }
+            Some(other) => {
+                let kind = type_name(other);
+                let text =
+                    format!("invalid message: {{unacceptable_type_in_header,\"{name}\",{kind}}}");
+                return Err(Fault::precondition(text));
+            }
         }
     }
-    (keys, message)
+    headers.remove("BCC");
+    Ok(copies)
+}
+
+/// Refuses what is to be answered, or is an answer, without a queue.
+fn check_answer(publish: &Publish, properties: &Properties) -> Handled {
+    if publish.exchange.is_empty() {
+        check_reply_to(&publish.routing_key)?;
+    }
+    properties.reply_to.as_ref().map_or(Ok(()), check_reply_to)
 }
 
 /// The time that a message lives, from its property.
 fn expiration(properties: &Properties) -> Handled<Option<Duration>> {
     let Some(text) = &properties.expiration else { return Ok(None) };
-    let millis = text.as_str().ok().and_then(|text| text.parse::<u32>().ok());
-    match millis {
-        Some(millis) => Ok(Some(Duration::from_millis(millis.into()))),
-        None => Err(Fault::precondition(format!("invalid expiration '{text}'"))),
+    let invalid = |why| Fault::precondition(format!("invalid expiration '{text}': {why}"));
+    let all = text.as_str().unwrap_or_default();
+    let sign = usize::from(all.starts_with(['+', '-']));
+    let digits = all.bytes().skip(sign).take_while(u8::is_ascii_digit).count();
+    let (number, rest) = all.split_at_checked(sign + digits).unwrap_or_default();
+    if digits == 0 {
+        return Err(invalid("no_integer".to_owned()));
     }
+    if !rest.is_empty() {
+        return Err(invalid(format!("{{leftover_string,\"{rest}\"}}")));
+    }
+    let too_large = || invalid(format!("{{value_too_large,{number}}}"));
+    let millis = number.parse::<i128>().map_err(|_| too_large())?;
+    check_lifetime(millis).map_err(invalid)?;
+    Ok(u64::try_from(millis).ok().map(Duration::from_millis))
 }

@@ -29,8 +29,8 @@ impl Core {
             }
             return false;
         }
-        let own = queue.policy.ttl.and_then(|ttl| now.checked_add(ttl));
-        message.expires = message.expires.into_iter().chain(own).min();
+        let ttl = message.ttl.into_iter().chain(queue.policy.ttl).min();
+        message.expires = ttl.and_then(|ttl| now.checked_add(ttl));
         message.redelivered = false;
         let position = queue.next_position;
         queue.next_position += 1;
@@ -53,14 +53,15 @@ impl Core {
                 queues.push(name);
             }
         }
+        // What has become too old, or too much, meanwhile is not delivered again.
         for name in queues {
-            self.pump(host, &name);
             self.drop_excess(host, &name);
             self.expire_queue(host, &name);
+            self.pump(host, &name);
         }
     }
 
-    /// Delivers what can be delivered; consumers take turns.
+    /// Delivers what can be delivered; consumers take turns. Nothing too old comes to the front and is delivered.
     pub(crate) fn pump(&mut self, host: &str, name: &ShortStr) {
         while let Some((consumer, no_ack)) = self.next_consumer(host, name) {
             let Some(queue) = self.queue_mut(host, name) else { return };
@@ -69,6 +70,7 @@ impl Core {
                 queue.unacknowledged += 1;
             }
             self.deliver(&consumer, name, no_ack, position, message);
+            self.expire_queue(host, name);
         }
     }
 
@@ -78,22 +80,21 @@ impl Core {
         if queue.ready.is_empty() {
             return None;
         }
-        let consumers: Vec<ConsumerId> = queue.consumers.iter().cloned().collect();
+        let connections = &self.connections;
         let mut found = None;
-        for (passed, id) in consumers.into_iter().enumerate() {
-            let Ok(channel) = self.channel_mut(id.0, id.1) else { continue };
+        let queue = self.hosts.get_mut(host)?.queues.get_mut(name)?;
+        for (passed, id) in queue.consumers.iter().enumerate() {
+            let Some(connection) = connections.get(&id.0).filter(|it| !it.is_full()) else {
+                continue;
+            };
+            let Some(channel) = connection.channels.get(&id.1) else { continue };
             let Some(consumer) = channel.consumers.get(&id.2) else { continue };
-            let limit = channel.shared_prefetch;
-            let held = channel.unsettled.values().filter(|it| it.consumer.is_some()).count();
-            let own_room = consumer.prefetch == 0 || consumer.unsettled < consumer.prefetch;
-            let shared_room = limit == 0 || held < usize::from(limit);
-            if consumer.no_ack || (own_room && shared_room) {
-                found = Some((passed, id, consumer.no_ack));
+            if consumer.no_ack || channel.has_room_for(consumer) {
+                found = Some((passed, id.clone(), consumer.no_ack));
                 break;
             }
         }
         let (passed, id, no_ack) = found?;
-        let queue = self.queue_mut(host, name)?;
         queue.consumers.rotate_left((passed + 1) % queue.consumers.len().max(1));
         Some((id, no_ack))
     }
@@ -147,12 +148,16 @@ impl Core {
     }
 
     /// Drops from the front what is too old. As in RabbitMQ, a message behind one that stays does too.
-    fn expire_queue(&mut self, host: &str, name: &ShortStr) {
+    ///
+    /// To be called whenever another message may have come to the front.
+    pub(crate) fn expire_queue(&mut self, host: &str, name: &ShortStr) {
         let now = self.now.instant;
         loop {
             let Some(queue) = self.queue_mut(host, name) else { return };
             let Some(first) = queue.ready.first_entry() else { return };
-            if first.get().expires.is_none_or(|expires| expires > now) {
+            let Some(expires) = first.get().expires else { return };
+            if expires > now {
+                self.next_expiry = self.next_expiry.into_iter().chain([expires]).min();
                 return;
             }
             let message = first.remove();
@@ -160,7 +165,12 @@ impl Core {
         }
     }
 
+    /// Drops what is too old everywhere, if it can be that something is.
     pub(crate) fn expire(&mut self) {
+        if self.next_expiry.is_none_or(|next| next > self.now.instant) {
+            return;
+        }
+        self.next_expiry = None;
         let names: Vec<(String, ShortStr)> = self
             .hosts
             .iter()
@@ -171,10 +181,9 @@ impl Core {
         }
     }
 
-    /// When the next message becomes too old.
+    /// When the next message becomes too old, at the earliest.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        let queues = self.hosts.values().flat_map(|host| host.queues.values());
-        queues.filter_map(|queue| queue.ready.first_key_value()?.1.expires).min()
+        self.next_expiry
     }
 
     /// A consumer that has ended is served no more.

@@ -146,8 +146,11 @@ impl Core {
                 }
                 tx::Method::Commit(_) => {
                     let transaction = self.take_transaction(id, number)?;
-                    self.put_all(id, number, transaction.publishes);
+                    let taken = self.put_all(id, number, transaction.publishes);
                     self.apply(id, number, transaction.settled);
+                    if !taken {
+                        return Err(Fault::precondition("partial tx completion"));
+                    }
                     tx::CommitOk::default().into_any()
                 }
                 tx::Method::Rollback(_) => {

@@ -11,8 +11,11 @@ use amqp_types::{AnyMethod as _, Method as _, ShortStr};
 use crate::testing::broker::core::Core;
 use crate::testing::broker::core::fault::{Fault, Handled};
 use crate::testing::broker::core::topology::exchange::check_not_default;
-use crate::testing::broker::core::topology::policy::{OF_QUEUES, inequivalent, inequivalent_table};
-use crate::testing::broker::core::topology::{Binding, Name, Policy, Queue};
+use crate::testing::broker::core::topology::policy::{
+    OF_QUEUES, check_known, inequivalent, inequivalent_table,
+};
+use crate::testing::broker::core::topology::routing::check_headers;
+use crate::testing::broker::core::topology::{Binding, Kind, Name, Policy, Queue};
 
 impl Core {
     pub(crate) fn take_queue_method(
@@ -35,13 +38,9 @@ impl Core {
         amqp_types::if_spec! { queue.unbind => {
             if let queue::Method::Unbind(unbind) = method {
                 let name = self.meant(id, number, &unbind.queue)?;
-                let binding = Binding {
-                    source: unbind.exchange,
-                    destination: Name::Queue(name),
-                    key: unbind.routing_key,
-                    arguments: unbind.arguments,
-                };
-                self.unbind(id, &binding)?;
+                let key = meant_key(&unbind.queue, unbind.routing_key, &name);
+                let queue = Name::Queue(name);
+                self.unbind(id, &Binding::new(unbind.exchange, queue, key, &unbind.arguments))?;
                 self.send(id, number, &queue::UnbindOk::default().into_any());
                 return Ok(());
             }
@@ -52,6 +51,7 @@ impl Core {
 
     /// The queue that a name means: an empty one is the channel's last.
     pub(crate) fn meant(&mut self, id: u64, number: u16, name: &ShortStr) -> Handled<ShortStr> {
+        check_reply_to(name)?;
         if !name.is_empty() {
             return Ok(name.clone());
         }
@@ -66,7 +66,8 @@ impl Core {
         let host = self.host_of(id);
         let no_wait = declare.no_wait;
         let name = if declare.passive {
-            let name = self.meant(id, number, &declare.queue)?;
+            check_reply_to(&declare.queue)?;
+            let name = without_line_breaks(declare.queue);
             self.usable_queue(id, &name)?;
             name
         } else {
@@ -91,10 +92,10 @@ impl Core {
         let made_up = declare.queue.is_empty();
         let name = match made_up {
             true => self.make_name("amq.gen-"),
-            false => declare.queue,
+            false => without_line_breaks(declare.queue),
         };
         let what = format!("queue '{name}' in vhost '{host}'");
-        let policy = Policy::parse(&declare.arguments, &what)?;
+        check_known(&declare.arguments)?;
         // One that goes with its connection cannot outlive a restart.
         let durable = declare.durable && !declare.exclusive;
         let there = self.host_mut(id)?;
@@ -119,6 +120,7 @@ impl Core {
             let text = format!("queue name '{name}' contains reserved prefix 'amq.*'");
             return Err(Fault::access_refused(text));
         }
+        let policy = Policy::parse(&declare.arguments, &what)?;
         let queue = Queue {
             durable,
             owner: declare.exclusive.then_some(id),
@@ -137,20 +139,8 @@ impl Core {
 
     fn queue_bind(&mut self, id: u64, number: u16, bind: Bind) -> Handled {
         let name = self.meant(id, number, &bind.queue)?;
-        // An empty key beside an empty name means the queue's name.
-        let key = match bind.queue.is_empty() && bind.routing_key.is_empty() {
-            true => name.clone(),
-            false => bind.routing_key,
-        };
-        self.bind(
-            id,
-            Binding {
-                source: bind.exchange,
-                destination: Name::Queue(name),
-                key,
-                arguments: bind.arguments,
-            },
-        )?;
+        let key = meant_key(&bind.queue, bind.routing_key, &name);
+        self.bind(id, Binding::new(bind.exchange, Name::Queue(name), key, &bind.arguments))?;
         if !bind.no_wait {
             self.send(id, number, &queue::BindOk::default().into_any());
         }
@@ -158,8 +148,7 @@ impl Core {
     }
 
     pub(crate) fn bind(&mut self, id: u64, binding: Binding) -> Handled {
-        check_not_default(&binding.source)?;
-        self.check_destination(id, &binding.destination)?;
+        check_ends(&binding)?;
         let host_name = self.host_of(id);
         let host = self.host_mut(id)?;
         for name in [&Name::Exchange(binding.source.clone()), &binding.destination] {
@@ -167,6 +156,11 @@ impl Core {
                 return Err(Fault::missing(name, &host_name));
             }
         }
+        if host.exchanges.get(&binding.source).is_some_and(|source| source.kind == Kind::Headers) {
+            check_headers(&binding.arguments)?;
+        }
+        self.check_destination(id, &binding.destination)?;
+        let host = self.host_mut(id)?;
         if !host.bindings.contains(&binding) {
             host.bindings.push(binding);
         }
@@ -175,7 +169,7 @@ impl Core {
 
     #[allow(dead_code, reason = "there are specifications that bind for good")]
     pub(crate) fn unbind(&mut self, id: u64, binding: &Binding) -> Handled {
-        check_not_default(&binding.source)?;
+        check_ends(binding)?;
         let host = self.host_mut(id)?;
         if host.holds(&binding.destination) {
             self.check_destination(id, &binding.destination)?;
@@ -186,7 +180,7 @@ impl Core {
 
     fn check_destination(&mut self, id: u64, destination: &Name) -> Handled {
         match destination {
-            Name::Exchange(name) => check_not_default(name),
+            Name::Exchange(_) => Ok(()),
             Name::Queue(name) => self.usable_queue(id, name).map(|_| ()),
         }
     }
@@ -208,12 +202,12 @@ impl Core {
         let mut message_count = 0;
         if self.host_mut(id)?.queues.contains_key(&name) {
             let queue = self.usable_queue(id, &name)?;
-            if delete.if_unused && !queue.consumers.is_empty() {
-                let text = format!("queue '{name}' in vhost '{host}' in use");
-                return Err(Fault::precondition(text));
-            }
             if delete.if_empty && !queue.ready.is_empty() {
                 let text = format!("queue '{name}' in vhost '{host}' not empty");
+                return Err(Fault::precondition(text));
+            }
+            if delete.if_unused && !queue.consumers.is_empty() {
+                let text = format!("queue '{name}' in vhost '{host}' in use");
                 return Err(Fault::precondition(text));
             }
             message_count = u32::try_from(queue.ready.len()).unwrap_or(u32::MAX);
@@ -225,4 +219,34 @@ impl Core {
         }
         Ok(())
     }
+}
+
+/// The key of a binding: an empty one beside an empty name means the queue's name.
+fn meant_key(queue: &ShortStr, key: ShortStr, name: &ShortStr) -> ShortStr {
+    if queue.is_empty() && key.is_empty() { name.clone() } else { key }
+}
+
+/// A new queue's or exchange's name as RabbitMQ takes it.
+pub(crate) fn without_line_breaks(name: ShortStr) -> ShortStr {
+    let breaks = |octet: &u8| matches!(octet, b'\r' | b'\n');
+    if !name.as_bytes().iter().any(breaks) {
+        return name;
+    }
+    let text = name.to_string_lossy().replace(['\r', '\n'], "");
+    ShortStr::try_from(text).unwrap_or_default()
+}
+
+/// RabbitMQ's answers without a queue are no queue here, and must not look like one that is missing.
+pub(crate) fn check_reply_to(name: &ShortStr) -> Handled {
+    match name.as_bytes().starts_with(b"amq.rabbitmq.reply-to") {
+        true => Err(Fault::not_implemented("the in-memory broker does not have direct reply-to")),
+        false => Ok(()),
+    }
+}
+
+fn check_ends(binding: &Binding) -> Handled {
+    if let Name::Exchange(destination) = &binding.destination {
+        check_not_default(destination)?;
+    }
+    check_not_default(&binding.source)
 }

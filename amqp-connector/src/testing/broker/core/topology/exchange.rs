@@ -4,12 +4,13 @@
 
 use amqp_types::protocol::Method;
 use amqp_types::protocol::exchange::{self, Declare, Delete};
-use amqp_types::{AnyMethod as _, Method as _, ShortStr};
+use amqp_types::{AnyMethod as _, FieldTable, Method as _, ShortStr};
 
 use crate::testing::broker::core::Core;
 use crate::testing::broker::core::fault::{Fault, Handled};
+use crate::testing::broker::core::topology::declare::without_line_breaks;
 use crate::testing::broker::core::topology::policy::{alternate, inequivalent, inequivalent_table};
-use crate::testing::broker::core::topology::{Exchange, Kind};
+use crate::testing::broker::core::topology::{Binding, Exchange, Kind, Name};
 
 impl Core {
     pub(crate) fn take_exchange_method(
@@ -29,12 +30,8 @@ impl Core {
     fn take_exchange_binding(&mut self, id: u64, number: u16, method: exchange::Method) -> Handled {
         amqp_types::if_spec! { exchange.bind => {
             if let exchange::Method::Bind(bind) = method {
-                let binding = crate::testing::broker::core::topology::Binding {
-                    source: bind.source,
-                    destination: crate::testing::broker::core::topology::Name::Exchange(bind.destination),
-                    key: bind.routing_key,
-                    arguments: bind.arguments,
-                };
+                let key = bind.routing_key;
+                let binding = between(bind.source, bind.destination, key, &bind.arguments);
                 self.bind(id, binding)?;
                 if !bind.no_wait {
                     self.send(id, number, &exchange::BindOk::default().into_any());
@@ -44,12 +41,8 @@ impl Core {
         } else {} }
         amqp_types::if_spec! { exchange.unbind => {
             if let exchange::Method::Unbind(unbind) = method {
-                let binding = crate::testing::broker::core::topology::Binding {
-                    source: unbind.source,
-                    destination: crate::testing::broker::core::topology::Name::Exchange(unbind.destination),
-                    key: unbind.routing_key,
-                    arguments: unbind.arguments,
-                };
+                let key = unbind.routing_key;
+                let binding = between(unbind.source, unbind.destination, key, &unbind.arguments);
                 self.unbind(id, &binding)?;
                 if !unbind.no_wait {
                     self.send(id, number, &exchange::UnbindOk::default().into_any());
@@ -62,7 +55,7 @@ impl Core {
     }
 
     fn exchange_declare(&mut self, id: u64, number: u16, declare: &Declare) -> Handled {
-        let name = &declare.exchange;
+        let name = &without_line_breaks(declare.exchange.clone());
         let host_name = self.host_of(id);
         let host = self.host_mut(id)?;
         if declare.passive {
@@ -75,7 +68,8 @@ impl Core {
                 Fault::command_invalid(format!("unknown exchange type '{}'", declare.r#type))
             })?;
             check_not_default(name)?;
-            let wanted = wanted(declare, kind)?;
+            let wanted =
+                wanted(declare, kind, &format!("exchange '{name}' in vhost '{host_name}'"))?;
             match host.exchanges.get(name) {
                 Some(current) => check_equivalent(name, &host_name, current, &wanted)?,
                 None if name.as_bytes().starts_with(b"amq.") => return Err(reserved(name)),
@@ -89,11 +83,13 @@ impl Core {
     }
 
     fn exchange_delete(&mut self, id: u64, number: u16, delete: &Delete) -> Handled {
-        let name = &delete.exchange;
+        let name = &without_line_breaks(delete.exchange.clone());
         let host_name = self.host_of(id);
         check_not_default(name)?;
         if name.as_bytes().starts_with(b"amq.") {
-            return Err(reserved(name));
+            let text =
+                format!("deletion of system exchange '{name}' in vhost '{host_name}' not allowed");
+            return Err(Fault::access_refused(text));
         }
         let host = self.host_mut(id)?;
         if delete.if_unused && host.bindings.iter().any(|binding| binding.source == *name) {
@@ -108,8 +104,18 @@ impl Core {
     }
 }
 
+#[allow(dead_code, reason = "there are specifications that bind no exchanges to one another")]
+fn between(
+    source: ShortStr,
+    destination: ShortStr,
+    key: ShortStr,
+    arguments: &FieldTable,
+) -> Binding {
+    Binding::new(source, Name::Exchange(destination), key, arguments)
+}
+
 /// What the declare asks for.
-fn wanted(declare: &Declare, kind: Kind) -> Handled<Exchange> {
+fn wanted(declare: &Declare, kind: Kind, what: &str) -> Handled<Exchange> {
     let (auto_delete, internal) = amqp_types::if_spec! { exchange.declare.auto_delete => {
         (declare.auto_delete, declare.internal)
     } else { (false, false) } };
@@ -119,7 +125,7 @@ fn wanted(declare: &Declare, kind: Kind) -> Handled<Exchange> {
         auto_delete,
         internal,
         arguments: declare.arguments.clone(),
-        alternate: alternate(&declare.arguments)?,
+        alternate: alternate(&declare.arguments, what)?,
     })
 }
 

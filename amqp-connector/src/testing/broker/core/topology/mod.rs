@@ -2,9 +2,9 @@
 //!
 //! Used by every part of the core. Here are values and look-ups; what a method does stands in the method's module.
 
-mod declare;
+pub(crate) mod declare;
 mod exchange;
-mod policy;
+pub(crate) mod policy;
 mod routing;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -67,6 +67,22 @@ pub(crate) struct Binding {
     pub(crate) arguments: FieldTable,
 }
 
+impl Binding {
+    /// With its arguments in the order of their names: in which they were given makes no difference.
+    pub(crate) fn new(
+        source: ShortStr,
+        destination: Name,
+        key: ShortStr,
+        arguments: &FieldTable,
+    ) -> Self {
+        let mut pairs: Vec<_> =
+            arguments.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+        pairs.sort_by_key(|(key, _)| key.clone());
+        let arguments = pairs.into_iter().collect();
+        Self { source, destination, key, arguments }
+    }
+}
+
 /// What was published, shared by all queues that have it.
 #[derive(Clone, Debug)]
 pub(crate) struct Message {
@@ -74,7 +90,11 @@ pub(crate) struct Message {
     pub(crate) key: ShortStr,
     pub(crate) properties: Arc<basic::Properties>,
     pub(crate) body: Bytes,
+    /// Further keys that it goes to, from its headers.
+    pub(crate) copies: Vec<ShortStr>,
     pub(crate) redelivered: bool,
+    /// How long it lives in a queue, if it says so itself.
+    pub(crate) ttl: Option<Duration>,
     pub(crate) expires: Option<Instant>,
 }
 
@@ -136,19 +156,18 @@ impl VirtualHost {
             (short_str!("amq.headers"), Kind::Headers),
             (short_str!("amq.match"), Kind::Headers),
         ];
-        let exchange = |kind| Exchange {
+        let exchange = |kind, internal| Exchange {
             kind,
             durable: true,
             auto_delete: false,
-            internal: false,
+            internal,
             arguments: FieldTable::new(),
             alternate: None,
         };
-        Self {
-            exchanges: fixed.into_iter().map(|(name, kind)| (name, exchange(kind))).collect(),
-            queues: BTreeMap::new(),
-            bindings: Vec::new(),
-        }
+        let mut exchanges: BTreeMap<_, _> =
+            fixed.into_iter().map(|(name, kind)| (name, exchange(kind, false))).collect();
+        exchanges.insert(short_str!("amq.rabbitmq.trace"), exchange(Kind::Topic, true));
+        Self { exchanges, queues: BTreeMap::new(), bindings: Vec::new() }
     }
 
     pub(crate) fn holds(&self, name: &Name) -> bool {

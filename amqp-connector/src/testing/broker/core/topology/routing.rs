@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 
 use amqp_types::{FieldTable, FieldValue, ShortStr};
 
+use crate::testing::broker::core::fault::{Fault, Handled};
+use crate::testing::broker::core::topology::policy::{text, type_name};
 use crate::testing::broker::core::topology::{Binding, Kind, Name, VirtualHost};
 
 impl VirtualHost {
@@ -102,9 +104,48 @@ pub(crate) fn headers_match(arguments: &FieldTable, headers: Option<&FieldTable>
         .filter(|(key, _)| **key != *"x-match" && (with_x || !key.as_bytes().starts_with(b"x-")));
     let holds = |(key, value): (&ShortStr, &FieldValue)| {
         let found = headers.and_then(|headers| headers.get(key));
-        found.is_some_and(|found| *value == FieldValue::Void || same(value, found))
+        found.is_some_and(|found| *value == FieldValue::Void || is_alike(value, found))
     };
     if any { wanted.any(holds) } else { wanted.all(holds) }
+}
+
+/// Refuses a way of comparing that there is not.
+pub(crate) fn check_headers(arguments: &FieldTable) -> Handled {
+    let text = match arguments.get("x-match") {
+        None => return Ok(()),
+        Some(FieldValue::LongString(way)) => match way.as_str().unwrap_or_default() {
+            "all" | "any" | "all-with-x" | "any-with-x" => return Ok(()),
+            way => format!(
+                "Invalid x-match field value <<\"{way}\">>; expected all, any, all-with-x, or any-with-x"
+            ),
+        },
+        Some(other) => {
+            let (name, value) = (type_name(other), text(other));
+            format!("Invalid x-match field type {name} (value {value}); expected longstr")
+        }
+    };
+    Err(Fault::precondition(text))
+}
+
+/// Whether a header is what a binding wants: text is, however it was sent, and a number, of whatever kind.
+fn is_alike(one: &FieldValue, other: &FieldValue) -> bool {
+    let bytes = || Some((one.as_bytes()?, other.as_bytes()?));
+    let whole = || Some((whole(one)?, whole(other)?));
+    let float = || Some((float(one)?, float(other)?));
+    one == other
+        || bytes().is_some_and(|(one, other)| one == other)
+        || whole().is_some_and(|(one, other)| one == other)
+        || (whole().is_none() && float().is_some_and(|(one, other)| one == other))
+}
+
+fn whole(value: &FieldValue) -> Option<i128> {
+    let time = value.as_timestamp().map(|time| time.0.into());
+    value.as_i64().map(i128::from).or(time)
+}
+
+#[allow(clippy::cast_precision_loss, reason = "compared with a number that has no more of it")]
+fn float(value: &FieldValue) -> Option<f64> {
+    value.as_f64().or_else(|| whole(value).map(|whole| whole as f64))
 }
 
 /// Whether two values are the same, whatever their width.
