@@ -72,3 +72,15 @@ pub(crate) async fn poll_and_drop<F: Future>(n: usize, future: F) -> Option<F::O
     }
     None
 }
+
+/// Until no task is left but the test's own.
+pub(crate) async fn await_no_tasks() {
+    let metrics = tokio::runtime::Handle::current().metrics();
+    for _ in 0..1000 {
+        if metrics.num_alive_tasks() == 0 {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("{} tasks are left", metrics.num_alive_tasks());
+}

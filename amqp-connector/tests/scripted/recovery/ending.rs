@@ -12,7 +12,8 @@ use amqp_connector::{
 };
 use tokio::time::Instant;
 
-use super::{SECOND, await_no_tasks, connect_as, lost, open, wholly_recovered};
+use super::{SECOND, connect_as, lost, open, wholly_recovered};
+use crate::support::await_no_tasks;
 
 /// A connection to a broker that, after the first one, is reached by what `then` gives.
 async fn connect_then<F>(

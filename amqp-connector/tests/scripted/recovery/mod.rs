@@ -65,15 +65,3 @@ pub(crate) async fn wholly_recovered(events: &mut Events) -> Arc<RecoveryReport>
     assert!(report.failures.is_empty(), "{report:?}");
     report
 }
-
-/// Until no task is left but the test's own.
-pub(crate) async fn await_no_tasks() {
-    let metrics = tokio::runtime::Handle::current().metrics();
-    for _ in 0..1000 {
-        if metrics.num_alive_tasks() == 0 {
-            return;
-        }
-        tokio::task::yield_now().await;
-    }
-    panic!("{} tasks are left", metrics.num_alive_tasks());
-}

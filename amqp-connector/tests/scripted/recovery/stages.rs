@@ -9,7 +9,8 @@ use amqp_connector::{
     Prefetch, QueueBind, QueueDeclare, RecoveryEvent,
 };
 
-use super::{await_no_tasks, open, wholly_recovered};
+use super::{open, wholly_recovered};
+use crate::support::await_no_tasks;
 
 const STAGES: usize = 60;
 

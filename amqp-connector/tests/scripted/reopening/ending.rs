@@ -6,7 +6,8 @@ use amqp_connector::testing::{Leftovers, leftovers};
 use amqp_connector::{ErrorKind, QueueDeclare, Recovery};
 
 use super::{consume, fail, open, publish, read_out, round_trip};
-use crate::recovery::{self, await_no_tasks, lost};
+use crate::recovery::{self, lost};
+use crate::support::await_no_tasks;
 use crate::support::{self, poll_and_drop, resolves};
 
 #[tokio::test(start_paused = true)]

@@ -2,6 +2,8 @@
 //!
 //! That it does what RabbitMQ does, the contract tests show.
 
+mod bounds;
+
 use std::time::Duration;
 
 use amqp_connector::amqp_types::if_spec;
@@ -12,8 +14,10 @@ use amqp_connector::{
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use crate::support::await_no_tasks;
+
 #[allow(dead_code, unreachable_pub, reason = "its own main is not run here")]
-#[path = "../../examples/embedded.rs"]
+#[path = "../../../examples/embedded.rs"]
 mod embedded;
 
 async fn open(broker: &MemoryBroker) -> (Connection, Channel) {
@@ -28,18 +32,6 @@ fn told(reason: &CloseReason) -> (u16, &str) {
 
 fn table(key: &str, value: &str) -> FieldTable {
     FieldTable::new().with(ShortStr::try_from(key).expect("short"), value)
-}
-
-/// Until no task is left but the test's own.
-async fn await_no_tasks() {
-    let metrics = tokio::runtime::Handle::current().metrics();
-    for _ in 0..1000 {
-        if metrics.num_alive_tasks() == 0 {
-            return;
-        }
-        tokio::task::yield_now().await;
-    }
-    panic!("{} tasks are left", metrics.num_alive_tasks());
 }
 
 #[tokio::test(start_paused = true)]
@@ -124,9 +116,12 @@ if_spec! { connection.blocked => {
         channel.queue_declare(QueueDeclare::new("q")).await.expect("declared");
         broker.block("low on memory");
         let mut blocked = connection.blocked();
+        let publish = channel.basic_publish(BasicPublish::new("", "q", "first"));
+        drop(publish.await.expect("sent"));
         while blocked.reason().is_none() {
             blocked.changed().await.expect("open");
         }
+        assert_eq!(broker.queue("q").expect("there").messages_ready, 0);
         let waiting = tokio::spawn(async move {
             drop(channel.basic_publish(BasicPublish::new("", "q", "m")).await.expect("sent"));
             channel.queue_declare(QueueDeclare::new("q").passive(true)).await.expect("a round trip");
@@ -135,10 +130,35 @@ if_spec! { connection.blocked => {
         assert!(!waiting.is_finished());
         broker.unblock();
         waiting.await.expect("no panic");
-        assert_eq!(broker.queue("q").expect("there").messages_ready, 1);
+        assert_eq!(broker.queue("q").expect("there").messages_ready, 2);
         connection.close().await;
     }
 } else {} }
+
+#[tokio::test(start_paused = true)]
+async fn answers_without_a_queue_are_refused_by_name() {
+    let broker = MemoryBroker::start();
+    let name = "amq.rabbitmq.reply-to";
+    for step in 0..4 {
+        let (connection, channel) = open(&broker).await;
+        let message = |key: &str| BasicPublish::new("", key.to_owned(), "question");
+        match step {
+            0 => {
+                let consume = BasicConsume::new(name, Prefetch::Unlimited).no_ack(true);
+                channel.basic_consume(consume).await.map(drop).expect_err("refused");
+            }
+            1 => drop(channel.basic_publish(message("q").reply_to(name)).await),
+            2 => drop(channel.basic_publish(message(&format!("{name}.abc"))).await),
+            _ => {
+                let passive = QueueDeclare::new(name).passive(true);
+                channel.queue_declare(passive).await.map(drop).expect_err("refused");
+            }
+        }
+        let text = "NOT_IMPLEMENTED - the in-memory broker does not have direct reply-to";
+        let reason = connection.closed().await;
+        assert_eq!(told(&reason), (540, text), "step {step}");
+    }
+}
 
 #[tokio::test(start_paused = true)]
 async fn connections_can_be_closed_and_cut_and_queues_outlive_that() {
