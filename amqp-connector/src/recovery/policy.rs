@@ -41,11 +41,13 @@ pub struct Recovery {
     longest: Duration,
     attempts: Option<u32>,
     time: Option<Duration>,
+    pauses: Option<Pauses>,
     retries: Option<Retries>,
     edits: Option<Edits>,
     pub(crate) publishes: WhileBlocked,
 }
 
+type Pauses = Arc<dyn Fn(u32, Duration) -> Option<Duration> + Send + Sync>;
 type Retries = Arc<dyn Fn(&ConnectError) -> bool + Send + Sync>;
 type Edits = Arc<dyn Fn(&mut Topology) + Send + Sync>;
 
@@ -56,6 +58,7 @@ impl Default for Recovery {
             longest: Duration::from_secs(30),
             attempts: None,
             time: None,
+            pauses: None,
             retries: None,
             edits: None,
             publishes: WhileBlocked::Wait,
@@ -85,6 +88,31 @@ impl Recovery {
     /// For how long it is tried before the connection is given up. Default: no end.
     pub fn max_time(mut self, time: Duration) -> Self {
         self.time = Some(time);
+        self
+    }
+
+    /// The pause before each attempt, as the program likes: it is asked with the attempt's number, from 1, and the time
+    /// that has passed since the loss. `None` gives the connection up. [`backoff`](Self::backoff) has no effect then, and
+    /// nothing is cut from the pause by chance; the limits of attempts and time hold all the same.
+    ///
+    /// It is called outside the library's locks, and may call the library.
+    ///
+    /// ```
+    /// use amqp_connector::Recovery;
+    /// use std::time::Duration;
+    ///
+    /// // At once, then each second, for as long as an hour.
+    /// let recovery = Recovery::new().pause_by(|attempt, spent| match attempt {
+    ///     1 => Some(Duration::ZERO),
+    ///     _ => (spent < Duration::from_secs(3600)).then_some(Duration::from_secs(1)),
+    /// });
+    /// # let _ = recovery;
+    /// ```
+    pub fn pause_by(
+        mut self,
+        pauses: impl Fn(u32, Duration) -> Option<Duration> + Send + Sync + 'static,
+    ) -> Self {
+        self.pauses = Some(Arc::new(pauses));
         self
     }
 
@@ -119,7 +147,10 @@ impl Recovery {
     pub(crate) fn pause(&self, attempt: u32, spent: Duration, random: f64) -> Option<Duration> {
         let doublings = attempt.saturating_sub(1).min(31);
         let whole = self.first.saturating_mul(1 << doublings).min(self.longest);
-        let pause = whole.mul_f64(1.0 - random.clamp(0.0, 1.0) / 2.0);
+        let pause = match &self.pauses {
+            Some(pauses) => pauses(attempt, spent)?,
+            None => whole.mul_f64(1.0 - random.clamp(0.0, 1.0) / 2.0),
+        };
         let in_number = self.attempts.is_none_or(|attempts| attempt <= attempts);
         let in_time = self.time.is_none_or(|time| spent.saturating_add(pause) <= time);
         (in_number && in_time).then_some(pause)
@@ -182,6 +213,16 @@ mod tests {
         assert_eq!(pauses(0.0), [1000, 2000, 4000, 8000, 8000, 8000]);
         assert_eq!(pauses(1.0), [500, 1000, 2000, 4000, 4000, 4000]);
         assert_eq!(policy.pause(u32::MAX, Duration::MAX, 0.0), Some(8 * SECOND));
+    }
+
+    #[test]
+    fn the_program_s_own_pauses_are_taken_as_they_are_and_end_it_too() {
+        let policy = Recovery::new()
+            .max_attempts(4)
+            .pause_by(|attempt, spent| (spent < 9 * SECOND).then_some(attempt * SECOND));
+        assert_eq!(policy.pause(3, 2 * SECOND, 0.7), Some(3 * SECOND));
+        assert_eq!(policy.pause(3, 9 * SECOND, 0.7), None);
+        assert_eq!(policy.pause(5, SECOND, 0.7), None, "the other limits hold");
     }
 
     #[test]
