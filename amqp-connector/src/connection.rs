@@ -13,13 +13,17 @@ use tokio::time::Instant;
 
 use crate::call::{ChannelOpen, Completion};
 use crate::deadline::until;
-use crate::error::CloseReason;
+use crate::error::{CloseReason, Error, Result};
 use crate::handle::ConnectionHandle;
 use crate::options::Tuning;
 use crate::outcome::Topology;
+use crate::recovery::requests::copied;
 use crate::session::{Line, after};
 use crate::shared::{Shared, Ticket};
 use crate::watch::{BlockedWatch, Events};
+
+/// How often an edit of what is recorded is tried again that others come before.
+const EDITS_MAX: usize = 100;
 
 /// An open connection. Clones are handles of the same connection.
 ///
@@ -79,7 +83,7 @@ impl Connection {
             let new_secret = bytes::Bytes::copy_from_slice(new_secret.as_bytes());
             let request = amqp_types::ShortStr::try_from(reason)
                 .map(|reason| amqp_types::Method::into_any(UpdateSecret { new_secret, reason }))
-                .map_err(crate::error::Error::from);
+                .map_err(Error::from);
             Completion::on_connection::<UpdateSecretOk>(self.handle.clone(), request)
         } else {
             let _ = (new_secret, reason);
@@ -143,6 +147,43 @@ impl Connection {
     #[must_use]
     pub fn topology(&self) -> Topology {
         self.handle.shared().with(|session| session.topology())
+    }
+
+    /// Changes what is recorded to be declared again: what `edit` removes is not, what it adds or changes is as it says,
+    /// at this connection's every recovery. Nothing is declared or deleted by that now. To change what a recovery declares
+    /// without changing what is recorded, see [`Recovery::edit_topology`](crate::Recovery::edit_topology).
+    ///
+    /// ```no_run
+    /// # fn run(connection: &amqp_connector::Connection) -> amqp_connector::Result<()> {
+    /// // Whoever owns these declares them.
+    /// connection.edit_topology(|topology| {
+    ///     topology.queues.retain(|queue| queue.exclusive);
+    /// })
+    /// # }
+    /// ```
+    ///
+    /// `edit` is called outside the library's locks with a copy of what is recorded, and again if that has changed
+    /// meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` if the connection has no [`Recovery`](crate::Recovery), if arguments cannot be sent, and if what is recorded
+    /// changes each time: `edit` declares something itself.
+    pub fn edit_topology(&self, mut edit: impl FnMut(&mut Topology)) -> Result<()> {
+        for _ in 0..EDITS_MAX {
+            let recorded = self.topology();
+            let mut edited = recorded.clone();
+            edit(&mut edited);
+            // A copy: the program's own octets must not be dropped under the lock.
+            let copy = copied(&edited)?;
+            let replaced =
+                self.handle.shared().with(|session| session.replace_topology(&recorded, copy));
+            // What it was is dropped here, outside the lock.
+            if replaced?.is_ok() {
+                return Ok(());
+            }
+        }
+        Err(Error::invalid("what is recorded changes whenever it is edited"))
     }
 
     /// How many channels are open or being closed.

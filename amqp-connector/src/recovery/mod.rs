@@ -8,7 +8,7 @@
 mod channel;
 mod policy;
 pub(crate) mod reopen;
-mod requests;
+pub(crate) mod requests;
 mod restore;
 pub(crate) mod supervisor;
 

@@ -36,6 +36,22 @@ impl Session {
         self.recovery.as_ref().map(|it| it.topology.clone()).unwrap_or_default()
     }
 
+    /// Records another topology in place of this one, which is given back; if another one is recorded by now, the new one is.
+    pub(crate) fn replace_topology(
+        &mut self,
+        known: &Topology,
+        new: Topology,
+    ) -> Result<Result<Topology, Topology>> {
+        let Some(recovery) = &mut self.recovery else {
+            let text = "nothing is recorded of a connection that does not come back";
+            return Err(Error::invalid(text));
+        };
+        Ok(match recovery.topology == *known {
+            true => Ok(std::mem::replace(&mut recovery.topology, new)),
+            false => Err(new),
+        })
+    }
+
     /// Channels that are to be restored, in the order of their numbers.
     pub(crate) fn channels_to_restore(&mut self) -> Vec<ChannelKey> {
         let waiting =
