@@ -108,7 +108,7 @@ pub use options::{ConfirmOptions, Options, Pace, Tuning, Unsettled, WhileBlocked
 pub use outcome::{
     Alert, Binding, ConfirmCounts, ConsumerEnd, DeclaredExchange, DeclaredQueue, Destination,
     Entity, Epoch, Event, IncomingMethod, Outcome, RecoveryEvent, RecoveryFailure, RecoveryReport,
-    Reopened, Returned, Topology, UnknownReason,
+    RecoveryStep, Reopened, Returned, Topology, UnknownReason,
 };
 pub use publish::{BasicPublish, BasicPublishStream, Confirmation, Publish, Returns};
 pub use recovery::Recovery;

@@ -18,7 +18,7 @@ use amqp_types::{Body, ShortStr};
 
 pub use epoch::Epoch;
 pub use event::Event;
-pub use recovery::{Entity, RecoveryEvent, RecoveryFailure, RecoveryReport};
+pub use recovery::{Entity, RecoveryEvent, RecoveryFailure, RecoveryReport, RecoveryStep};
 pub use reopened::Reopened;
 pub use topology::{Binding, DeclaredExchange, DeclaredQueue, Destination, Topology};
 pub use unasked::{Alert, IncomingMethod};

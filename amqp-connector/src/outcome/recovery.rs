@@ -80,7 +80,19 @@ pub enum Entity {
     },
 }
 
-/// What came of a recovery.
+/// Something that was to be restored, what came of it, and how long it took: a line of the log that a report is.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RecoveryStep {
+    /// What it is.
+    pub entity: Entity,
+    /// How long it took, of which the broker is to blame for most.
+    pub took: Duration,
+    /// Why it could not be restored; nothing if it was.
+    pub error: Option<Error>,
+}
+
+/// What came of a recovery. Shown as a line; by `{:#}` as a log, with a line for each step.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct RecoveryReport {
@@ -88,6 +100,8 @@ pub struct RecoveryReport {
     pub reason: Arc<CloseReason>,
     /// How many attempts it took to connect.
     pub attempts: u32,
+    /// How long it took from the loss until the connection was open again.
+    pub connected_after: Duration,
     /// How long it took from the loss to the end, in all.
     pub took: Duration,
     /// How many exchanges were declared.
@@ -105,6 +119,8 @@ pub struct RecoveryReport {
     pub republished: usize,
     /// What could not be restored.
     pub failures: Vec<Arc<RecoveryFailure>>,
+    /// All that was to be restored, in the order in which it was.
+    pub steps: Vec<RecoveryStep>,
 }
 
 impl fmt::Display for Entity {
@@ -144,9 +160,23 @@ impl fmt::Display for RecoveryReport {
              {channels} channels, {consumers} consumers; {} failures",
             self.failures.len()
         )?;
-        match self.republished {
-            0 => Ok(()),
-            messages => write!(f, "; {messages} messages are published again"),
+        if self.republished > 0 {
+            write!(f, "; {} messages are published again", self.republished)?;
+        }
+        if f.alternate() {
+            write!(f, "\n  lost: {}\n  connected after {:?}", self.reason, self.connected_after)?;
+            self.steps.iter().try_for_each(|step| write!(f, "\n  {step}"))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for RecoveryStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { entity, took, error } = self;
+        match error {
+            None => write!(f, "{entity} in {took:?}"),
+            Some(error) => write!(f, "{entity} not restored, in {took:?}: {error}"),
         }
     }
 }

@@ -6,12 +6,14 @@
 use std::future::poll_fn;
 use std::panic::Location;
 use std::sync::Arc;
+use std::time::Duration;
 
 use amqp_types::protocol::{basic, channel};
 use amqp_types::{Method as _, Reply};
 use tokio::time::Instant;
 
 use crate::error::{CloseCause, CloseReason, Error, Result, Scope};
+use crate::outcome::Entity;
 use crate::session::{CallId, CallOptions, CallReply, ChannelKey, Lasting, Restart};
 use crate::shared::Shared;
 
@@ -43,12 +45,13 @@ impl Stuck {
     }
 }
 
-/// One attempt.
+/// One attempt. Gives how long each consumer took.
 pub(super) async fn restore(
     steps: Steps<'_>,
     key: ChannelKey,
     lasting: Lasting,
-) -> Result<(), Stuck> {
+) -> Result<Vec<Duration>, Stuck> {
+    let mut took = Vec::new();
     let opened =
         steps.shared.with(|session| session.reopen(key, &steps.options::<channel::OpenOk>()));
     // What the broker has for the next consumer; nothing is known of that if the channel was open.
@@ -65,9 +68,11 @@ pub(super) async fn restore(
             prefetch = Some(restart.prefetch);
             steps.qos(key, restart.prefetch, false).await.map_err(Stuck::Channel)?;
         }
+        let begun = Instant::now();
         if let Err(error) = steps.consume(key, &restart).await {
             return Err(Stuck::Consumer(Box::new(restart), error));
         }
+        took.push(begun.elapsed());
     }
     if prefetch != Some(lasting.prefetch) {
         steps.qos(key, lasting.prefetch, false).await.map_err(Stuck::Channel)?;
@@ -75,7 +80,7 @@ pub(super) async fn restore(
     if lasting.prefetch_global != 0 {
         steps.qos(key, lasting.prefetch_global, true).await.map_err(Stuck::Channel)?;
     }
-    Ok(())
+    Ok(took)
 }
 
 /// The calls that restore, made on behalf of a place in the program.
@@ -140,6 +145,12 @@ impl Drop for Abandon<'_> {
 fn is_refused(error: &Error) -> bool {
     let code = error.close_reason().and_then(CloseReason::code);
     code == Some(amqp_types::protocol::ReplyCode::ACCESS_REFUSED)
+}
+
+/// What a consumer is called.
+pub(super) fn entity(key: ChannelKey, restart: &Restart) -> Entity {
+    let (tag, queue) = (restart.consume.consumer_tag.clone(), restart.consume.queue.clone());
+    Entity::Consumer { channel: key.id, tag, queue }
 }
 
 /// Why something of a channel ends that could not be restored.

@@ -12,8 +12,8 @@ use tokio::time::Instant;
 use crate::deadline::{Deadline, until};
 use crate::error::{Error, ErrorKind, Result};
 use crate::handle::ChannelHandle;
-use crate::outcome::{Entity, RecoveryFailure, Reopened};
-use crate::recovery::channel::{Steps, Stuck, reason_of, restore};
+use crate::outcome::{RecoveryFailure, Reopened};
+use crate::recovery::channel::{Steps, Stuck, entity, reason_of, restore};
 use crate::recovery::restore::{LOCKED_MAX, LOCKED_PAUSE};
 use crate::session::{Line, Reopening, Restart, after};
 use crate::shared::Ticket;
@@ -78,11 +78,11 @@ impl Work<'_> {
             let consumers = lasting.consumers.len();
             let attempt = restore(Steps { shared, place }, key, lasting).await;
             match attempt {
-                Ok(()) if shared.with(|session| session.reopened(key)) => {
+                Ok(_) if shared.with(|session| session.reopened(key)) => {
                     report.consumers = consumers;
                     return Ok(report);
                 }
-                Ok(()) => return Err(self.ended()),
+                Ok(_) => return Err(self.ended()),
                 Err(stuck) if stuck.may_pass() && tries < LOCKED_MAX => {
                     tries += 1;
                     let mut pause = Deadline::new(shared, after(Instant::now(), LOCKED_PAUSE));
@@ -91,7 +91,7 @@ impl Work<'_> {
                 Err(Stuck::Consumer(restart, error))
                     if error.kind() == ErrorKind::ChannelClosed =>
                 {
-                    report.failures.extend(self.lose_consumer(*restart, error));
+                    report.failures.extend(self.lose_consumer(&restart, error));
                 }
                 // Somebody else has ended it.
                 Err(stuck) if stuck.error().kind() == ErrorKind::Stale => return Err(self.ended()),
@@ -101,14 +101,13 @@ impl Work<'_> {
     }
 
     /// A consumer cannot be restored. One that nobody wants any more has not failed.
-    fn lose_consumer(&self, restart: Restart, error: Error) -> Option<Arc<RecoveryFailure>> {
-        let (key, Restart { id, consume, .. }) = (self.handle.key(), restart);
+    fn lose_consumer(&self, restart: &Restart, error: Error) -> Option<Arc<RecoveryFailure>> {
+        let key = self.handle.key();
         let reason = reason_of(&error, key);
-        if !self.handle.shared().with(|session| session.end_unrestored(key, id, reason)) {
+        if !self.handle.shared().with(|session| session.end_unrestored(key, restart.id, reason)) {
             return None;
         }
-        let (tag, queue) = (consume.consumer_tag, consume.queue);
-        let entity = Entity::Consumer { channel: key.id, tag, queue };
+        let entity = entity(key, restart);
         let failure = Arc::new(RecoveryFailure { entity, error });
         tracing::warn!(%failure, "reopening a channel");
         Some(failure)

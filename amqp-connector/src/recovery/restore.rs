@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use amqp_types::ShortStr;
 use amqp_types::protocol::{Method, channel, queue};
+use tokio::time::Instant;
 
 use crate::error::{CloseCause, CloseReason, Error, ErrorKind, Result, Scope};
 use crate::outcome::{
-    DeclaredQueue, Entity, RecoveryEvent, RecoveryFailure, RecoveryReport, Topology,
+    DeclaredQueue, Entity, RecoveryEvent, RecoveryFailure, RecoveryReport, RecoveryStep, Topology,
 };
-use crate::recovery::channel::{Steps, Stuck, reason_of, restore};
+use crate::recovery::channel::{Steps, Stuck, entity, reason_of, restore};
 use crate::recovery::requests::{Request, bind, declare_exchange, declare_queue};
 use crate::session::{CONTROL, CallId, CallOptions, CallReply, ChannelKey, Restart};
 use crate::shared::Shared;
@@ -36,6 +37,8 @@ pub(super) struct Restorer<'a> {
     channel: Option<ChannelKey>,
     /// It is one of those that are to be restored, since no other number is free.
     borrowed: bool,
+    /// When the step under way began.
+    since: Instant,
 }
 
 impl<'a> Restorer<'a> {
@@ -43,6 +46,7 @@ impl<'a> Restorer<'a> {
         let report = RecoveryReport {
             reason,
             attempts,
+            connected_after: Duration::ZERO,
             took: Duration::ZERO,
             exchanges: 0,
             queues: 0,
@@ -51,8 +55,9 @@ impl<'a> Restorer<'a> {
             consumers: 0,
             republished: 0,
             failures: Vec::new(),
+            steps: Vec::new(),
         };
-        Self { shared, report, channel: None, borrowed: false }
+        Self { shared, report, channel: None, borrowed: false, since: Instant::now() }
     }
 
     /// Restores everything; gives what came of it.
@@ -77,13 +82,13 @@ impl<'a> Restorer<'a> {
     async fn declare_all(&mut self, topology: &Topology) -> Result<(), GivenUp> {
         for exchange in &topology.exchanges {
             let declared = self.step(declare_exchange(exchange)).await?;
-            let done = self.note(declared, || Entity::Exchange(exchange.name.clone()));
+            let done = self.note(declared, Entity::Exchange(exchange.name.clone()));
             self.report.exchanges += usize::from(done.is_some());
         }
         let mut renamed = Vec::new();
         for queue in &topology.queues {
             let declared = self.declare_queue(queue).await?;
-            let name = self.note(declared, || Entity::Queue(queue.name.clone()));
+            let name = self.note(declared, Entity::Queue(queue.name.clone()));
             self.report.queues += usize::from(name.is_some());
             if let Some(new) = name.filter(|name| *name != queue.name) {
                 self.shared.with(|session| session.rename_queue(&queue.name, &new));
@@ -99,7 +104,7 @@ impl<'a> Restorer<'a> {
                 Some(request) => self.step(request).await?,
                 None => Err(Error::unsupported("exchange.bind")),
             };
-            let done = self.note(bound, || Entity::Binding(binding.clone()));
+            let done = self.note(bound, Entity::Binding(binding.clone()));
             self.report.bindings += usize::from(done.is_some());
         }
         Ok(())
@@ -133,21 +138,24 @@ impl<'a> Restorer<'a> {
             let Some(lasting) = self.shared.with(|session| session.lasting(key)) else {
                 return Ok(());
             };
+            let consumers: Vec<Entity> =
+                lasting.consumers.iter().map(|restart| entity(key, restart)).collect();
             let attempt = restore(self.steps(), key, lasting).await;
             self.check(attempt.as_ref().err().map(Stuck::error))?;
             match attempt {
-                Ok(()) => {
+                Ok(took) => {
                     self.report.channels += 1;
                     let restored = self.shared.with(|session| session.restored(key));
                     self.report.consumers += restored.consumers;
                     self.report.republished += restored.messages;
+                    self.log_channel(key, consumers, took);
                     return Ok(());
                 }
                 Err(stuck) if stuck.may_pass() && tries < LOCKED_MAX => {
                     tries += 1;
                     tokio::time::sleep(LOCKED_PAUSE).await;
                 }
-                Err(Stuck::Consumer(restart, error)) => self.lose_consumer(key, *restart, error),
+                Err(Stuck::Consumer(restart, error)) => self.lose_consumer(key, &restart, error),
                 Err(Stuck::Channel(error)) => {
                     self.lose_channel(key, error);
                     return Ok(());
@@ -157,12 +165,10 @@ impl<'a> Restorer<'a> {
     }
 
     /// A consumer cannot be restored. One that nobody wants any more has not failed.
-    fn lose_consumer(&mut self, key: ChannelKey, restart: Restart, error: Error) {
-        let Restart { id, consume, .. } = restart;
+    fn lose_consumer(&mut self, key: ChannelKey, restart: &Restart, error: Error) {
         let reason = reason_of(&error, key);
-        if self.shared.with(|session| session.end_unrestored(key, id, reason)) {
-            let (tag, queue) = (consume.consumer_tag, consume.queue);
-            self.fail(Entity::Consumer { channel: key.id, tag, queue }, error);
+        if self.shared.with(|session| session.end_unrestored(key, restart.id, reason)) {
+            self.fail(entity(key, restart), error);
         }
     }
 
@@ -247,17 +253,42 @@ impl<'a> Restorer<'a> {
         Ok(())
     }
 
-    fn note<T>(&mut self, result: Result<T>, entity: impl FnOnce() -> Entity) -> Option<T> {
+    fn note<T>(&mut self, result: Result<T>, entity: Entity) -> Option<T> {
         match result {
-            Ok(done) => Some(done),
+            Ok(done) => {
+                self.log(entity, None);
+                Some(done)
+            }
             Err(error) => {
-                self.fail(entity(), error);
+                self.fail(entity, error);
                 None
             }
         }
     }
 
+    /// A step is done, and the next one begins.
+    fn log(&mut self, entity: Entity, error: Option<Error>) {
+        let took = self.took();
+        self.report.steps.push(RecoveryStep { entity, took, error });
+    }
+
+    /// A channel is back, and so are its consumers, each of which took so long.
+    fn log_channel(&mut self, key: ChannelKey, consumers: Vec<Entity>, took: Vec<Duration>) {
+        let own = self.took().saturating_sub(took.iter().sum());
+        let steps = consumers.into_iter().zip(took);
+        for (entity, took) in [(Entity::Channel(key.id), own)].into_iter().chain(steps) {
+            self.report.steps.push(RecoveryStep { entity, took, error: None });
+        }
+    }
+
+    /// How long the step took that ends now.
+    fn took(&mut self) -> Duration {
+        let now = Instant::now();
+        now.saturating_duration_since(std::mem::replace(&mut self.since, now))
+    }
+
     fn fail(&mut self, entity: Entity, error: Error) {
+        self.log(entity.clone(), Some(error.clone()));
         let failure = Arc::new(RecoveryFailure { entity, error });
         tracing::warn!(%failure, "recovery");
         self.shared.with(|session| session.tell(RecoveryEvent::Failed(failure.clone())));

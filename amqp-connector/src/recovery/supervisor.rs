@@ -157,7 +157,7 @@ async fn run<T>(shared: &Arc<Shared>, redial: &Redial<T>, driver: Driver<T>, tri
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let mut restored = false;
+    let (mut restored, connected_after) = (false, trial.since.elapsed());
     let mut topology = shared.with(|session| session.topology());
     redial.policy.edit(&mut topology);
     {
@@ -172,8 +172,9 @@ where
         })
         .await;
         if let Some(mut report) = report {
-            report.took = trial.since.elapsed();
+            (report.connected_after, report.took) = (connected_after, trial.since.elapsed());
             tracing::info!(%report, "recovery");
+            tracing::debug!("{report:#}");
             let event = RecoveryEvent::Recovered(Arc::new(report));
             shared.with(|session| session.tell(event));
             restored = true;

@@ -2,6 +2,7 @@
 
 mod channels;
 mod ending;
+mod log;
 amqp_connector::amqp_types::if_spec! { confirm.select => {
     mod republishing;
 } else {} }
