@@ -288,11 +288,9 @@ impl Session {
 
     /// The channel, if requests and contents may be sent on it; otherwise the reason why not.
     fn open_channel(&mut self, key: ChannelKey) -> Result<&mut ChannelState> {
-        if self.channels.get(key).is_none() {
-            return Err(self.gone(key));
-        }
-        match self.channels.get(key) {
-            Some(channel) => match &channel.phase {
+        let reason = self.close_reason().cloned();
+        match self.channels.find(key) {
+            Ok(channel) => match &channel.phase {
                 ChannelPhase::Streaming(Streaming { publishing: true, .. }) => Err(Error::busy()),
                 ChannelPhase::Open | ChannelPhase::Streaming(_) => Ok(channel),
                 ChannelPhase::Opening => Err(Error::invalid("the channel is not open yet")),
@@ -304,18 +302,14 @@ impl Session {
                 | ChannelPhase::Closing(reason)
                 | ChannelPhase::Closed(reason) => Err(Error::closed(reason.clone())),
             },
-            None => Err(Error::stale(None)),
+            Err(former) => Err(gone(reason, former)),
         }
     }
 
     /// Why there is nothing to be had of an incarnation that nobody knows any more.
     #[cold]
     pub(crate) fn gone(&self, key: ChannelKey) -> Error {
-        match (self.close_reason(), self.channels.former(key)) {
-            (Some(reason), _) => Error::connection_closed(reason.clone()),
-            (None, Some(reason)) => Error::closed(reason.clone()),
-            (None, None) => Error::stale(None),
-        }
+        gone(self.close_reason().cloned(), self.channels.former(key).cloned())
     }
 
     /// The channel, if what was begun on it can still be brought to its end; otherwise the reason why not. What is
@@ -413,5 +407,15 @@ impl Session {
             !channel.large.is_empty() || channel.large_round > written_round
         });
         self.outbox.written_to() >= position && !large
+    }
+}
+
+/// What nobody knows any more is over with its connection, or for this reason, if it was reopened.
+#[cold]
+fn gone(ending: Option<Arc<CloseReason>>, former: Option<Arc<CloseReason>>) -> Error {
+    match (ending, former) {
+        (Some(reason), _) => Error::connection_closed(reason),
+        (None, Some(reason)) => Error::closed(reason),
+        (None, None) => Error::stale(None),
     }
 }

@@ -98,6 +98,21 @@ impl ChannelTable {
         }
     }
 
+    /// As [`get`](Self::get); of an incarnation that is not known any more, how it ended if it was reopened.
+    pub(crate) fn find(
+        &mut self,
+        key: ChannelKey,
+    ) -> Result<&mut ChannelState, Option<Arc<CloseReason>>> {
+        let Self { slots, retired, former, .. } = self;
+        match slots.get_mut(usize::from(key.id)) {
+            Some(Some(channel)) if channel.key == key => Ok(channel),
+            _ => match retired.get_mut(&key.epoch) {
+                Some(channel) => Ok(channel),
+                None => Err(former.get(&key.epoch).cloned()),
+            },
+        }
+    }
+
     /// Another highest number holds from now on. Those that were too high till now may be free again.
     pub(crate) fn set_max(&mut self, max: u16) {
         self.max = max;

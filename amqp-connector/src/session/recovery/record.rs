@@ -59,7 +59,9 @@ impl Session {
 
     /// This queue is the one declared last on the channel.
     pub(in crate::session) fn note_last_queue(&mut self, key: ChannelKey, name: &[u8]) {
-        if let Some(channel) = self.channels.get(key) {
+        if let Some(channel) = self.channels.get(key)
+            && channel.last_queue.as_bytes() != name
+        {
             // A copy: the user's own octets must not be dropped under the lock.
             channel.last_queue = ShortStr::try_from(name).unwrap_or_default();
         }
