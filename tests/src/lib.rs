@@ -17,7 +17,8 @@
 //! }
 //! ```
 //!
-//! `tests/broker/skel.rs` is an empty test file to copy. `cargo xtask test` starts a broker and says
+//! `tests/broker/skel.rs` is an empty test file to copy. A test that kills its broker has one of its own, by [`broker_test_with`];
+//! what it may do to that is in [`faults`]. `cargo xtask test` starts a broker and says
 //! where it is (see [`Broker::from_env`]); without that every broker test fails and tells how to run it.
 //!
 //! # How leaks are told apart

@@ -12,6 +12,8 @@ use super::nodes::Node;
 
 /// Silence is noticed after two of them.
 const HEARTBEAT: Duration = Duration::from_secs(1);
+/// A link may fall silent in the middle of a handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// The books, for all tasks.
 #[derive(Clone, Debug)]
@@ -54,6 +56,7 @@ impl Client {
             .port(ports.next().unwrap_or_default())
             .connection_name(name)
             .heartbeat(HEARTBEAT)
+            .connect_timeout(HANDSHAKE)
             .recovery(Recovery::new().backoff(Duration::from_millis(20), Duration::from_secs(1)));
         for port in ports {
             connector = connector.alternative("127.0.0.1", port);

@@ -4,6 +4,7 @@
 //! judged, and of its messages only a count stays, so that the books of a long run are no larger than those of a short one.
 //! What may not be is written down as it is found (see `rules` for what that is), and ends nothing.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::rules::{self, Holding, Judgement};
@@ -91,6 +92,8 @@ pub struct Totals {
     pub unknown_consumed: u64,
     pub losses: u64,
     pub kills: u64,
+    /// How many different nodes were killed.
+    pub killed: u64,
     pub rounds: u64,
     pub recoveries: u64,
     /// Losses in the middle of a recovery, which goes on with the next one.
@@ -110,6 +113,7 @@ pub struct Ledger {
     /// How often each consumer's connection was lost.
     losses: Vec<u32>,
     kills: Vec<Instant>,
+    killed: BTreeSet<String>,
     /// Kills up to the end of the last round.
     kills_before: usize,
     /// What came again, and is right only if a loss is noticed yet.
@@ -130,6 +134,7 @@ impl Ledger {
             open: false,
             losses: vec![0; consumers],
             kills: Vec::new(),
+            killed: BTreeSet::new(),
             kills_before: 0,
             doubts: Vec::new(),
             totals: Totals::default(),
@@ -272,9 +277,12 @@ impl Ledger {
         self.losses.get(consumer).copied().unwrap_or(0)
     }
 
-    /// A node was killed, and is gone.
-    pub fn killed(&mut self) {
+    /// The node of this name was killed, and is gone.
+    pub fn killed(&mut self, name: &str) {
         self.kills.push(Instant::now());
+        if self.killed.insert(name.to_owned()) {
+            self.totals.killed += 1;
+        }
         self.totals.kills += 1;
     }
 

@@ -113,7 +113,7 @@ fn nothing_comes_twice_in_one_epoch_whatever_else_was_lost() {
         ledger.seen(id, SEEN);
         ledger.lost(0);
         if killed {
-            ledger.killed();
+            ledger.killed("a");
         }
         ledger.seen(id, AGAIN);
         match right {
@@ -132,7 +132,7 @@ fn only_a_killed_broker_may_forget_that_it_has_delivered() {
         ledger.seen(id, SEEN);
         ledger.lost(0);
         if killed {
-            ledger.killed();
+            ledger.killed("a");
         }
         ledger.seen(id, Seen { epoch: 2, losses: 1, ..SEEN });
         assert_eq!(ledger.totals().unmarked, 1);
@@ -154,7 +154,7 @@ fn a_message_of_a_closed_round_comes_again_only_from_a_killed_broker() {
         ledger.close();
         ledger.open();
         if killed {
-            ledger.killed();
+            ledger.killed("a");
         }
         ledger.seen(id, AGAIN);
         match killed {

@@ -102,7 +102,7 @@ impl Load {
             Some(down) => {
                 let node = self.leader().await?;
                 node.kill().await.map_err(|error| error.to_string())?;
-                self.ledger(|ledger| ledger.killed());
+                self.ledger(|ledger| ledger.killed(node.name()));
                 Some((node, down))
             }
             None => None,

@@ -90,7 +90,8 @@ if_spec! { confirm.select => {
             let plan = Plan { quorum: true, rejecting: false, ..plan(t.name("")) };
             let gusts = (0..3).map(|n| after(1000, [Fault::Kill(Duration::from_millis(n * 500))]));
             let totals = weather(nodes.all(), &plan, gusts).await;
-            assert_eq!(totals.kills, 3);
+            // Whoever led next was killed, too.
+            assert!(totals.kills == 3 && totals.killed >= 2, "{totals:?}");
         });
     }
 } else {} }

@@ -194,7 +194,7 @@ impl Soak {
         let counts = self.memory.faults();
         println!(
             "\nseed {}, {seconds} s, {} rounds accounted for, {} messages a second\n\
-             faults      {} kills, {} closes of all, breaks {:?}\n\
+             faults      {} kills of {} nodes, {} closes of all, breaks {:?}\n\
              losses      {} of connections, {} of them in a recovery, {} recoveries, the longest in {} ms\n\
              published   {} = {} acked + {} nacked + {} returned + {} unknown\n\
              consumed    {}, of them {} unknown; again {} after a loss, {} after a kill, {} unmarked\n\
@@ -203,6 +203,7 @@ impl Soak {
             totals.rounds,
             totals.published / seconds,
             counts.kills,
+            totals.killed,
             counts.closes,
             counts.breaks,
             totals.losses,
