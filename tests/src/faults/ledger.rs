@@ -43,6 +43,8 @@ pub enum Told {
 pub(super) struct Entry {
     pub(super) kind: Kind,
     pub(super) told: Told,
+    /// Whether it was published more than once, after losses.
+    pub(super) republished: bool,
     pub(super) seen: u8,
     /// Who has seen it last, and when as losses and kills count time.
     pub(super) holding: Holding,
@@ -86,8 +88,12 @@ pub struct Totals {
     pub again_after_loss: u64,
     /// Consumed again after a node was killed, with the consumer's connection as it was.
     pub again_after_kill: u64,
+    /// Consumed again for no other reason than that it was published again.
+    pub again_republished: u64,
     /// Consumed again without the broker's saying so.
     pub unmarked: u64,
+    /// Published again by the connector, after a loss.
+    pub republished: u64,
     /// Unknown, and consumed: it had arrived.
     pub unknown_consumed: u64,
     pub losses: u64,
@@ -100,6 +106,17 @@ pub struct Totals {
     pub interrupted: u64,
     /// How long the longest recovery took, from the loss to the last consume-ok.
     pub longest: Duration,
+}
+
+/// A message that came again though no reason was known.
+#[derive(Clone, Copy, Debug)]
+struct Doubt {
+    at: Instant,
+    id: Id,
+    before: Holding,
+    now: Holding,
+    /// Whether the loss of a connection can be the reason, which the broker may know of first.
+    lost: bool,
 }
 
 /// The books.
@@ -116,8 +133,8 @@ pub struct Ledger {
     killed: BTreeSet<String>,
     /// Kills up to the end of the last round.
     kills_before: usize,
-    /// What came again, and is right only if a loss is noticed yet.
-    doubts: Vec<(Instant, Id, Holding)>,
+    /// What came again, and is right only for a reason that is not known yet.
+    doubts: Vec<Doubt>,
     totals: Totals,
     faults: Vec<String>,
     more_faults: usize,
@@ -164,6 +181,7 @@ impl Ledger {
         self.entries.push(Entry {
             kind,
             told: Told::Pending,
+            republished: false,
             seen: 0,
             holding: Holding::default(),
         });
@@ -172,8 +190,8 @@ impl Ledger {
         Some(Id { round: self.round, number })
     }
 
-    /// What became of a message.
-    pub fn told(&mut self, id: Id, told: Told) {
+    /// What became of a message, which may have been published again for that.
+    pub fn told(&mut self, id: Id, told: Told, republished: bool) {
         let Some(entry) = self.entry(id) else {
             return self.fault(format!("{id:?} was told {told:?} after its round"));
         };
@@ -181,9 +199,10 @@ impl Ledger {
             let before = entry.told;
             return self.fault(format!("{id:?} was told {told:?} after {before:?}"));
         }
-        entry.told = told;
+        (entry.told, entry.republished) = (told, republished);
         let (kind, seen) = (entry.kind, entry.seen > 0);
         self.pending -= 1;
+        self.totals.republished += u64::from(republished);
         match told {
             Told::Pending => {}
             Told::Acked => self.totals.acked += 1,
@@ -236,20 +255,17 @@ impl Ledger {
             self.totals.unknown_consumed += u64::from(told == Told::Unknown);
             return;
         }
-        if !seen.redelivered {
-            self.totals.unmarked += 1;
-            if !rules::may_be_unmarked(before, kills) {
-                self.fault(format!("{id:?} came again unmarked: {before:?}, then {holding:?}"));
-            }
-        }
-        if rules::same_epoch(before, holding, kills) {
-            self.fault(format!("{id:?} came twice in one epoch: {before:?}, then {holding:?}"));
+        self.totals.unmarked += u64::from(!seen.redelivered);
+        let unmarked = !seen.redelivered && !rules::may_be_unmarked(before, kills);
+        let doubt = Doubt { at: now, id, before, now: holding, lost: true };
+        if unmarked || rules::same_epoch(before, holding, kills) {
+            self.doubts.push(Doubt { lost: false, ..doubt });
             return;
         }
         match rules::again(before, &self.losses, kills) {
             Judgement::AfterLoss => self.totals.again_after_loss += 1,
             Judgement::AfterKill => self.totals.again_after_kill += 1,
-            Judgement::OnlyIfLost => self.doubts.push((now, id, before)),
+            Judgement::OnlyIfLost => self.doubts.push(doubt),
         }
     }
 
@@ -313,15 +329,24 @@ impl Ledger {
 
     /// Decides on what came again so long ago that a loss would be known by now.
     pub fn settle_doubts(&mut self, age: Duration) {
-        for (at, id, before) in std::mem::take(&mut self.doubts) {
-            match rules::again(before, &self.losses, self.kills.len()) {
-                Judgement::AfterLoss => self.totals.again_after_loss += 1,
-                Judgement::AfterKill => self.totals.again_after_kill += 1,
-                Judgement::OnlyIfLost if at.elapsed() < age => self.doubts.push((at, id, before)),
-                Judgement::OnlyIfLost => {
-                    self.fault(format!(
-                        "{id:?} came again though nothing was lost since {before:?}"
-                    ));
+        for doubt in std::mem::take(&mut self.doubts) {
+            let Doubt { at, id, before, now, lost } = doubt;
+            let young = at.elapsed() < age;
+            let judgement = rules::again(before, &self.losses, self.kills.len());
+            let entry = self.entry(id).map(|entry| (entry.told, entry.republished));
+            match (entry, judgement) {
+                (_, Judgement::AfterLoss) if lost => self.totals.again_after_loss += 1,
+                (_, Judgement::AfterKill) if lost => self.totals.again_after_kill += 1,
+                (Some((_, true)), _) => self.totals.again_republished += 1,
+                (Some((Told::Pending, _)), _) if !age.is_zero() => self.doubts.push(doubt),
+                _ if lost && young => self.doubts.push(doubt),
+                _ => {
+                    let kind = match (lost, rules::same_epoch(before, now, self.kills.len())) {
+                        (true, _) => "though nothing was lost",
+                        (false, true) => "in one epoch",
+                        (false, false) => "unmarked",
+                    };
+                    self.fault(format!("{id:?} came again {kind}: {before:?}, then {now:?}"));
                 }
             }
         }

@@ -25,6 +25,8 @@ pub struct Plan {
     pub prefix: String,
     /// How many connections publish.
     pub publishers: usize,
+    /// How many of those have the connector publish again what was unanswered at a loss, where there are confirms.
+    pub republishers: usize,
     /// How many connections consume.
     pub consumers: usize,
     /// Messages in a second, of all publishers.
@@ -92,6 +94,7 @@ impl Load {
             full: self.full.clone(),
             nowhere: format!("{}nowhere", plan.prefix),
             rate: plan.rate.div_ceil(u32::try_from(plan.publishers.max(1)).unwrap_or(1)),
+            republish: 0,
             books: self.books.clone(),
         };
         for (number, client) in self.clients.iter().enumerate() {
@@ -102,7 +105,9 @@ impl Load {
                 let consumed = channel.basic_consume(consume).await?;
                 self.consuming.push(tokio::spawn(read(consumed, consumer, self.books.clone())));
             } else {
-                self.publishing.push(tokio::spawn(publishing::publish(connection, task.clone())));
+                let republish = if number < plan.republishers { u16::MAX } else { 0 };
+                let task = Task { republish, ..task.clone() };
+                self.publishing.push(tokio::spawn(publishing::publish(connection, task)));
             }
         }
         Ok(())

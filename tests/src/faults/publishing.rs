@@ -19,6 +19,9 @@ pub(super) struct Task {
     pub(super) nowhere: String,
     /// Messages in a second.
     pub(super) rate: u32,
+    /// How often the connector may publish a message again.
+    #[allow(dead_code, reason = "not every specification has confirms")]
+    pub(super) republish: u16,
     pub(super) books: Books,
 }
 
@@ -72,7 +75,7 @@ impl Task {
 }
 
 if_spec! { confirm.select => {
-    use amqp_connector::{Confirmation, Outcome};
+    use amqp_connector::{ConfirmOptions, Confirmation, Outcome};
     use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
     use tokio::time::timeout;
 
@@ -84,7 +87,9 @@ if_spec! { confirm.select => {
     /// Publishes until the connection is closed.
     pub(super) async fn publish(connection: Connection, task: Task) -> Result<(), String> {
         let channel = connection.channel_open().await.map_err(|error| error.to_string())?;
-        channel.confirm_select().await.map_err(|error| error.to_string())?;
+        let options = ConfirmOptions::new().republish(task.republish);
+        let selected = channel.confirm_select_with(options).await;
+        selected.map_err(|error| error.to_string())?;
         let (mut pace, batch) = task.pace(1);
         let (sent, settling) = unbounded_channel();
         let settling = tokio::spawn(settle(settling, task.books.clone()));
@@ -105,7 +110,7 @@ if_spec! { confirm.select => {
                     Ok(confirmation) => drop(sent.send((id, confirmation))),
                     Err(error) => {
                         let mut ledger = task.books.lock();
-                        ledger.told(id, Told::Unknown);
+                        ledger.told(id, Told::Unknown, false);
                         ledger.fault(format!("{id:?} could not be published: {error}"));
                     }
                 }
@@ -117,17 +122,21 @@ if_spec! { confirm.select => {
 
     async fn settle(mut sent: UnboundedReceiver<(Id, Confirmation)>, books: Books) {
         while let Some((id, confirmation)) = sent.recv().await {
-            let told = match timeout(PATIENCE, confirmation).await {
-                Ok(Outcome::Acked) => Told::Acked,
-                Ok(Outcome::Nacked) => Told::Nacked,
-                Ok(Outcome::Returned(_)) => Told::Returned,
-                Ok(Outcome::Unknown(_)) => Told::Unknown,
+            let Ok(outcome) = timeout(PATIENCE, confirmation).await else {
+                books.lock().fault(format!("{id:?}: no outcome after {} s", PATIENCE.as_secs()));
+                continue;
+            };
+            let told = match outcome.plain() {
+                Outcome::Acked => Told::Acked,
+                Outcome::Nacked => Told::Nacked,
+                Outcome::Returned(_) => Told::Returned,
+                Outcome::Unknown(_) => Told::Unknown,
                 other => {
                     books.lock().fault(format!("{id:?}: {other:?}"));
                     continue;
                 }
             };
-            books.lock().told(id, told);
+            books.lock().told(id, told, outcome.republished() > 0);
         }
     }
 } else {
@@ -160,7 +169,7 @@ if_spec! { confirm.select => {
                     Err(_) => Told::Unknown,
                 };
                 let mut ledger = task.books.lock();
-                ids.iter().for_each(|id| ledger.told(*id, told));
+                ids.iter().for_each(|id| ledger.told(*id, told, false));
                 if told == Told::Unknown {
                     channel = None;
                 }

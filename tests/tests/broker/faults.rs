@@ -11,7 +11,15 @@ use amqp_tests::faults::{Break, Fault, Gust, Load, Node, Nodes, Plan, Storm, Tot
 use amqp_tests::{broker_test, broker_test_with};
 
 fn plan(prefix: String) -> Plan {
-    Plan { prefix, publishers: 2, consumers: 2, rate: 400, quorum: false, rejecting: true }
+    Plan {
+        prefix,
+        publishers: 2,
+        republishers: 0,
+        consumers: 2,
+        rate: 400,
+        quorum: false,
+        rejecting: true,
+    }
 }
 
 const CLIENTS: usize = 4;
@@ -66,7 +74,8 @@ fn nothing_is_lost_while_the_broker_is_killed_again_and_again() {
             after(500, [Fault::Break(0, Break::Reset), kill(700)]),
             after(500, [kill(100), Fault::Close, Fault::Break(3, Break::Silence)]),
         ];
-        let totals = weather(nodes.all(), &plan(t.name("")), gusts).await;
+        let plan = Plan { republishers: 1, ..plan(t.name("")) };
+        let totals = weather(nodes.all(), &plan, gusts).await;
         assert_eq!(totals.kills, 3);
     });
 }
@@ -84,6 +93,20 @@ fn nothing_is_lost_in_a_storm_of_any_seed() {
 }
 
 if_spec! { confirm.select => {
+    #[test]
+    fn nothing_is_unknown_where_messages_are_published_again_through_any_storm() {
+        broker_test(async |t| {
+            let node = Node::shared(t.broker(), t.port());
+            let seed = u64::from(std::process::id()) + 1;
+            println!("seed {seed}");
+            let pauses = (Duration::ZERO, Duration::from_millis(400));
+            let storm = Storm::new(seed, CLIENTS, false, pauses);
+            let plan = Plan { republishers: 2, ..plan(t.name("")) };
+            let totals = weather(&[node], &plan, storm.take(30)).await;
+            assert!(totals.unknown == 0 && totals.republished > 0, "{totals:?}");
+        });
+    }
+
     #[test]
     fn nothing_is_lost_while_the_leader_of_a_quorum_queue_is_killed() {
         broker_test_with(3, async |t, nodes: &Nodes| {

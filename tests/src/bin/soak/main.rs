@@ -100,6 +100,7 @@ impl Soak {
         let plan = Plan {
             prefix: "soak.".to_owned(),
             publishers: PUBLISHERS,
+            republishers: 1,
             consumers: CONSUMERS,
             rate: u32::try_from(*rate).map_err(|error| error.to_string())?,
             quorum,
@@ -178,7 +179,7 @@ impl Soak {
             totals.returned,
             totals.unknown,
             totals.consumed,
-            totals.again_after_loss + totals.again_after_kill,
+            totals.again_after_loss + totals.again_after_kill + totals.again_republished,
             totals.losses,
             totals.kills,
             missing.0,
@@ -196,8 +197,9 @@ impl Soak {
             "\nseed {}, {seconds} s, {} rounds accounted for, {} messages a second\n\
              faults      {} kills of {} nodes, {} closes of all, breaks {:?}\n\
              losses      {} of connections, {} of them in a recovery, {} recoveries, the longest in {} ms\n\
-             published   {} = {} acked + {} nacked + {} returned + {} unknown\n\
-             consumed    {}, of them {} unknown; again {} after a loss, {} after a kill, {} unmarked\n\
+             published   {} = {} acked + {} nacked + {} returned + {} unknown; {} were published again\n\
+             consumed    {}, of them {} unknown; again {} after a loss, {} after a kill, {} for being \
+             published again; {} unmarked\n\
              memory      {}",
             self.seed,
             totals.rounds,
@@ -215,10 +217,12 @@ impl Soak {
             totals.nacked,
             totals.returned,
             totals.unknown,
+            totals.republished,
             totals.consumed,
             totals.unknown_consumed,
             totals.again_after_loss,
             totals.again_after_kill,
+            totals.again_republished,
             totals.unmarked,
             self.memory,
         );
