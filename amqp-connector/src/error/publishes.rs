@@ -62,7 +62,7 @@ impl Tags {
 /// unconfirmed publish to that exchange, or to any where the text names none, but for a text that names `immediate`: then
 /// it can be those that asked for it. [`count`](Self::count) tells how many those
 /// are; where it is not 1, only that is told which all of them have in common. Without confirms nothing is known of
-/// what was sent, but for a streamed publish that was alone on its channel.
+/// what was sent, but for a publish that was the only one of its channel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BlamedPublish {
     pub(crate) exchange: Option<ShortStr>,

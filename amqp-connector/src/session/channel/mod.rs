@@ -207,8 +207,8 @@ pub(crate) struct ChannelState {
 pub(in crate::session) enum Sent {
     #[default]
     Nothing,
-    /// A streamed message, and nothing else.
-    One(Box<BlamedPublish>),
+    /// This message, and nothing else; and whether it is to be returned where it does not reach a consumer at once.
+    One(Box<BlamedPublish>, bool),
     Many,
 }
 

@@ -1,11 +1,14 @@
 //! Which publish a peer means that closes a channel or the connection because of one. Called when that happens, changes nothing.
 
+use std::panic::Location;
+
 use amqp_types::protocol::basic;
 use amqp_types::{Method as _, ShortStr};
 
 use crate::error::{BlamedPublish, Publishes, Tags};
 use crate::session::Session;
 use crate::session::channel::{ChannelKey, ChannelState, Sent};
+use crate::session::publish::confirm::Confirms;
 use crate::session::publish::origin::Origin;
 
 impl Session {
@@ -62,6 +65,30 @@ impl Session {
     }
 }
 
+impl ChannelState {
+    /// Notes what is published without confirms: the first message, and then only that there are more.
+    #[cold]
+    #[inline(never)]
+    pub(in crate::session) fn note_sent(
+        &mut self,
+        publish: &basic::Publish,
+        place: &'static Location<'static>,
+    ) {
+        // Copies: the user's octets are not dropped under the lock.
+        let copy = |text: &ShortStr| ShortStr::try_from(text.as_bytes()).ok();
+        let one = || BlamedPublish {
+            exchange: copy(&publish.exchange),
+            routing_key: copy(&publish.routing_key),
+            place: Some(place),
+            ..BlamedPublish::one()
+        };
+        self.sent = match self.sent {
+            Sent::Nothing => Sent::One(Box::new(one()), publish.immediate),
+            Sent::One(..) | Sent::Many => Sent::Many,
+        };
+    }
+}
+
 /// The publishes that a close may mean: what they have in common, and how many they are.
 #[derive(Default)]
 struct Fitting {
@@ -78,17 +105,25 @@ impl Fitting {
 
     /// Looks for the publishes of a channel that fit `told`.
     fn look_at(&mut self, channel: &ChannelState, told: &Told<'_>) {
-        let Some(confirms) = &channel.confirms else {
-            return match &channel.sent {
+        // What went before the broker has said that it confirms is without them, and may be what it means.
+        let mut counted = false;
+        if !channel.confirms.as_ref().is_some_and(Confirms::has_begun) {
+            match &channel.sent {
                 Sent::Nothing => {}
                 Sent::Many => self.unseen = true,
-                Sent::One(publish) => {
-                    if publish.exchange.as_ref().is_some_and(|exchange| told.names(exchange)) {
+                Sent::One(publish, immediate) => {
+                    let fits = match told {
+                        Told::Immediate => *immediate,
+                        told => publish.exchange.as_ref().is_some_and(|it| told.names(it)),
+                    };
+                    if fits {
                         self.add((**publish).clone());
+                        counted = true;
                     }
                 }
-            };
-        };
+            }
+        }
+        let Some(confirms) = &channel.confirms else { return };
         let pending = confirms.pending().filter_map(|(tag, origin)| Some((tag, origin?)));
         let mut fitting = pending.filter(|(tag, origin)| match told {
             Told::Immediate => confirms.asks_for_immediate(*tag),
@@ -106,6 +141,7 @@ impl Fitting {
             }
         }
         found.count = tags.len();
+        found.channels = usize::from(!counted);
         found.delivery_tag = found.delivery_tag.filter(|_| tags.len() == 1);
         found.candidates.add(channel.key.id, tags.into_iter());
         found.channel = Some(channel.key.id);

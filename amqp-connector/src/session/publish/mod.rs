@@ -124,7 +124,7 @@ impl Session {
             }
             (Ok(()), None) => {
                 if !matches!(channel.sent, Sent::Many) {
-                    channel.sent = Sent::Many;
+                    channel.note_sent(publish, caller);
                 }
                 None
             }

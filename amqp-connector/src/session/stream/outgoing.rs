@@ -13,9 +13,9 @@ use amqp_types::protocol::{self, Method, basic};
 use amqp_types::{AnyMethod as _, Method as _, Properties as _};
 use bytes::Bytes;
 
-use crate::error::{BlamedPublish, Error, Result};
+use crate::error::{Error, Result};
 use crate::session::Caller;
-use crate::session::channel::{ChannelKey, ChannelState, Sent};
+use crate::session::channel::{ChannelKey, ChannelState};
 use crate::session::output::chunk::{Chunk, Segment};
 use crate::session::output::outbox::{LargeItem, Outbox};
 use crate::session::output::{body_room, put_frame};
@@ -358,15 +358,7 @@ impl Session {
             channel.set_streaming(|streaming| streaming.publishing = false);
         }
         if channel.confirms.is_none() {
-            channel.sent = match channel.sent {
-                Sent::Nothing => Sent::One(Box::new(BlamedPublish {
-                    exchange: Some(head.address.exchange.clone()),
-                    routing_key: Some(head.address.routing_key.clone()),
-                    place: Some(head.place),
-                    ..BlamedPublish::one()
-                })),
-                Sent::One(_) | Sent::Many => Sent::Many,
-            };
+            channel.note_sent(&head.address, head.place);
         }
         let tag = channel
             .confirms

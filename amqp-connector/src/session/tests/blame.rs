@@ -185,3 +185,28 @@ fn the_prefetch_of_a_consumer_is_blamed_on_its_own_place() {
     let reason = bench.session.channel_close_reason(key).expect("closed");
     assert_eq!(reason.place(), Some(place));
 }
+
+#[test]
+fn without_confirms_the_only_publish_of_a_channel_is_named_and_none_of_several() {
+    for publishes in 1..4 {
+        let mut bench = Bench::new();
+        let key = bench.open();
+        let caller = Location::caller();
+        for _ in 0..publishes {
+            let (mut it, mut place) = (message("x"), Place::None);
+            let published = bench.run(|session| {
+                session.poll_publish(key, &mut it, caller, &mut place, Some(Waker::noop()))
+            });
+            assert!(published.is_ready());
+        }
+        let (class_id, method_id) = (basic::Publish::CLASS_ID, basic::Publish::METHOD_ID);
+        let close = channel::Close { reply_code: 404, class_id, method_id, ..Default::default() };
+        bench.receive(key.id, close);
+        let reason = bench.session.channel_close_reason(key).expect("closed");
+        let blamed = reason.publish().filter(|blamed| blamed.count() == 1);
+        let key = blamed.and_then(|blamed| blamed.routing_key());
+        assert_eq!(key, (publishes == 1).then(|| short("q")).as_ref());
+        assert_eq!(blamed.is_some_and(|blamed| blamed.place().is_some()), publishes == 1);
+        assert_eq!(reason.place(), (publishes == 1).then_some(caller));
+    }
+}

@@ -174,6 +174,11 @@ impl Confirms {
         self.begun = true;
     }
 
+    /// Whether the broker has: what it answers now was published in confirm mode.
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun
+    }
+
     /// Pairs a return with its publish. Returns come in publish order and before the ack that covers
     /// them. One that fits none makes every publish that it could mean uncertain, and is given back.
     pub(crate) fn returned(&mut self, returned: Returned) -> Option<Returned> {

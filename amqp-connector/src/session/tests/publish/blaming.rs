@@ -155,8 +155,23 @@ fn a_close_of_the_connection_names_no_publish_if_a_channel_without_confirms_may_
     let other = bench.open();
     publish_to(&mut bench, key, "x", "k");
     publish_to(&mut bench, other, "y", "l");
+    publish_to(&mut bench, other, "y", "l");
     let reason = connection_closes(&mut bench, IMMEDIATE);
     assert_eq!((reason.publish(), reason.place()), (None, None));
+    // Of the only one of its channel it is known whether it may be.
+    for immediate in [false, true] {
+        let (mut bench, key) = ready(ConfirmOptions::new());
+        let other = bench.open();
+        publish_to(&mut bench, key, "x", "k");
+        let line = match immediate {
+            true => publish_immediate(&mut bench, other, "y", "l"),
+            false => publish_to(&mut bench, other, "y", "l"),
+        };
+        let reason = connection_closes(&mut bench, IMMEDIATE);
+        let blamed = reason.publish().expect("blamed");
+        assert_eq!(blamed.count(), 2 - usize::from(immediate));
+        assert_eq!(reason.place().map(|place| place.line()), immediate.then_some(line));
+    }
 }
 
 #[test]
@@ -241,6 +256,7 @@ fn a_name_that_looks_like_the_end_of_another_is_not_taken_for_it() {
     let text = "NOT_FOUND - no exchange 'it's' in vhost 'y' in vhost '/'";
     let other = bench.open();
     publish_to(&mut bench, other, "it's' in vhost 'y", "k");
+    publish_to(&mut bench, other, "it's' in vhost 'y", "k");
     closes(&mut bench, other, 404, text);
     let reason = bench.run(|session| session.channel_close_reason(other)).expect("closed");
     assert_eq!(reason.publish(), None, "it can be either name");
@@ -274,4 +290,41 @@ fn a_name_that_the_text_cuts_off_is_found_all_the_same() {
     closes(&mut bench, key, 404, &(text + "..."));
     let reason = bench.run(|session| session.channel_close_reason(key)).expect("closed");
     assert_eq!(reason.publish().and_then(|it| it.delivery_tag()), Some(2));
+}
+
+#[test]
+fn what_went_before_the_broker_said_that_it_confirms_may_be_to_blame_too() {
+    use amqp_types::protocol::confirm;
+    for (text, names) in [("NOT_FOUND - no exchange 'gone' in vhost '/'", true), ("odd", false)] {
+        let mut bench = Bench::new();
+        let key = bench.open();
+        let line = publish_to(&mut bench, key, "gone", "before");
+        let select = bench.call(key, confirm::Select::default());
+        publish_to(&mut bench, key, "fine", "after");
+        closes(&mut bench, key, 404, text);
+        let reason = bench.run(|session| session.channel_close_reason(key)).expect("closed");
+        let blamed = reason.publish().expect("there is one at least");
+        assert_eq!((blamed.count(), blamed.channels()), (if names { 1 } else { 2 }, 1), "{text}");
+        assert_eq!(blamed.place().map(|place| place.line()), names.then_some(line));
+        assert_eq!(blamed.routing_key(), names.then(|| short("before")).as_ref());
+        assert_eq!(blamed.delivery_tag(), None);
+        assert!(bench.error(select).close_reason().is_some());
+
+        // Once it has said so it has taken what came before.
+        let mut bench = Bench::new();
+        let key = bench.open();
+        publish_to(&mut bench, key, "gone", "before");
+        select_and_publish(&mut bench, key, text);
+    }
+}
+
+#[track_caller]
+fn select_and_publish(bench: &mut Bench, key: ChannelKey, text: &str) {
+    select(bench, key);
+    let line = publish_to(bench, key, "gone", "after");
+    closes(bench, key, 404, text);
+    let reason = bench.run(|session| session.channel_close_reason(key)).expect("closed");
+    let blamed = reason.publish().expect("blamed");
+    assert_eq!((blamed.count(), blamed.delivery_tag()), (1, Some(1)), "{text}");
+    assert_eq!(blamed.place().map(|place| place.line()), Some(line));
 }
