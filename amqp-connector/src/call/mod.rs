@@ -7,6 +7,7 @@ mod answers;
 mod messages;
 mod opening;
 mod raw;
+mod repeat;
 
 use std::fmt;
 use std::future::Future;
@@ -62,6 +63,34 @@ impl<R: Request<Protocol = Spec>> Call<R> {
     pub fn within(mut self, timeout: Duration) -> Self {
         self.inner = self.inner.within(timeout);
         self
+    }
+
+    /// Makes the call again whenever its connection is lost before it is answered and comes back
+    /// ([`Recovery`](crate::Recovery)), once the channel is restored; on a connection that is being recovered it waits for that.
+    /// A deadline of its own ([`within`](Self::within)) holds for all of it; without one it waits for as long as the
+    /// recovery goes on. Where nothing comes back it is like the call itself.
+    ///
+    /// Only for requests that do no more at a second time: declarations, bindings, deletions and purges (whose count may
+    /// then be of the second time), `basic.qos`, `confirm.select`, `access.request`.
+    ///
+    /// ```no_run
+    /// # async fn run(channel: amqp_connector::Channel) -> amqp_connector::Result<()> {
+    /// # use amqp_connector::QueueDeclare;
+    /// channel.queue_declare(QueueDeclare::new("jobs").durable(true)).repeated().await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `Invalid`, before anything is sent, for any other request; a queue that the server is to name has to be exclusive. Else
+    /// as the call itself.
+    ///
+    /// # Cancel safety
+    ///
+    /// As the call itself.
+    pub fn repeated(self) -> impl Future<Output = Result<R::Reply>> + Send + use<R> {
+        let call = self.inner;
+        async move { typed::<R::Reply>(repeat::repeat(call).await?.method) }
     }
 }
 
@@ -180,6 +209,20 @@ impl Completion {
     pub fn within(mut self, timeout: Duration) -> Self {
         self.inner = self.inner.within(timeout);
         self
+    }
+
+    /// As [`Call::repeated`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Call::repeated`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Call::repeated`].
+    pub fn repeated(self) -> impl Future<Output = Result<()>> + Send + use<> {
+        let call = self.inner;
+        async move { repeat::repeat(call).await.map(drop) }
     }
 }
 

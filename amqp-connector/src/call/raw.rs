@@ -186,6 +186,31 @@ impl RawCall {
         self
     }
 
+    /// Its channel and request, if it is one on a channel and nothing was sent. What goes with the start of a consumer is not
+    /// kept, so such a request is no one's to send again.
+    pub(super) fn unsent(&self) -> Option<(Arc<ChannelHandle>, protocol::Method)> {
+        match (&self.target, &self.state) {
+            (Target::Channel(handle), State::Unsent(request)) => {
+                Some((handle.clone(), (**request).clone()))
+            }
+            _ => None,
+        }
+    }
+
+    /// The deadline that was given to it, from when it is sent.
+    pub(super) fn timeout(&self) -> Option<Duration> {
+        self.timeout
+    }
+
+    pub(super) fn set_timeout(&mut self, timeout: Duration) {
+        self.timeout = Some(timeout);
+    }
+
+    /// It has ended, and is to be sent once more.
+    pub(super) fn send_again(&mut self, request: protocol::Method) {
+        self.state = State::Unsent(Box::new(request));
+    }
+
     pub(crate) fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Result<Box<CallReply>>> {
         let key = self.target.key();
         self.poll_reply_then(cx, |session, reply| session.note_raw_reply(key, reply))
@@ -205,7 +230,13 @@ impl RawCall {
                     ahead = true;
                     let options = self.call_options();
                     let key = self.target.key();
-                    let start = self.start.take();
+                    let start = match self.start.as_deref() {
+                        // It may be sent once more.
+                        Some(Start::Confirms(confirms)) => {
+                            Some(Box::new(Start::Confirms(confirms.clone())))
+                        }
+                        _ => self.start.take(),
+                    };
                     let sent = self.target.shared().with(|session| {
                         session.stamp(key, &mut request);
                         session.name_last_queue(key, &mut request);

@@ -290,12 +290,33 @@ impl Session {
         };
         if std::mem::take(&mut channel.reopening) {
             let epoch = channel.epoch;
-            self.effects.wake_all(channel.close_waiters.take_all());
             self.record(|| Event::ChannelReopened { channel: key.id, epoch });
+        }
+        if let Some(channel) = self.channels.get(key) {
+            self.effects.wake_all(channel.close_waiters.take_all());
         }
         self.begin_republishing(key);
         self.wake_gate(key);
         restored
+    }
+
+    /// Waits until a channel whose connection was lost is back.
+    pub(crate) fn poll_back(
+        &mut self,
+        key: ChannelKey,
+        ticket: &mut Option<u64>,
+        waker: &dyn Caller,
+    ) -> Poll<Result<()>> {
+        let coming = self.is_coming_back();
+        let waiting = self.channels.get(key).filter(|channel| {
+            !channel.reopening && (channel.restoring().is_some() || coming && channel.is_open())
+        });
+        let Some(channel) = waiting else {
+            return Poll::Ready(self.check_open().and_then(|()| self.open_channel(key).map(drop)));
+        };
+        let old = channel.close_waiters.stay(ticket, waker);
+        self.effects.discard_waker(old);
+        Poll::Pending
     }
 
     /// A publish on a channel that is not open: it waits until that is restored, if it is to, or fails.

@@ -6,6 +6,7 @@ mod log;
 amqp_connector::amqp_types::if_spec! { confirm.select => {
     mod republishing;
 } else {} }
+mod repeating;
 mod stages;
 mod topology;
 

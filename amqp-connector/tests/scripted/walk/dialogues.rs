@@ -77,6 +77,10 @@ pub(crate) async fn calling(walk: &Walk, tap: Tap) -> Walked {
     declared?;
     bound?;
     exchange?;
+    let again = channel.queue_declare(QueueDeclare::new("q")).repeated();
+    walk.within("Call::repeated", CALL, again).await?;
+    let selected = walk.within("Completion::repeated", CALL, channel.confirm_select().repeated());
+    supported(selected.await)?;
     publishing(walk, &channel).await?;
     getting(walk, &other).await?;
     if_spec! { tx.select => {
