@@ -11,6 +11,9 @@ use crate::{
 /// No more entries are made room for at once, whatever a table's size promises.
 const RESERVE: usize = 16;
 
+/// Room for so many entries more is not kept.
+const SPARE: usize = 8;
+
 /// An entry of a table of usual names and values takes about this many octets.
 const USUAL_ENTRY: usize = 12;
 
@@ -70,6 +73,10 @@ impl Reader<'_> {
                 }
             }
             entries.truncate(filled);
+            // Thousands that hold little would keep room for much. The outermost is one.
+            if reader.depth > 1 && filled < RESERVE && entries.capacity() - filled >= SPARE {
+                entries.shrink_to_fit();
+            }
             Ok(entries)
         })
     }
