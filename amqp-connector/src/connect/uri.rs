@@ -28,8 +28,24 @@ impl Uri {
     pub(crate) fn parse(text: &str) -> Result<Self, UriError> {
         let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
         if !scheme.eq_ignore_ascii_case("amqp") {
+            // Without one it may be anything that was pasted here.
+            let is_scheme = scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+            let scheme = if is_scheme { scheme } else { "" };
             return Err(UriError::Scheme(scheme.to_ascii_lowercase()));
         }
+        let authority = rest.split(['/', '?']).next().unwrap_or_default();
+        let unescaped = !authority.contains('@') && rest.contains('@');
+        Self::parse_rest(rest).map_err(|error| match error {
+            // What is quoted may be the end of a password.
+            UriError::Port(_) | UriError::UnknownKey(_) | UriError::Value { .. } if unescaped => {
+                UriError::Unescaped
+            }
+            error => error,
+        })
+    }
+
+    /// What follows the scheme.
+    fn parse_rest(rest: &str) -> Result<Self, UriError> {
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, path) = match rest.split_once('/') {
             Some((authority, path)) => (authority, Some(path)),
@@ -180,6 +196,25 @@ mod tests {
         assert_eq!(uri.connection_timeout, Some(Duration::from_millis(1500)));
         assert_eq!(uri.name.as_deref(), Some("a b"));
         assert_eq!(uri.mechanisms, ["PLAIN", "AMQPLAIN"]);
+    }
+
+    #[test]
+    fn no_error_shows_a_piece_of_a_password() {
+        for text in [
+            "amqp://user:s3cr3t/rest@host",
+            "amqp://user:s3cr3t?rest@host",
+            "amqp://user:1234?s3cr3t@host",
+            "amqp://user:1?heartbeat=s3cr3t@host",
+            "amqp://user:s3cr3t/a/b@host",
+            "amqp://user:s3cr3t%zz@host",
+            "user:s3cr3t@host://",
+            "user:s3cr3t@host",
+            "amqps://user:s3cr3t@host",
+        ] {
+            let error = Uri::parse(text).err().unwrap_or_else(|| panic!("{text} was taken"));
+            let shown = format!("{error} {error:?}");
+            assert!(!shown.contains("s3cr3t"), "{text}: {shown}");
+        }
     }
 
     #[test]

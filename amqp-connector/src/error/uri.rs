@@ -17,6 +17,9 @@ pub enum UriError {
     Port(String),
     /// The host is empty where one must stand, or an IPv6 literal is not closed.
     Host,
+    /// An `@` stands behind where user and password end: one of them has a character that must be escaped. What is wrong
+    /// with the rest is not told, since it may be a part of the password.
+    Unescaped,
     /// The path has more than one segment; a slash in a virtual host is written `%2f`.
     VirtualHost,
     /// A query key that is not known.
@@ -40,6 +43,9 @@ impl fmt::Display for UriError {
             Self::Escape { part } => write!(f, "bad percent-escape in the URI's {part}"),
             Self::Port(port) => write!(f, "URI port {port:?} is no number up to 65535"),
             Self::Host => f.write_str("the URI's host is malformed"),
+            Self::Unescaped => f.write_str(
+                "the URI's user or password has a character that must be percent-escaped, such as / ? #",
+            ),
             Self::VirtualHost => f.write_str(
                 "the URI's path has more than one segment; write a slash in a virtual host as %2f",
             ),

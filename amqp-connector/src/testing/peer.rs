@@ -351,7 +351,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Peer<T> {
         match self.expected(M::NAME, place).await {
             Event::Method { channel: 0, method } => match M::from_any(method) {
                 Ok(method) => method,
-                Err(other) => panic!("{place}: expected {}, but got {other:?}", M::NAME),
+                // By its name only: it may carry credentials.
+                Err(other) => {
+                    panic!(
+                        "{place}: expected {}, but got {}",
+                        M::NAME,
+                        amqp_types::AnyMethod::info(&other).full_name
+                    )
+                }
             },
             other => panic!("{place}: expected {}, but got {other}", M::NAME),
         }

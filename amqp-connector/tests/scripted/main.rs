@@ -15,6 +15,7 @@ mod broker;
 mod calls;
 mod cancellation;
 mod closing;
+mod credentials;
 mod driver_rules;
 mod dropping;
 mod elsewhere;
