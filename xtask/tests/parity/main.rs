@@ -1,4 +1,4 @@
-//! `docs/parity.md` names tests for everything it lists, and they exist, run and do something.
+//! `docs/parity.md` and `SECURITY.md` name tests for everything they list, and they exist, run and do something.
 //!
 //! A test is written as its path in its program: `broker::publishing::name` is what `cargo test --test broker` calls
 //! `publishing::name`.
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use catalogue::{Tests, tests_of};
 
 /// What the paths of tests begin with, and the root file of their program.
-const PROGRAMS: [(&str, &str); 7] = [
+const PROGRAMS: [(&str, &str); 12] = [
     ("broker", "tests/tests/broker/main.rs"),
     ("scripted", "amqp-connector/tests/scripted/main.rs"),
     ("connector", "amqp-connector/src/lib.rs"),
@@ -22,6 +22,11 @@ const PROGRAMS: [(&str, &str); 7] = [
     ("streams", "amqp-connector/tests/streams.rs"),
     ("futures", "xtask/tests/futures.rs"),
     ("types", "amqp-types/src/lib.rs"),
+    ("bounds", "amqp-connector/tests/bounds.rs"),
+    ("dialogues", "amqp-connector/tests/dialogues/main.rs"),
+    ("content", "amqp-types/tests/content.rs"),
+    ("properties", "amqp-types/tests/properties.rs"),
+    ("unreadable", "amqp-types/tests/unreadable.rs"),
 ];
 
 /// The sections of the list, and how many features each has had; it may have more.
@@ -106,6 +111,19 @@ fn list() -> String {
 fn every_feature_of_the_parity_list_names_tests_that_exist() {
     let wrong = check(&list(), &all_tests());
     assert!(wrong.is_empty(), "docs/parity.md:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_claim_of_the_security_page_names_tests_that_exist() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../SECURITY.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let wrong = check(&text, &all_tests());
+    assert!(wrong.is_empty(), "SECURITY.md:\n{}", wrong.join("\n"));
+    for (section, least) in [("What is defended, and against whom", 14), ("Limits", 9)] {
+        let begun = text.split("\n## ").find(|it| it.starts_with(section)).unwrap();
+        let found = rows(begun, &mut Vec::new()).len();
+        assert!(found >= least, "{section}: {found} of {least} claims");
+    }
 }
 
 #[test]
