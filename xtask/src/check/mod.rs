@@ -5,6 +5,7 @@
 
 mod api;
 mod cargo;
+mod deny;
 mod instructions;
 mod layers;
 mod licence;
@@ -92,6 +93,8 @@ fn steps(bless: bool) -> Vec<Step> {
     steps.push(Step::new("api", api::check));
     steps.push(Step::new("duplicates", policy::duplicates));
     steps.push(Step::new("licences", policy::licences));
+    steps.push(Step::new("sources", deny::sources));
+    steps.push(Step::new("deny", deny::check));
     steps.push(Step::new("dependencies", policy::dependencies));
     steps.push(Step::new("surface", crate::spec::surface::check));
     steps.push(Step::new("specs", crate::spec::check::step));

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
-use super::licence;
+use super::{deny, licence};
 use crate::project;
 
 #[derive(Debug, Deserialize)]
@@ -77,6 +77,9 @@ fn judge_duplicates(lock: Lock, allowed: &BTreeMap<String, String>) -> Vec<Strin
 /// Every dependency's licence is satisfied by the allowed ones.
 pub(crate) fn licences() -> Result<String> {
     let allowed = Policy::read()?.licences.allowed;
+    if deny::licences()? != allowed {
+        bail!("deny.toml and xtask/policy.toml allow different licences");
+    }
     let metadata = project::metadata(["--all-features", "--filter-platform", &project::host()?])?;
     let nodes = metadata.resolve.map(|resolve| resolve.nodes).unwrap_or_default();
     let used: BTreeSet<String> = nodes.into_iter().map(|node| node.id).collect();
