@@ -40,7 +40,9 @@ struct Supervised(Arc<Shared>);
 
 impl Drop for Supervised {
     fn drop(&mut self) {
-        self.0.with(Session::handle_supervisor_gone);
+        // What of the user's runs here, the policy and the dialling, may have panicked.
+        let panicked = std::thread::panicking();
+        self.0.with(|session| session.handle_supervisor_gone(panicked));
     }
 }
 

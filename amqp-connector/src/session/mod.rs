@@ -330,9 +330,9 @@ impl Session {
         }
     }
 
-    /// How many channels hold a number.
+    /// How many channels of the user's hold a number.
     pub(crate) fn channel_count(&self) -> usize {
-        self.channels.open_count()
+        self.channels.users_count()
     }
 
     /// Waits until everything encoded so far, on this channel, is written to the transport.

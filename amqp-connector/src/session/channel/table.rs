@@ -197,7 +197,13 @@ impl ChannelTable {
         self.slots.iter().flatten().map(|channel| channel.key).collect()
     }
 
-    /// Channels that hold a number, for tests and introspection.
+    /// Channels of the user's that hold a number.
+    pub(crate) fn users_count(&self) -> usize {
+        self.slots.iter().flatten().filter(|channel| !channel.own).count()
+    }
+
+    /// Channels that hold a number, for tests.
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn open_count(&self) -> usize {
         self.slots.iter().flatten().count()
     }

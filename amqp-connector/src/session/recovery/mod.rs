@@ -159,11 +159,13 @@ impl Session {
         }
     }
 
-    /// Nobody brings the connection back any more, nor moves its octets.
-    pub(crate) fn handle_supervisor_gone(&mut self) {
+    /// Nobody brings the connection back any more, nor moves its octets: its runtime has shut down, or what its policy
+    /// asks has panicked.
+    pub(crate) fn handle_supervisor_gone(&mut self, panicked: bool) {
         self.recovery = None;
         if self.is_lost() {
-            let text = "the connection was being recovered, and its runtime shut down";
+            let why = if panicked { "its policy panicked" } else { "its runtime shut down" };
+            let text = format!("the connection was being recovered, and {why}");
             self.terminate(CloseReason::new(Scope::Connection, CloseCause::DriverDropped, text));
         }
         self.handle_driver_gone();

@@ -1,6 +1,7 @@
 //! A connection that is lost and comes back, on the broker in memory: what stays, what ends, and how it is told.
 
 mod channels;
+mod corners;
 mod ending;
 mod log;
 amqp_connector::amqp_types::if_spec! { confirm.select => {
