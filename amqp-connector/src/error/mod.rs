@@ -89,7 +89,7 @@ pub enum ErrorKind {
     /// A streamed publish owns the channel till its body is given; nothing was sent.
     Busy,
     /// The message that came cannot be read; the [source](std::error::Error::source) is the
-    /// [`DecodeError`](amqp_types::DecodeError). See [`Event::Unreadable`](crate::Event::Unreadable) for what became of it.
+    /// [`DecodeError`]. See [`Event::Unreadable`](crate::Event::Unreadable) for what became of it.
     Unreadable,
     /// The source of a streamed publish broke its promise; [`Error::broken_stream`] tells how. The message will
     /// never be seen.
