@@ -173,7 +173,7 @@ impl Index {
     ) -> Result<u64, Box<Returned>> {
         match self.classes.get_mut(slot(class)) {
             Some(Some(class)) => {
-                class.give(past, self.to, returned);
+                class.give(past, self.to, returned, &mut self.work);
                 Ok(tag)
             }
             _ => Err(returned),
@@ -187,7 +187,7 @@ impl Index {
         let groups = [address, body, family].map(|group| self.groups.get(&group));
         let mut groups = groups.into_iter().flatten();
         let doubt = self.doubts.contain(tag) || groups.any(|group| group.doubts.contain(tag));
-        class.verdict(tag, doubt)
+        class.verdict(tag, doubt, &mut self.work)
     }
 
     /// One of this class is answered.
@@ -196,7 +196,7 @@ impl Index {
         let Some(place) = self.classes.get_mut(at) else { return };
         let Some(members) = place else { return };
         let Prints { address, body, family, whole } = members.prints;
-        if members.leave(tag, &mut self.strays) {
+        if members.leave(tag, &mut self.strays, &mut self.work) {
             *place = None;
             self.free.push(class);
             self.by_content.remove(&whole);

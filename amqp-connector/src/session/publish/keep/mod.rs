@@ -10,6 +10,7 @@ mod class;
 mod group;
 mod index;
 mod prints;
+mod spans;
 
 use std::collections::VecDeque;
 

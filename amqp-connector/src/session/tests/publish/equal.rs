@@ -1,6 +1,7 @@
 //! Of messages that are equal in everything as many are told to have come back as did, and none that cannot have.
 
 use super::super::*;
+use crate::testing::Rng;
 use super::pairing::{
     answer, give_back, headers, letter, looks, mandatory, outcome, outcomes, publish, ready,
 };
@@ -151,4 +152,120 @@ fn returns_that_were_given_away_do_not_add_up() {
     assert!(given < 200, "{given} are remembered");
     answer(&mut bench, key, 1, false, true);
     assert_eq!(outcomes(&mut bench, key, 1..=1), "r");
+}
+
+/// Many equal messages, all of which come back; then they are answered in an order that no broker has.
+#[test]
+fn no_order_of_answers_makes_equal_messages_take_long() {
+    let half = MANY / 2;
+    let descending_then_nack = |bench: &mut Bench, key| {
+        (half + 1..=MANY).rev().for_each(|tag| answer(bench, key, tag, false, true));
+        answer(bench, key, half, true, false);
+    };
+    let middle_first = |bench: &mut Bench, key| {
+        for n in 0..half {
+            answer(bench, key, half + n + 1, false, true);
+            answer(bench, key, half - n, false, n % 2 == 0);
+        }
+    };
+    let ascending_nacks = |bench: &mut Bench, key| {
+        (1..=MANY).for_each(|tag| answer(bench, key, tag, false, tag % 3 == 0));
+    };
+    type Answers<'a> = &'a dyn Fn(&mut Bench, ChannelKey);
+    let orders: [Answers<'_>; 3] = [&descending_then_nack, &middle_first, &ascending_nacks];
+    for (at, answers) in orders.into_iter().enumerate() {
+        for late in [0, half, MANY] {
+            let (mut bench, key) = ready();
+            for n in 0..MANY + late {
+                if n < MANY {
+                    equal(&mut bench, key);
+                    bench.write();
+                }
+                if n >= late {
+                    give_back(&mut bench, key, &headers(&[]), "equal");
+                }
+            }
+            answers(&mut bench, key);
+            let looks = looks(&mut bench, key);
+            assert!(looks < 50 * 2000, "order {at}, {late} late: {looks} looks");
+            let told = outcomes(&mut bench, key, 1..=MANY);
+            assert!(told.contains('r') && !told.contains('u'), "order {at}, {late} late: {told}");
+        }
+    }
+}
+
+const MANY: u64 = 2000;
+
+/// What came back, by the tags that it can be of, and who was told to have come back: found by trying all.
+#[derive(Default)]
+struct Trying {
+    ranges: Vec<(u64, u64)>,
+    /// With how many had come back then.
+    told: Vec<(u64, usize)>,
+}
+
+impl Trying {
+    fn has_one_for(&mut self, tag: u64) -> bool {
+        self.told.push((tag, self.ranges.len()));
+        let mut holders = vec![None; self.ranges.len()];
+        let all = (0..self.told.len()).all(|one| {
+            self.find(one, &mut holders, &mut vec![false; self.ranges.len()])
+        });
+        if !all {
+            self.told.pop();
+        }
+        all
+    }
+
+    fn find(&self, one: usize, holders: &mut [Option<usize>], seen: &mut [bool]) -> bool {
+        let (tag, until) = self.told[one];
+        for at in 0..until {
+            let (past, to) = self.ranges[at];
+            let is_new = past < tag && tag <= to && !std::mem::replace(&mut seen[at], true);
+            if is_new && holders[at].is_none_or(|other| self.find(other, holders, seen)) {
+                holders[at] = Some(one);
+                return true;
+            }
+        }
+        false
+    }
+}
+
+#[test]
+fn whoever_is_acked_is_told_to_have_come_back_if_all_who_were_told_so_can_have() {
+    let mut told = 0;
+    for seed in 0..300 {
+        let mut rng = Rng::new(seed);
+        let (mut bench, key) = ready();
+        let (mut trying, mut open) = (Trying::default(), Vec::new());
+        let (mut published, mut returned_to) = (0, 0);
+        let [publishes, returns, nacks] = [(); 3].map(|()| 1 + rng.below(8));
+        while published < 60 || !open.is_empty() {
+            let what = rng.below(publishes + returns + 4);
+            let behind = open.iter().find(|tag| **tag > returned_to).copied();
+            if what < publishes && published < 60 {
+                published = equal(&mut bench, key);
+                open.push(published);
+            } else if let Some(first) = behind.filter(|_| what < publishes + returns) {
+                give_back(&mut bench, key, &headers(&[]), "equal");
+                trying.ranges.push((returned_to, published));
+                returned_to = first;
+            } else if !open.is_empty() {
+                let tag = open.remove(rng.below(open.len()));
+                let positive = !rng.one_in(nacks + 1);
+                answer(&mut bench, key, tag, false, positive);
+                let expected = match positive {
+                    true if trying.has_one_for(tag) => 'r',
+                    true => 'a',
+                    false => 'n',
+                };
+                let outcome = outcome(&mut bench, key, tag);
+                assert_eq!(letter(outcome.as_ref()), expected, "seed {seed}, publish {tag}");
+            }
+        }
+        let news = std::iter::from_fn(|| bench.run(|session| session.take_returned(key))).count();
+        assert_eq!(news + trying.told.len(), trying.ranges.len(), "seed {seed}");
+        told += trying.told.len();
+    }
+    assert!(told > 1000, "{told}");
 }
