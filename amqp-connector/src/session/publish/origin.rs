@@ -4,10 +4,14 @@
 //! Entries are in tag order. Called by [`Confirms`](super::confirm::Confirms) alone, on the path of every publish.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::panic::Location;
 
 use amqp_types::ShortStr;
 use amqp_types::protocol::basic;
+
+/// Runs without an open publish that do not matter.
+const ENDED: usize = 256;
 
 /// What a run of publishes has in common.
 pub(super) struct Origin {
@@ -21,6 +25,8 @@ pub(super) struct Origin {
 #[derive(Default)]
 pub(super) struct Origins {
     runs: VecDeque<Origin>,
+    /// So many runs are worth a look for those that have ended.
+    tidy_at: usize,
 }
 
 impl Origins {
@@ -62,12 +68,28 @@ impl Origins {
         self.note(tag, &mut address, place);
     }
 
+    #[cfg(test)]
+    #[allow(dead_code, reason = "not every specification has confirms")]
+    pub(super) fn len(&self) -> usize {
+        self.runs.len()
+    }
+
     /// Publishes below `base` are answered.
     #[inline]
     pub(super) fn forget_below(&mut self, base: u64) {
         while self.runs.get(1).is_some_and(|next| next.first <= base) {
             self.runs.pop_front();
         }
+    }
+
+    /// Of those below `base` only runs are kept in which something is open. Now and then.
+    pub(super) fn forget_between(&mut self, base: u64, is_open: impl Fn(Range<u64>) -> bool) {
+        if self.runs.len() < self.tidy_at.max(ENDED) {
+            return;
+        }
+        let firsts = self.runs.iter().map(|run| run.first).skip(1).chain([u64::MAX]);
+        let mut ends = firsts.collect::<Vec<_>>().into_iter();
+        self.runs.retain(|run| ends.next().is_none_or(|end| end > base || is_open(run.first..end)));
     }
 
     /// Everything is answered; a burst's memory is given back.

@@ -3,7 +3,7 @@
 //!
 //! Plain state, changed by [`Confirms`](super::confirm::Confirms) alone.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -114,19 +114,21 @@ impl Slot {
 }
 
 /// Outcomes that have left the ring and that their owners have not asked for yet. In tag order, as they leave the ring
-/// only from its front, so that none is searched for long.
+/// only from its front, so that none is searched for long; the few for which that does not hold are in a map.
 #[derive(Default)]
 pub(super) struct Aside {
     outcomes: VecDeque<(u64, Option<Outcome>)>,
-    /// Those that are there.
+    /// Those of them that are there.
     unclaimed: usize,
+    /// Outcomes that came after those of later publishes had moved here.
+    early: BTreeMap<u64, Outcome>,
 }
 
 impl Aside {
-    /// How many nobody has asked for.
-    #[inline]
-    pub(super) fn unclaimed(&self) -> usize {
-        self.unclaimed
+    #[cfg(test)]
+    #[allow(dead_code, reason = "not every specification has confirms")]
+    pub(super) fn len(&self) -> usize {
+        self.outcomes.len() + self.early.len()
     }
 
     /// Puts the outcome of `tag` behind those of all earlier ones.
@@ -136,13 +138,21 @@ impl Aside {
         self.unclaimed += 1;
     }
 
+    /// The same, where later ones may be there.
+    pub(super) fn add_early(&mut self, tag: u64, outcome: Outcome) {
+        self.early.insert(tag, outcome);
+    }
+
     /// The outcome of `tag`, once.
     #[inline]
     pub(super) fn claim(&mut self, tag: u64) -> Option<Outcome> {
         // Mostly they are claimed in order.
         let outcome = match self.outcomes.front() {
             Some((front, _)) if *front == tag => self.outcomes.pop_front()?.1?,
-            _ => self.claim_behind(tag)?,
+            _ => match self.claim_behind(tag) {
+                Some(outcome) => outcome,
+                None => return self.early.remove(&tag),
+            },
         };
         self.unclaimed -= 1;
         while matches!(self.outcomes.front(), Some((_, None))) {

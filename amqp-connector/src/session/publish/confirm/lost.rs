@@ -50,7 +50,7 @@ impl Confirms {
 
     /// The channel ended: what the broker has not answered is unknown.
     pub(crate) fn end(&mut self, reason: &Arc<CloseReason>, effects: &mut Effects) {
-        self.tally.end(self.base, self.open);
+        self.tally.end(self.first_open(), self.open);
         self.again = None;
         self.bound();
         self.give_up(reason, &VecDeque::new(), effects);
@@ -63,14 +63,13 @@ impl Confirms {
             return VecDeque::new();
         }
         let blamed = reason.publish().map_or(&[][..], |publish| publish.candidates_on(channel));
-        let slots = self.ring.iter().zip(self.base..);
-        let may_go = slots.filter(|(slot, tag)| {
+        let may_go = self.slots().filter(|(tag, slot)| {
             slot.state.is_open()
                 && slot.republished < self.limits.republish
                 && self.keep.message(*tag).is_some()
                 && !blamed.iter().any(|tags| tags.contains(tag))
         });
-        may_go.map(|(_, tag)| tag).collect()
+        may_go.map(|(tag, _)| tag).collect()
     }
 
     /// All that is unanswered becomes unknown, but for what is to go `again`.
@@ -79,14 +78,29 @@ impl Confirms {
         self.keep.give_up_returns();
         self.collect_strays();
         let mut again = again.iter().peekable();
+        for (tag, mut slot) in std::mem::take(&mut self.early) {
+            if again.next_if_eq(&&tag).is_some() {
+                self.open += 1;
+                self.open_octets += slot.octets as usize;
+                self.early.insert(tag, slot);
+                continue;
+            }
+            slot.end(reason);
+            self.keep.settle(tag, true);
+            effects.wake(slot.waker.take());
+            self.leave_early(tag, slot);
+        }
         for (slot, tag) in self.ring.iter_mut().zip(self.base..) {
             if again.next_if_eq(&&tag).is_some() {
                 self.open += 1;
                 self.open_octets += slot.octets as usize;
                 continue;
             }
-            if slot.end(reason) && !self.keep.is_empty() {
-                self.keep.settle(tag, true);
+            if slot.end(reason) {
+                self.held -= usize::from(slot.detached);
+                if !self.keep.is_empty() {
+                    self.keep.settle(tag, true);
+                }
             }
             effects.wake(slot.waker.take());
         }
@@ -127,8 +141,13 @@ impl Confirms {
         if let Some(slot) = self.slot(tag) {
             slot.end(&reason);
             let (octets, waker) = (slot.octets as usize, slot.waker.take());
+            let is_unasked = slot.detached;
             self.open_octets -= octets;
             effects.wake(waker);
+            match self.early.remove(&tag) {
+                Some(slot) => self.leave_early(tag, slot),
+                None => self.held -= usize::from(is_unasked),
+            }
         }
         self.keep.settle(tag, true);
         self.advance(effects);
@@ -148,9 +167,9 @@ impl Confirms {
     /// Once all of them are answered the table is of no use any more: later answers to them mean nothing.
     #[cold]
     pub(super) fn forget_again(&mut self) {
-        let base = self.base;
+        let first_open = self.first_open();
         self.again.take_if(|again| {
-            again.todo.is_empty() && again.sent.last().is_none_or(|last| *last < base)
+            again.todo.is_empty() && again.sent.last().is_none_or(|last| *last < first_open)
         });
     }
 }

@@ -3,13 +3,15 @@
 //! The ring has one slot per publish and no map: slot *n* is tag `base + n`. A slot is resolved by the
 //! broker's `basic.ack` and `basic.nack`, by a `basic.return` before them, or by the end of the channel.
 //! Resolved slots at the front leave the ring; those whose owner has not asked yet move aside, still in tag
-//! order, and count in the limit of unconfirmed publishes. Called by the session only. `limits` tells how much there may
-//! be, `lost` what becomes of it when the connection or the channel ends.
+//! order. Behind a front that stays unanswered the ring would fill with slots that are over: before it grows for that, what is left of
+//! its older half moves out. Called by the session only. `limits` tells how much there may be, `early` keeps what has moved
+//! out unanswered, `lost` tells what becomes of all when the connection or the channel ends.
 
+mod early;
 mod limits;
 mod lost;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::RangeInclusive;
 use std::panic::Location;
 
@@ -38,7 +40,11 @@ pub(crate) struct Confirms {
     /// What is published again after such a loss.
     again: Option<Box<Again>>,
     ring: VecDeque<Slot>,
-    /// Slots of the ring that the broker has not answered, and what they count in octets.
+    /// Open slots that have moved out of the ring.
+    early: BTreeMap<u64, Slot>,
+    /// Unconfirmed publishes, and confirmed ones whose outcome somebody may take and has not.
+    held: usize,
+    /// Slots that the broker has not answered, and what they count in octets.
     open: usize,
     open_octets: usize,
     aside: Aside,
@@ -65,6 +71,8 @@ impl Confirms {
             wire_base: 0,
             again: None,
             ring: VecDeque::new(),
+            early: BTreeMap::new(),
+            held: 0,
             open: 0,
             open_octets: 0,
             aside: Aside::default(),
@@ -81,7 +89,7 @@ impl Confirms {
     /// Unconfirmed publishes, and confirmed ones whose outcome nobody has taken.
     #[inline]
     pub(crate) fn held(&self) -> usize {
-        self.ring.len() + self.aside.unclaimed()
+        self.held
     }
 
     /// Publishes without an answer of the broker.
@@ -137,11 +145,7 @@ impl Confirms {
         octets: usize,
         place: &'static Location<'static>,
     ) -> u64 {
-        let tag = self.next_tag();
-        let counted = u32::try_from(octets).unwrap_or(u32::MAX);
-        self.ring.push_back(Slot { octets: counted, ..Slot::default() });
-        self.open += 1;
-        self.open_octets += counted as usize;
+        let tag = self.push(u32::try_from(octets).unwrap_or(u32::MAX));
         let publish = &mut message.publish;
         if publish.mandatory || publish.immediate || self.keep.retains {
             self.origins.note_kept(tag, publish, place);
@@ -159,12 +163,21 @@ impl Confirms {
         octets: u64,
         place: &'static Location<'static>,
     ) -> u64 {
+        let tag = self.push(u32::try_from(octets).unwrap_or(u32::MAX));
+        self.origins.note(tag, publish, place);
+        tag
+    }
+
+    #[inline]
+    fn push(&mut self, octets: u32) -> u64 {
+        if self.ring.len() == self.ring.capacity() {
+            self.thin_out();
+        }
         let tag = self.next_tag();
-        let octets = u32::try_from(octets).unwrap_or(u32::MAX);
         self.ring.push_back(Slot { octets, ..Slot::default() });
+        self.held += 1;
         self.open += 1;
         self.open_octets += octets as usize;
-        self.origins.note(tag, publish, place);
         tag
     }
 
@@ -221,9 +234,12 @@ impl Confirms {
         };
         let base = self.base;
         if multiple {
+            self.resolve_early(1..=tag, positive, effects);
             self.resolve(base..=tag, positive, effects);
         } else if tag >= base {
             self.resolve(tag..=tag, positive, effects);
+        } else {
+            self.resolve_early(tag..=tag, positive, effects);
         }
         self.advance(effects);
         if self.again.is_some() {
@@ -235,11 +251,11 @@ impl Confirms {
     /// Resolves these slots of the ring, as far as they are open.
     #[inline]
     fn resolve(&mut self, tags: RangeInclusive<u64>, positive: bool, effects: &mut Effects) {
-        let Self { ring, base, keep, tally, open, open_octets, back_octets, .. } = self;
+        let Self { ring, base, keep, tally, held, open, open_octets, back_octets, .. } = self;
         let index = |tag: u64| usize::try_from(tag.saturating_sub(*base)).unwrap_or(usize::MAX);
         let (from, count) = (index(*tags.start()), index(*tags.end() + 1));
         let slots = ring.iter_mut().take(count).skip(from);
-        let (mut answered, mut octets, kept) = (0, 0, !keep.is_empty());
+        let (mut answered, mut unasked, mut octets, kept) = (0, 0, 0, !keep.is_empty());
         let indexed = keep.is_indexed();
         for (slot, tag) in slots.zip(*tags.start()..) {
             if !slot.state.is_open() {
@@ -252,12 +268,14 @@ impl Confirms {
             tally.count(positive, &verdict);
             slot.resolve(positive, verdict, effects);
             answered += 1;
+            unasked += usize::from(slot.detached);
             octets += slot.octets as usize;
             if kept {
                 keep.settle(tag, slot.state.has_failed());
             }
         }
         *open -= answered;
+        *held -= unasked;
         *open_octets -= octets;
         if indexed {
             *back_octets -= forget_returns(ring.iter_mut().take(count).skip(from));
@@ -287,19 +305,21 @@ impl Confirms {
     pub(crate) fn poll_answered(&mut self, wait: &mut Awaited) -> Option<(bool, ConfirmCounts)> {
         let next = self.next_tag();
         let answered = next - 1 - self.open as u64;
-        self.tally.poll(wait, next, self.base, answered)
+        let first_open = self.first_open();
+        self.tally.poll(wait, next, first_open, answered)
     }
 
     /// Whether those who wait for all publishes are to look again.
     #[inline]
     pub(crate) fn wakes_waiters(&mut self) -> bool {
-        self.tally.wakes_waiters(self.base)
+        let first_open = self.first_open();
+        self.tally.wakes_waiters(first_open)
     }
 
     /// The tags that are unanswered, and where they came from.
     pub(super) fn pending(&self) -> impl Iterator<Item = (u64, Option<&Origin>)> {
-        let open = self.ring.iter().zip(self.base..).filter(|(slot, _)| slot.state.is_open());
-        open.map(|(_, tag)| (tag, self.origins.of(tag)))
+        let open = self.slots().filter(|(_, slot)| slot.state.is_open());
+        open.map(|(tag, _)| (tag, self.origins.of(tag)))
     }
 
     /// Whether a message is kept of which a broker is told `immediate`.
@@ -317,6 +337,7 @@ impl Confirms {
         if let Some(slot) = self.slot(tag) {
             match std::mem::replace(&mut slot.state, State::Claimed) {
                 State::Done(outcome) => {
+                    self.held -= 1;
                     self.back_octets -= outcome_cost(&outcome);
                     self.advance(effects);
                     return Some(outcome);
@@ -344,6 +365,7 @@ impl Confirms {
                     None
                 }
             };
+            self.held -= usize::from(known.is_some());
             self.back_octets -= known.as_ref().map_or(0, outcome_cost);
             self.advance(effects);
             return known;
@@ -387,13 +409,16 @@ impl Confirms {
 
     fn claim_aside(&mut self, tag: u64) -> Option<Outcome> {
         let outcome = self.aside.claim(tag)?;
+        self.held -= 1;
         self.back_octets -= outcome_cost(&outcome);
         Some(outcome)
     }
 
     fn slot(&mut self, tag: u64) -> Option<&mut Slot> {
-        let index = usize::try_from(tag.checked_sub(self.base)?).ok()?;
-        self.ring.get_mut(index)
+        match tag.checked_sub(self.base) {
+            Some(index) => self.ring.get_mut(usize::try_from(index).ok()?),
+            None => self.early.get_mut(&tag),
+        }
     }
 
     /// Lets resolved slots at the front go.
@@ -407,7 +432,10 @@ impl Confirms {
             self.base += 1;
         }
         self.discard_gone(effects);
-        self.origins.forget_below(self.base);
+        match self.early.is_empty() {
+            true => self.origins.forget_below(self.base),
+            false => self.forget_origins(),
+        }
         if self.ring.is_empty() && self.ring.capacity() > 4096 {
             self.ring.shrink_to(1024);
             self.origins.shrink();

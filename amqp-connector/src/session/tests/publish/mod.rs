@@ -9,6 +9,7 @@ amqp_types::if_spec! { confirm.select => {
     mod budget;
     mod changed;
     mod confirming;
+    mod early;
     mod equal;
     mod kept;
     mod model;

@@ -100,6 +100,37 @@ fn what_was_unanswered_goes_once_more_in_order_and_before_anything_new() {
     assert_eq!((left.kept, left.confirms), (0, 0));
 }
 
+/// So much was answered behind it that it has left the ring.
+#[test]
+fn what_stayed_unanswered_for_long_goes_once_more() {
+    let (mut bench, key) = bench(ConfirmOptions::new().republish(2));
+    for body in ["1", "2"] {
+        bench.accepted(key, body);
+    }
+    detach(&mut bench, key, 2);
+    for _ in 0..2000 {
+        let tag = bench.accepted(key, "x").expect("confirm mode");
+        bench.frames();
+        ack(&mut bench, key, tag, false);
+        assert_eq!(told(&mut bench, key, tag), (0, "acked"));
+    }
+    bench.accepted(key, "3");
+    bench.frames();
+    for _ in 0..2 {
+        come_back(&mut bench, key);
+        assert_eq!(published(&mut bench), ["1", "2", "3"]);
+        assert_eq!(bench.left().confirms, 3);
+    }
+    ack(&mut bench, key, 3, false);
+    ack(&mut bench, key, 2, false);
+    assert_eq!(told(&mut bench, key, 2003), (2, "acked"));
+    assert_eq!(bench.left().confirms, 1);
+    // It has gone as often as it may.
+    lose(&mut bench);
+    assert_eq!(told(&mut bench, key, 1), (2, "unknown"));
+    assert_eq!(bench.left().confirms, 0);
+}
+
 #[test]
 fn answers_to_what_is_new_are_told_from_answers_to_what_went_again() {
     let (mut bench, key) = bench(ConfirmOptions::new().republish(9));
