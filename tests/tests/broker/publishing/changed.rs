@@ -3,7 +3,7 @@
 use amqp_connector::amqp_types::FieldArray;
 use amqp_connector::{
     BasicConsume, BasicPublish, Channel, ExchangeDeclare, ExchangeDelete, FieldTable, FieldValue,
-    Outcome, Prefetch, QueueBind, Returned, ShortStr,
+    Outcome, Prefetch, QueueBind, Returned, ShortStr, basic,
 };
 use amqp_tests::{Fixture, broker_test};
 
@@ -180,6 +180,47 @@ fn a_message_that_its_alternate_exchange_cannot_route_either_is_known() {
         }
         for exchange in [&first, &second] {
             channel.exchange_delete(ExchangeDelete::new(exchange)).await.unwrap();
+        }
+        connection.close().await;
+    });
+}
+
+/// One after the other, of which a broker that rewrites what it gives back makes the same.
+async fn alternate(channel: &Channel, key: &str, forms: [basic::Properties; 2]) {
+    let message = |n: usize| BasicPublish::new("", key, "same").properties(forms[n % 2].clone());
+    // What comes back now shows what this broker does.
+    let first = channel.basic_publish(message(1).mandatory(true)).await.unwrap().await;
+    let Outcome::Returned(first) = first else { panic!("{first:?}") };
+    if first.properties != forms[1] {
+        println!("this broker rewrites {:?} to {:?}", forms[1], first.properties);
+        return;
+    }
+    for (n, returned) in returned(channel, (0..200).map(message)).await.into_iter().enumerate() {
+        assert_eq!(returned.unwrap().properties, forms[n % 2], "message {n}");
+    }
+}
+
+#[test]
+fn messages_that_differ_in_form_only_are_told_apart_where_the_broker_gives_them_back_as_they_were() {
+    broker_test(async |t| {
+        let connection = t.connect().await;
+        let plain = basic::Properties::default();
+        let headers = |keys: &[&str]| {
+            let keys = keys.iter().map(|key| (ShortStr::try_from(*key).unwrap(), FieldValue::I32(1)));
+            basic::Properties::default().with_headers(keys.collect::<FieldTable>())
+        };
+        let expires = |text: &str| plain.clone().with_expiration(ShortStr::try_from(text).unwrap());
+        let key = t.name("nobody");
+        for forms in [
+            [headers(&["a", "b"]), headers(&["b", "a"])],
+            [headers(&["a"]), headers(&["a", "a"])],
+            [plain.clone(), headers(&[])],
+            [expires("600000"), expires("0600000")],
+        ] {
+            let channel = connection.channel_open().await.unwrap();
+            channel.confirm_select().await.unwrap();
+            alternate(&channel, &key, forms).await;
+            channel.close().await.unwrap();
         }
         connection.close().await;
     });

@@ -2,7 +2,8 @@
 //!
 //! RabbitMQ takes the header `BCC` out and completes the address of direct reply-to. Newer ones also sort the headers, keep
 //! only the first of those with equal keys, leave out a table without entries, and write an expiration anew. All of that is
-//! undone by bringing what was kept and what came back to one form. Called by the index and its prints.
+//! undone by bringing what was kept and what came back to one form. A broker that gives back what those could not have written gives
+//! back everything as it came, but for the first two. Called by the index and its prints.
 
 use std::borrow::Cow;
 
@@ -33,6 +34,29 @@ pub(super) fn changed(properties: &basic::Properties) -> Cow<'_, basic::Properti
         properties.expiration = ShortStr::try_from(number).ok();
     }
     Cow::Owned(properties)
+}
+
+/// The properties as a broker gives them back that changes only what all change.
+pub(super) fn stripped(properties: &basic::Properties) -> Cow<'_, basic::Properties> {
+    let is_there = |headers: &FieldTable| headers.iter().any(|(key, _)| key.as_bytes() == BCC);
+    if !properties.headers.as_ref().is_some_and(is_there) {
+        return Cow::Borrowed(properties);
+    }
+    let mut properties = properties.clone();
+    properties.headers = properties
+        .headers
+        .map(|headers| headers.into_iter().filter(|(key, _)| key.as_bytes() != BCC).collect());
+    Cow::Owned(properties)
+}
+
+/// Whether only a broker can have given these back that leaves the order of headers and their repetition, a table without entries
+/// and the expiration as they are.
+pub(super) fn are_as_sent(returned: &basic::Properties) -> bool {
+    let headers = returned.headers.as_ref().is_some_and(|headers| {
+        !is_as_changed(headers) && headers.iter().all(|(key, _)| key.as_bytes() != BCC)
+    });
+    let expiration = returned.expiration.as_ref().map(ShortStr::as_bytes);
+    headers || expiration.is_some_and(|text| number(text).is_some_and(|number| number != text))
 }
 
 /// The properties with an address of direct reply-to as it was before it was completed, if it can have been.

@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use super::changes::are_as_sent;
 use super::class::Class;
 use super::group::{Doubts, Group, Meant, Work};
 use super::prints::{Printer, Prints};
@@ -35,6 +36,8 @@ pub(super) struct Index {
     by_content: HashMap<u64, u32>,
     groups: HashMap<u64, Group>,
     doubts: Doubts,
+    /// What has come back shows that this broker changes only what all change.
+    unchanging: bool,
     strays: Vec<Returned>,
     pub(super) work: Work,
 }
@@ -58,7 +61,7 @@ impl Index {
             self.to = tag;
             let Some(message) = entry.message.as_ref().filter(|_| may_come) else { continue };
             self.work.count();
-            let prints = self.printer.of_message(message);
+            let prints = self.printer.of_message(message, self.unchanging);
             let class = self.join(prints, tag, entries);
             if let Some(entry) = entries.get_mut(at) {
                 entry.class = class;
@@ -80,7 +83,7 @@ impl Index {
                 class
             }
         };
-        for group in [prints.address, prints.body, prints.family] {
+        for group in prints.groups() {
             self.groups.entry(group).or_default().add(tag, class, entries);
         }
         self.open += 1;
@@ -98,26 +101,31 @@ impl Index {
         entries: &VecDeque<Entry>,
         past: u64,
     ) -> Result<u64, Box<Returned>> {
-        let suspects = self.printer.of_returned(&returned);
-        let mut meant = Meant::None;
+        if !self.unchanging && are_as_sent(&returned.properties) {
+            self.learn_that_it_is_unchanging(entries);
+        }
+        let suspects = self.printer.of_returned(&returned, self.unchanging);
         let known = |tag: u64, like: fn(&Entry, &Returned) -> bool| {
             let entry = position(entries, tag).and_then(|at| entries.get(at));
             entry.is_some_and(|entry| like(entry, &returned))
         };
-        for family in suspects.families.into_iter().flatten() {
-            meant = meant.or(self.meant(family, entries, past));
-        }
-        match meant {
-            Meant::Equal(tag, class) if known(tag, Entry::comes_back_as) => {
-                return self.give_to(returned, tag, class, past);
+        for alike in [suspects.unchanged, suspects.families] {
+            let mut meant = Meant::None;
+            for group in alike.into_iter().flatten() {
+                meant = meant.or(self.meant(group, entries, past));
             }
-            Meant::Different => {
-                for family in suspects.families.into_iter().flatten() {
-                    self.doubt(family, entries, past);
+            match meant {
+                Meant::Equal(tag, class) if known(tag, Entry::comes_back_as) => {
+                    return self.give_to(returned, tag, class, past);
                 }
-                return Err(returned);
+                Meant::Different => {
+                    for group in alike.into_iter().flatten() {
+                        self.doubt(group, entries, past);
+                    }
+                    return Err(returned);
+                }
+                _ => {}
             }
-            _ => {}
         }
         // A change that is not known. Where all that have this address and body are equal it is certain all the same.
         match self.meant(suspects.body, entries, past) {
@@ -132,6 +140,20 @@ impl Index {
         }
         self.doubt_address(suspects.address, entries, past);
         Err(returned)
+    }
+
+    /// What could not be told apart so far can be from now on.
+    #[cold]
+    fn learn_that_it_is_unchanging(&mut self, entries: &VecDeque<Entry>) {
+        self.unchanging = true;
+        for entry in entries {
+            let class = self.classes.get_mut(slot(entry.class)).and_then(Option::as_mut);
+            let (Some(class), Some(message)) = (class, &entry.message) else { continue };
+            self.work.count();
+            let print = self.printer.unchanged(class.prints.body, message);
+            class.prints.unchanged = Some(print);
+            self.groups.entry(print).or_default().add(entry.tag, entry.class, entries);
+        }
     }
 
     /// A message came back of which only the address is known: the outcome of those it could be is in doubt.
@@ -183,9 +205,7 @@ impl Index {
     /// The broker acks `tag`. A return goes to the first that is acked of those that it may be of: brokers ack all that they return.
     pub(super) fn verdict(&mut self, tag: u64, class: u32) -> Verdict {
         let Some(Some(class)) = self.classes.get_mut(slot(class)) else { return Verdict::Plain };
-        let Prints { address, body, family, .. } = class.prints;
-        let groups = [address, body, family].map(|group| self.groups.get(&group));
-        let mut groups = groups.into_iter().flatten();
+        let mut groups = class.prints.groups().filter_map(|group| self.groups.get(&group));
         let doubt = self.doubts.contain(tag) || groups.any(|group| group.doubts.contain(tag));
         class.verdict(tag, doubt, &mut self.work)
     }
@@ -195,13 +215,13 @@ impl Index {
         let at = slot(class);
         let Some(place) = self.classes.get_mut(at) else { return };
         let Some(members) = place else { return };
-        let Prints { address, body, family, whole } = members.prints;
+        let (groups, whole) = (members.prints.groups(), members.prints.whole);
         if members.leave(tag, &mut self.strays, &mut self.work) {
             *place = None;
             self.free.push(class);
             self.by_content.remove(&whole);
         }
-        for print in [address, body, family] {
+        for print in groups {
             if let Some(group) = self.groups.get_mut(&print) {
                 group.open -= 1;
                 if group.open == 0 {

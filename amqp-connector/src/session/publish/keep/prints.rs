@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use amqp_types::protocol::basic;
 use bytes::BytesMut;
 
-use super::changes::{changed, uncompleted, write};
+use super::changes::{changed, stripped, uncompleted, write};
 use crate::outcome::Returned;
 use crate::session::publish::Message;
 
@@ -19,8 +19,17 @@ pub(super) struct Prints {
     pub(super) body: u64,
     /// And the properties, but for what brokers change.
     pub(super) family: u64,
+    /// And the properties, but for what all brokers change; where it is known that this one changes no more.
+    pub(super) unchanged: Option<u64>,
     /// And all properties.
     pub(super) whole: u64,
+}
+
+impl Prints {
+    /// Those of which a return may mean several messages.
+    pub(super) fn groups(&self) -> impl Iterator<Item = u64> + use<> {
+        [self.address, self.body, self.family].into_iter().chain(self.unchanged)
+    }
 }
 
 /// What a return may be of.
@@ -28,6 +37,7 @@ pub(super) struct Suspects {
     pub(super) address: u64,
     pub(super) body: u64,
     pub(super) families: [Option<u64>; 2],
+    pub(super) unchanged: [Option<u64>; 2],
 }
 
 #[derive(Default)]
@@ -37,26 +47,36 @@ pub(super) struct Printer {
 }
 
 impl Printer {
-    pub(super) fn of_message(&mut self, message: &Message) -> Prints {
+    /// `unchanging` where the broker is known to change only what all change.
+    pub(super) fn of_message(&mut self, message: &Message, unchanging: bool) -> Prints {
         let (Message { publish, body, .. }, properties) = (message, message.properties());
         let address = self.address(publish.exchange.as_bytes(), publish.routing_key.as_bytes());
         let body = self.print(2, address, body);
         // A message that was sent can be written.
         let family = self.properties(3, body, &changed(properties)).unwrap_or_default();
         let whole = self.properties(4, body, properties).unwrap_or_default();
-        Prints { address, body, family, whole }
+        let unchanged = unchanging.then(|| self.unchanged(body, message));
+        Prints { address, body, family, unchanged, whole }
     }
 
-    pub(super) fn of_returned(&mut self, returned: &Returned) -> Suspects {
+    /// What [`Prints::unchanged`] is where it is needed.
+    pub(super) fn unchanged(&mut self, body: u64, message: &Message) -> u64 {
+        self.properties(5, body, &stripped(message.properties())).unwrap_or_default()
+    }
+
+    pub(super) fn of_returned(&mut self, returned: &Returned, unchanging: bool) -> Suspects {
         let Returned { exchange, routing_key, properties, body, .. } = returned;
         let address = self.address(exchange.as_bytes(), routing_key.as_bytes());
         // Hashers need not give the same for pieces.
         let body = self.print(2, address, &body.to_bytes());
-        let properties = changed(properties);
-        let short = uncompleted(&properties);
-        let families = [Some(&*properties), short.as_ref()]
-            .map(|properties| self.properties(3, body, properties?));
-        Suspects { address, body, families }
+        let mut print = |level, properties: &basic::Properties| {
+            let short = uncompleted(properties);
+            let either = [Some(properties), short.as_ref()];
+            either.map(|properties| self.properties(level, body, properties?))
+        };
+        let families = print(3, &changed(properties));
+        let unchanged = if unchanging { print(5, properties) } else { [None; 2] };
+        Suspects { address, body, families, unchanged }
     }
 
     pub(super) fn address(&self, exchange: &[u8], routing_key: &[u8]) -> u64 {

@@ -208,3 +208,77 @@ fn every_property_tells_messages_apart() {
         assert_eq!((told.find('r'), told.matches('a').count()), (Some(expected), all.len() - 1));
     }
 }
+
+/// Pairs that a broker which rewrites what it gives back makes equal: the first is as it would be.
+fn made_equal() -> [[basic::Properties; 2]; 4] {
+    let expiration = |text: &str| basic::Properties::default().with_expiration(short(text));
+    [
+        [keys(&["a", "b"]), keys(&["b", "a"])],
+        [headers(&[("a", 1)]), headers(&[("a", 1), ("a", 2)])],
+        [basic::Properties::default(), headers(&[])],
+        [expiration("600000"), expiration("0600000")],
+    ]
+}
+
+#[test]
+fn a_broker_that_gives_back_what_none_that_rewrites_could_is_taken_at_its_word() {
+    for [plain, odd] in made_equal() {
+        let (mut bench, key) = ready();
+        for _ in 0..3 {
+            publish(&mut bench, key, mandatory(plain.clone(), "same"));
+            publish(&mut bench, key, mandatory(odd.clone(), "same"));
+        }
+        give_back(&mut bench, key, &odd, "same");
+        give_back(&mut bench, key, &plain, "same");
+        answer(&mut bench, key, 6, true, true);
+        assert_eq!(outcomes(&mut bench, key, 1..=6), "arraaa", "{odd:?}");
+        // Also once all that was under way is answered.
+        publish(&mut bench, key, mandatory(odd.clone(), "same"));
+        publish(&mut bench, key, mandatory(plain.clone(), "same"));
+        give_back(&mut bench, key, &plain, "same");
+        answer(&mut bench, key, 8, true, true);
+        assert_eq!(outcomes(&mut bench, key, 7..=8), "ar", "{odd:?}");
+    }
+}
+
+#[test]
+fn what_came_back_before_it_was_known_that_the_broker_does_not_rewrite_stays_in_doubt() {
+    for [plain, odd] in made_equal() {
+        let (mut bench, key) = ready();
+        publish(&mut bench, key, mandatory(plain.clone(), "same"));
+        publish(&mut bench, key, mandatory(odd.clone(), "same"));
+        give_back(&mut bench, key, &plain, "same");
+        publish(&mut bench, key, mandatory(plain.clone(), "same"));
+        give_back(&mut bench, key, &odd, "same");
+        give_back(&mut bench, key, &plain, "same");
+        publish(&mut bench, key, mandatory(odd.clone(), "same"));
+        answer(&mut bench, key, 4, true, true);
+        assert_eq!(outcomes(&mut bench, key, 1..=4), "urra", "{odd:?}");
+    }
+}
+
+#[test]
+fn a_header_that_every_broker_takes_out_is_not_guessed_by_one_that_does_not_rewrite() {
+    let (mut bench, key) = ready();
+    publish(&mut bench, key, mandatory(keys(&["b", "a"]), "same"));
+    publish(&mut bench, key, mandatory(keys(&["b", "BCC", "a"]), "same"));
+    publish(&mut bench, key, mandatory(keys(&["a", "b"]), "same"));
+    publish(&mut bench, key, mandatory(keys(&["BCC", "z", "y"]), "same"));
+    give_back(&mut bench, key, &keys(&["b", "a"]), "same");
+    give_back(&mut bench, key, &keys(&["z", "y"]), "same");
+    answer(&mut bench, key, 4, true, true);
+    assert_eq!(outcomes(&mut bench, key, 1..=4), "uuar");
+}
+
+#[test]
+fn an_address_that_the_broker_completes_hides_nothing_where_it_does_not_rewrite() {
+    let (mut bench, key) = ready();
+    let reply_to = |it: basic::Properties, text: &str| it.with_reply_to(short(text));
+    for odd in [keys(&["b", "a"]), keys(&["a", "b"])] {
+        publish(&mut bench, key, mandatory(reply_to(odd, "amq.rabbitmq.reply-to"), "same"));
+    }
+    let completed = reply_to(keys(&["b", "a"]), "amq.rabbitmq.reply-to.g2dkAB");
+    give_back(&mut bench, key, &completed, "same");
+    answer(&mut bench, key, 2, true, true);
+    assert_eq!(outcomes(&mut bench, key, 1..=2), "ra");
+}
