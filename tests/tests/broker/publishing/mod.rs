@@ -128,6 +128,7 @@ if_spec! { confirm.select => {
     mod changed;
     mod confirms;
     mod outcomes;
+    mod unanswered;
 
     #[test]
     fn confirmed_message_is_acked() {
