@@ -84,14 +84,17 @@ fn publish_to_a_missing_exchange_closes_the_channel() {
         let connection = t.connect().await;
         let channel = connection.channel_open().await.unwrap();
         let missing = t.name("missing");
-        drop(channel.basic_publish(BasicPublish::new(&*missing, "", "x")).await.unwrap());
+        let line = line!() + 1;
+        drop(channel.basic_publish(BasicPublish::new(&*missing, "key", "x")).await.unwrap());
         let reason = channel.closed().await;
         assert_eq!(reason.code().map(|code| code.0), Some(404));
         assert_eq!(reason.method(), Some("basic.publish"));
-        // Without confirms no more is known than what the broker says.
+        // It was the only one of its channel.
         let blamed = reason.publish().unwrap();
         assert_eq!(blamed.exchange().map(ToString::to_string), Some(missing));
-        assert_eq!((blamed.routing_key(), blamed.delivery_tag()), (None, None));
+        assert_eq!(blamed.routing_key().map(ToString::to_string).as_deref(), Some("key"));
+        assert_eq!(blamed.delivery_tag(), None);
+        assert_eq!(reason.place().map(|place| place.line()), Some(line));
         connection.close().await;
     });
 }
