@@ -268,6 +268,21 @@ fn a_small_body_is_copied_out_of_the_read_buffer_and_a_large_one_is_not() {
 }
 
 #[test]
+fn where_everything_is_copied_pieces_of_any_size_keep_no_octet_of_the_read_buffer() {
+    let (small, large) = (Assembler::<rabbit::Spec>::COPY_MAX, 131_064);
+    for (lengths, chunks) in [
+        (&[large][..], 1),
+        (&[large, large, 1], 3),
+        (&[small, small, small + 1, 1], 3),
+        (&[9000, 9000, 9000], 3),
+    ] {
+        let (pieces, read_into) = chunks_of(lengths, usize::MAX);
+        assert!(pieces.iter().all(|piece| !read_into.contains(&piece.as_ptr())), "{lengths:?}");
+        assert_eq!(pieces.len(), chunks, "{lengths:?}");
+    }
+}
+
+#[test]
 fn what_is_left_in_place_does_not_reach_the_next_content() {
     let mut assembler = Assembler::<rabbit::Spec>::new();
     let first = [method(&deliver()), header(5, properties()), body("first")];

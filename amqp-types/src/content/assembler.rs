@@ -14,6 +14,9 @@ use crate::wire::{Limits, Payload, Reader};
 /// Small pieces of a body are copied together into pieces of about this many octets.
 const TAIL: usize = 16 << 10;
 
+/// Pieces of no more than this many octets are small.
+const SMALL: usize = TAIL / 4;
+
 /// When the first of small pieces comes, room is made for this many times its octets at most.
 const FORESIGHT: usize = 8;
 
@@ -52,7 +55,7 @@ pub struct Assembler<P: Protocol> {
     /// `expected` is `Body`.
     body: Body,
     /// Small pieces of the body, copied together: kept as they came, a body of one-octet frames would
-    /// take many times its size. `tail.len() <= TAIL.max(copy_max)`.
+    /// take many times its size. `tail.len() <= TAIL`.
     tail: Vec<u8>,
     /// The length that the header said, less what was lent or passed over.
     pub(super) size: u64,
@@ -101,12 +104,19 @@ impl<P: Protocol> Assembler<P> {
 
     /// Copies pieces of a body (what one frame holds of it) of up to this many octets out of the
     /// buffer they were read into; a body in one piece then is one allocation. Larger ones are not
-    /// copied: they share the memory of that buffer, which cannot be used again before they are
-    /// dropped.
+    /// copied: they share the memory of that buffer, all of which stays until they are dropped. With
+    /// `usize::MAX` none does.
     #[must_use]
     pub const fn with_copy_max(mut self, octets: usize) -> Self {
         self.copy_max = octets;
         self
+    }
+
+    /// As [`with_copy_max`](Self::with_copy_max), for the pieces that come from now on: what is worth
+    /// a copy can depend on the buffer that they were read into, and on how many others are held already.
+    #[inline]
+    pub const fn set_copy_max(&mut self, octets: usize) {
+        self.copy_max = octets;
     }
 
     /// Reads tables with these limits.
@@ -257,8 +267,12 @@ impl<P: Protocol> Assembler<P> {
         }
     }
 
-    /// Copies a small piece to those before it.
+    /// Copies a piece, a small one to those before it.
     fn collect(&mut self, piece: &[u8]) {
+        if piece.len() > SMALL {
+            self.flush_tail();
+            return self.body.push(Bytes::copy_from_slice(piece));
+        }
         if self.tail.len() + piece.len() > TAIL {
             self.flush_tail();
         }

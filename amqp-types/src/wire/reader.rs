@@ -211,7 +211,8 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// A long string: octets that share the payload's memory.
+    /// A long string. It is copied: few methods have one, and the buffer that it was read into, which may be
+    /// hundreds of times as large, is not to be held for its sake.
     ///
     /// # Errors
     ///
@@ -220,7 +221,7 @@ impl<'a> Reader<'a> {
     pub fn long_str(&mut self) -> Result<Bytes, DecodeError> {
         let at = self.position();
         let octets = self.counted(at)?;
-        Ok(if octets.is_empty() { Bytes::new() } else { self.owner.slice_ref(octets) })
+        Ok(if octets.is_empty() { Bytes::new() } else { Bytes::copy_from_slice(octets) })
     }
 
     /// A long string among the values of a table.
