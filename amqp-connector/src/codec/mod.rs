@@ -45,6 +45,11 @@ impl FrameCodec {
         self.frame_max = frame_max;
     }
 
+    /// Up to how many octets whoever keeps a part of the frames that were read last is to copy it.
+    pub(crate) fn copy_max(&self) -> usize {
+        self.buffers.copy_max()
+    }
+
     /// Frees what a burst has made large; `source` is the buffer read into.
     pub(crate) fn tidy(&mut self, source: &mut BytesMut) {
         self.buffers.tidy(source);

@@ -187,6 +187,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         let (overdue, quiet) =
             (self.timeout.is_some_and(|at| at <= now), matches!(read, Read::Pending));
         let mut frames = self.frames.take();
+        let copy_max = self.framed.codec().copy_max();
         let Self { shared, queue, written, wrote_at, .. } = self;
         let Self { flushed, report, spent, spare, state, turn, .. } = self;
         let driver = Ready::holding(cx.waker(), spare.take());
@@ -198,6 +199,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
                 session.handle_received(received, now);
             }
             if let Some(frames) = &mut frames {
+                session.copy_from_now(copy_max);
                 while *turn < FRAMES
                     && let Some(frame) = frames.next_frame()
                 {

@@ -17,6 +17,12 @@ use crate::session::channel::{ChannelKey, ChannelPhase, ChannelState, Restoring}
 use crate::session::consume::deliver;
 
 impl Session {
+    /// Pieces of bodies of up to this many octets are copied from the frames that come next. Larger ones hold the
+    /// buffer that they were read into.
+    pub(crate) fn copy_from_now(&mut self, octets: usize) {
+        self.copy_max = octets;
+    }
+
     /// Takes one frame.
     pub(crate) fn handle_frame(&mut self, frame: FrameRef<'_>, now: Instant) {
         if self.is_closed() || self.is_lost() || frame.kind == FrameKind::Heartbeat {
@@ -52,6 +58,7 @@ impl Session {
             | ChannelPhase::Restoring(Restoring::Live, _) => {
                 let ChannelState { assembler, consumers, coalescer, last_tag, tag_base, .. } =
                     channel;
+                assembler.set_copy_max(self.copy_max);
                 let complete = match assembler.push_in_place(frame) {
                     Ok(None) => return,
                     Ok(Some(complete)) => complete,

@@ -35,7 +35,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
-use amqp_types::protocol::connection;
+use amqp_types::content::Assembler;
+use amqp_types::protocol::{Spec, connection};
 use tokio::time::Instant;
 
 pub(crate) use caller::{Asking, Caller, Ready};
@@ -119,6 +120,8 @@ pub(crate) struct Session {
     pause: Option<Instant>,
     /// What waits for all consumers together.
     crowd: Crowd,
+    /// Up to how many octets a piece of a body is copied from where it was read.
+    copy_max: usize,
     /// A channel holds acks back, or has done so.
     coalesces: bool,
     /// A channel has a pace, or has had one.
@@ -196,6 +199,7 @@ impl Session {
             subscribers: Subscribers::default(),
             pause: None,
             crowd: Crowd::default(),
+            copy_max: Assembler::<Spec>::COPY_MAX,
             coalesces: false,
             paces: false,
             soon: None,

@@ -23,7 +23,7 @@ use crate::session::consume::deliver;
 use crate::session::stream::bodies::{Bodies, Found, Patience};
 use crate::session::{CallId, Session};
 
-/// Pieces up to this many octets are copied, so that they do not keep the buffer they were read into.
+/// Pieces up to this many octets are copied in any case, so that they do not keep the buffer they were read into.
 const COPY_MAX: usize = 16 << 10;
 
 impl Session {
@@ -60,6 +60,7 @@ impl Session {
             return;
         };
         let (crowd, effects) = (&mut self.crowd, &mut self.effects);
+        assembler.set_copy_max(self.copy_max);
         match assembler.push_part(frame) {
             Err(error) => self.handle_assemble_error(key, &error),
             Ok(None) => {
@@ -87,7 +88,7 @@ impl Session {
                     return;
                 }
                 let Some(consumer) = bodies.current() else { return };
-                let pause = bodies.push(kept(octets), rest, crowd, effects, now);
+                let pause = bodies.push(kept(octets, self.copy_max), rest, crowd, effects, now);
                 let budget = consumers.by_id(consumer).map(|consumer| consumer.budget);
                 let budget = budget.unwrap_or(self.options.consumer_budget);
                 if bodies.is_over(budget) {
@@ -220,8 +221,8 @@ impl Session {
 }
 
 /// The piece to be kept.
-fn kept(octets: Payload<'_>) -> Bytes {
-    match octets.len() <= COPY_MAX {
+fn kept(octets: Payload<'_>, copy_max: usize) -> Bytes {
+    match octets.len() <= copy_max.max(COPY_MAX) {
         true => Bytes::copy_from_slice(&octets),
         false => octets.to_bytes(),
     }
