@@ -41,6 +41,13 @@ impl LongStr {
         Self(Octets::from_static(octets))
     }
 
+    /// How many octets of memory it takes beside its own 24: none if it is short. What clones share counts with each.
+    #[inline]
+    #[must_use]
+    pub fn heap_size(&self) -> usize {
+        self.0.heap_size()
+    }
+
     /// The octets.
     #[inline]
     #[must_use]

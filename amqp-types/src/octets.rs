@@ -102,6 +102,15 @@ impl Octets {
 }
 
 impl Octets {
+    /// What they take beside the value itself: the octets, and two counts of who shares them.
+    #[inline]
+    pub(crate) fn heap_size(&self) -> usize {
+        match self {
+            Self::Shared(octets) => octets.len() + 2 * size_of::<usize>(),
+            Self::Inline(_) | Self::Static(_) => 0,
+        }
+    }
+
     /// As `Bytes`; copied unless they are `'static`.
     pub(crate) fn into_bytes(self) -> Bytes {
         match self {

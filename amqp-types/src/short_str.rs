@@ -45,6 +45,13 @@ impl ShortStr {
     /// The greatest length, in octets.
     pub const MAX_LEN: usize = 255;
 
+    /// How many octets of memory it takes beside its own 24: none if it is short. What clones share counts with each.
+    #[inline]
+    #[must_use]
+    pub fn heap_size(&self) -> usize {
+        self.0.heap_size()
+    }
+
     /// A string from a literal, without a copy if it is long. Prefer
     /// [`short_str!`](crate::short_str!), which checks the length at compile time.
     ///

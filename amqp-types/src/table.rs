@@ -63,6 +63,21 @@ impl FieldTable {
         self.0.is_empty()
     }
 
+    /// How many octets of memory it takes beside its own size. One that was read can take some forty times the octets
+    /// that it had on the wire: whoever keeps what others send should count this.
+    ///
+    /// ```
+    /// use amqp_types::{FieldTable, field_table};
+    ///
+    /// assert_eq!(FieldTable::new().heap_size(), 0);
+    /// assert!(field_table! { "k" => true }.heap_size() >= 48);
+    /// ```
+    #[must_use]
+    pub fn heap_size(&self) -> usize {
+        let entries = self.0.iter().map(|(key, value)| key.heap_size() + value.heap_size());
+        self.0.capacity() * size_of::<(ShortStr, FieldValue)>() + entries.sum::<usize>()
+    }
+
     /// Appends an entry, even if the key is there already.
     #[inline]
     pub fn insert(&mut self, key: ShortStr, value: impl Into<FieldValue>) {
@@ -324,6 +339,13 @@ impl FieldArray {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// How many octets of memory it takes beside its own size.
+    #[must_use]
+    pub fn heap_size(&self) -> usize {
+        let values = self.0.iter().map(FieldValue::heap_size);
+        self.0.capacity() * size_of::<FieldValue>() + values.sum::<usize>()
     }
 
     /// Appends a value.

@@ -70,6 +70,18 @@ pub enum FieldValue {
 }
 
 impl FieldValue {
+    /// How many octets of memory it takes beside its own size.
+    #[inline]
+    #[must_use]
+    pub fn heap_size(&self) -> usize {
+        match self {
+            Self::LongString(octets) | Self::ByteArray(octets) => octets.heap_size(),
+            Self::Table(table) => table.heap_size(),
+            Self::Array(array) => array.heap_size(),
+            _ => 0,
+        }
+    }
+
     /// The octet that tells the type on the wire.
     #[inline]
     #[must_use]

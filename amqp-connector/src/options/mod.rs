@@ -60,6 +60,10 @@ pub struct Options {
     pub outbound_budget: usize,
     /// Octets of deliveries that may wait in one consumer's queue; past it the consumer is ended with
     /// [`ConsumerEnd::Overflow`](crate::ConsumerEnd::Overflow). Default 64 MiB.
+    ///
+    /// It counts memory: a body's octets, what its headers take once they are read, and some 400 octets for each
+    /// delivery. Large bodies are parts of the buffers that they were read into, but of such buffers a connection holds
+    /// no more than 4 MiB, whatever waits, is held by the user, or is read beside it; where it would be more, bodies are copied.
     pub consumer_budget: usize,
     /// Largest inbound body in octets; a larger one closes its channel. Default 128 MiB.
     pub body_max: u64,

@@ -11,7 +11,7 @@ use std::task::{Poll, Waker};
 use amqp_types::protocol::{self, Method, ReplyCode};
 use amqp_types::reflect::{ClassInfo, MethodInfo, Value};
 use amqp_types::wire::ContentDomain;
-use amqp_types::{AnyMethod, Body};
+use amqp_types::{AnyMethod, AnyProperties as _, Body};
 
 use crate::error::{CloseCause, CloseReason, Error, Result, Scope};
 use crate::outcome::Event;
@@ -27,7 +27,7 @@ const METHODS_MAX: usize = 1024;
 #[derive(Default)]
 pub(crate) struct Inbox {
     queue: VecDeque<IncomingMethod>,
-    /// Octets of their bodies and long arguments.
+    /// What their bodies, properties and arguments cost in memory.
     octets: usize,
     waker: Option<Waker>,
     /// There is a handle that takes them.
@@ -178,14 +178,19 @@ fn is_unasked(info: &MethodInfo) -> bool {
         && !class.is_some_and(|class| class.methods.iter().any(answers))
 }
 
+/// What waits costs about this much memory beside its own size.
 fn octets(incoming: &IncomingMethod) -> usize {
-    let body = incoming.content.as_ref().map_or(0, |(_, body)| body.len());
-    let arguments = incoming.method.values().into_iter().map(|value| match value {
+    let IncomingMethod { method, content } = incoming;
+    let properties = content.iter().flat_map(|(properties, _)| properties.values()).flatten();
+    let values = method.values().into_iter().chain(properties).map(|value| match value {
         Value::LongStr(octets)
         | Value::Content(ContentDomain::Inline(octets) | ContentDomain::Reference(octets)) => {
             octets.len()
         }
+        Value::ShortStr(string) => string.heap_size(),
+        Value::Table(table) => table.heap_size(),
         _ => 0,
     });
-    arguments.fold(body, usize::saturating_add)
+    let body = content.as_ref().map_or(0, |(_, body)| body.len());
+    values.fold(body, usize::saturating_add)
 }

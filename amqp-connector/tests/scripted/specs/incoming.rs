@@ -133,23 +133,27 @@ if_spec! { stream.deliver => {
 
     #[tokio::test(start_paused = true)]
     async fn incoming_methods_wait_within_the_budget_of_octets() {
-        let mut options = amqp_connector::Options::default();
-        options.consumer_budget = 1000;
-        let (connection, mut peer) =
-            crate::support::connection_with(options, amqp_connector::testing::Peer::new()).await;
-        let channel = crate::support::open(&connection, &mut peer).await;
-        let mut incoming = channel.incoming().expect("mine");
-        let body = "x".repeat(600);
-        for tag in 0..10 {
-            // As long as each is taken, there may be any number of them.
-            peer.send_content(channel.id(), deliver(tag), Default::default(), &body).await;
-            incoming.recv().await.expect("delivered");
+        let long = "x".repeat(600);
+        let headers = amqp_connector::FieldTable::new().with(short("k"), long.as_str());
+        let headers = stream::Properties { headers: Some(headers), ..Default::default() };
+        for (properties, body) in [(stream::Properties::default(), long), (headers, String::new())] {
+            let mut options = amqp_connector::Options::default();
+            options.consumer_budget = 1000;
+            let peer = amqp_connector::testing::Peer::new();
+            let (connection, mut peer) = crate::support::connection_with(options, peer).await;
+            let channel = crate::support::open(&connection, &mut peer).await;
+            let mut incoming = channel.incoming().expect("mine");
+            for tag in 0..10 {
+                // As long as each is taken, there may be any number of them.
+                peer.send_content(channel.id(), deliver(tag), properties.clone(), &body).await;
+                incoming.recv().await.expect("delivered");
+            }
+            for tag in 0..2 {
+                peer.send_content(channel.id(), deliver(tag), properties.clone(), &body).await;
+            }
+            let reason = resolves("closed", channel.closed()).await;
+            assert_eq!(reason.cause(), CloseCause::LimitExceeded);
         }
-        for tag in 0..2 {
-            peer.send_content(channel.id(), deliver(tag), Default::default(), &body).await;
-        }
-        let reason = resolves("closed", channel.closed()).await;
-        assert_eq!(reason.cause(), CloseCause::LimitExceeded);
     }
 
     #[tokio::test(start_paused = true)]

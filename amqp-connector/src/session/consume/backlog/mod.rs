@@ -5,11 +5,16 @@
 //! for a moment each time its backlog has grown by a step. For one that makes no progress the moment is
 //! short, so that it hardly delays the others of its connection.
 
+mod cost;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use amqp_types::protocol::basic;
-use amqp_types::{Body, FieldTable, FieldValue, ShortStr};
+use amqp_types::{Body, ShortStr};
+
+pub(in crate::session) use cost::content_cost;
+use cost::usual_cost;
 
 /// Deliveries of one batch.
 const BATCH: usize = 64;
@@ -40,28 +45,8 @@ impl Queued {
     /// would be free.
     #[inline]
     fn cost(&self) -> usize {
-        size_of::<Self>() + content_cost(&self.properties, &self.body)
+        size_of::<Self>() + usual_cost(&self.properties, &self.body)
     }
-}
-
-/// What the octets of a message cost in memory, about.
-#[inline]
-pub(in crate::session) fn content_cost(properties: &basic::Properties, body: &Body) -> usize {
-    body.len() + properties.headers.as_ref().map_or(0, table_cost)
-}
-
-fn table_cost(table: &FieldTable) -> usize {
-    table.iter().map(|(key, value)| key.len() + value_cost(value)).sum()
-}
-
-fn value_cost(value: &FieldValue) -> usize {
-    let more = match value {
-        FieldValue::LongString(octets) | FieldValue::ByteArray(octets) => octets.len(),
-        FieldValue::Table(table) => table_cost(table),
-        FieldValue::Array(array) => array.iter().map(value_cost).sum(),
-        _ => 0,
-    };
-    size_of::<FieldValue>() + more
 }
 
 #[derive(Default)]
