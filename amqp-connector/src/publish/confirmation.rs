@@ -48,6 +48,10 @@ enum State {
     },
     /// There are no confirms to wait for.
     Accepted,
+    /// The broker has taken the message, as it mostly does: of this there is nothing to be copied or dropped.
+    Acked {
+        tag: u64,
+    },
     /// Kept for a second look.
     Done {
         tag: u64,
@@ -78,7 +82,9 @@ impl Confirmation {
     #[must_use]
     pub fn delivery_tag(&self) -> Option<u64> {
         match &self.state {
-            State::Pending { tag, .. } | State::Done { tag, .. } => Some(*tag),
+            State::Pending { tag, .. } | State::Acked { tag } | State::Done { tag, .. } => {
+                Some(*tag)
+            }
             State::Accepted => None,
         }
     }
@@ -117,6 +123,10 @@ impl Confirmation {
         let (channel, tag) = match &self.state {
             State::Accepted => return Poll::Ready(Outcome::Accepted),
             State::Pending { channel, tag } => (channel, tag),
+            State::Acked { .. } => {
+                spend(cx);
+                return Poll::Ready(Outcome::Acked);
+            }
             State::Done { outcome, .. } => {
                 spend(cx);
                 return Poll::Ready(outcome.clone());
@@ -134,7 +144,10 @@ impl Confirmation {
         }
         let outcome = outcome.unwrap_or(Outcome::Accepted);
         let keeper = kept.then(|| channel.clone());
-        self.state = State::Done { tag, outcome: outcome.clone(), keeper };
+        self.state = match outcome {
+            Outcome::Acked => State::Acked { tag },
+            _ => State::Done { tag, outcome: outcome.clone(), keeper },
+        };
         Poll::Ready(outcome)
     }
 }
@@ -145,7 +158,7 @@ impl Drop for Confirmation {
         match &self.state {
             State::Pending { channel, tag } => forget(channel, *tag),
             State::Done { tag, keeper: Some(keeper), .. } => leave(keeper, *tag),
-            State::Done { .. } | State::Accepted => {}
+            State::Done { .. } | State::Acked { .. } | State::Accepted => {}
         }
     }
 }

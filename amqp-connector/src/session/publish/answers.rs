@@ -58,15 +58,18 @@ impl Session {
         tag: u64,
         waker: &dyn Caller,
     ) -> Poll<Claimed> {
-        let Some(confirms) = self.channels.get(key).and_then(|channel| channel.confirms.as_mut())
-        else {
+        let channel = self.channels.get(key);
+        let queued = channel.as_ref().is_some_and(|channel| !channel.gate.is_empty());
+        let Some(confirms) = channel.and_then(|channel| channel.confirms.as_mut()) else {
             return Poll::Ready(Claimed { outcome: None, kept: false, charge: false });
         };
         match confirms.poll(tag, waker, &mut self.effects) {
             None => Poll::Pending,
             Some(outcome) => {
                 let kept = confirms.keeps(&outcome);
-                self.wake_gate(key);
+                if queued {
+                    self.wake_gate(key);
+                }
                 Poll::Ready(Claimed { outcome: Some(outcome), kept, charge: self.charge(0) })
             }
         }

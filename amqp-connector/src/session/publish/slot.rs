@@ -81,7 +81,7 @@ impl State {
 
 impl Slot {
     /// The broker has answered an open one.
-    #[inline]
+    #[inline(always)]
     pub(super) fn resolve(&mut self, positive: bool, verdict: Verdict, effects: &mut Effects) {
         let outcome = match verdict {
             _ if !positive => Outcome::Nacked,
