@@ -145,7 +145,7 @@ impl Fuzz {
         cargo.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
         let out = cargo.output().context("cannot run cargo test")?;
         let messages = String::from_utf8_lossy(&out.stdout).into_owned();
-        let program = messages.lines().filter_map(scratch::executable).next_back();
+        let program = scratch::executable_of(DIALOGUES, &messages);
         let program = program.filter(|_| out.status.success());
         let program = program.context("the dialogues do not build")?;
         let first = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());

@@ -80,6 +80,15 @@ pub(crate) fn executable(message: &str) -> Option<PathBuf> {
     message.get("executable")?.as_str().map(PathBuf::from)
 }
 
+/// The program of the target with that name. Cargo tells of others too: a bench's and a test's package has its binaries built.
+pub(crate) fn executable_of(name: &str, messages: &str) -> Option<PathBuf> {
+    let of_target = |message: &&str| {
+        let message: Option<serde_json::Value> = serde_json::from_str(message).ok();
+        message.is_some_and(|it| it.pointer("/target/name").is_some_and(|is| is == name))
+    };
+    messages.lines().filter(of_target).find_map(executable)
+}
+
 /// A module that holds what the macro emits for one XML file.
 pub(crate) fn spec_module(module: &str, xml: &Path) -> String {
     format!(
@@ -95,7 +104,7 @@ pub(crate) fn path_module(module: &str, source: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{executable, path_module, spec_module};
+    use super::{executable, executable_of, path_module, spec_module};
     use std::path::{Path, PathBuf};
 
     #[test]
@@ -114,5 +123,16 @@ mod tests {
         assert_eq!(executable(r#"{"executable":"/x/y"}"#), Some(PathBuf::from("/x/y")));
         assert_eq!(executable(r#"{"executable":null}"#), None);
         assert_eq!(executable("Blocking waiting"), None);
+    }
+
+    #[test]
+    fn program_is_that_of_the_target_asked_for() {
+        let messages = "Blocking waiting\n\
+            {\"target\":{\"name\":\"soak\"},\"executable\":\"/x/soak\"}\n\
+            {\"target\":{\"name\":\"paths\"},\"executable\":null}\n\
+            {\"target\":{\"name\":\"paths\"},\"executable\":\"/x/paths-1\"}";
+        assert_eq!(executable_of("paths", messages), Some(PathBuf::from("/x/paths-1")));
+        assert_eq!(executable_of("soak", messages), Some(PathBuf::from("/x/soak")));
+        assert_eq!(executable_of("other", messages), None);
     }
 }

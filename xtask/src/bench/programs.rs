@@ -37,8 +37,7 @@ impl Programs {
         }
         let messages = project::read(&messages)?;
         let find = |name: &str| {
-            let mut programs = messages.lines().filter_map(scratch::executable);
-            let found = programs.find(|path| path.file_stem().is_some_and(|stem| stem == name));
+            let found = scratch::executable_of(name, &messages);
             found.with_context(|| format!("tests/bench has no program `{name}`"))
         };
         agree(&find("client")?)?;

@@ -59,7 +59,7 @@ fn build() -> Result<PathBuf> {
         bail!("the hot paths do not compile");
     }
     let messages = String::from_utf8_lossy(&out.stdout).into_owned();
-    let program = messages.lines().find_map(scratch::executable);
+    let program = scratch::executable_of("hot_paths", &messages);
     program.context("cargo built no program")
 }
 
