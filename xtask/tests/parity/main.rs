@@ -14,11 +14,12 @@ use std::path::{Path, PathBuf};
 use catalogue::{Tests, tests_of};
 
 /// What the paths of tests begin with, and the root file of their program.
-const PROGRAMS: [(&str, &str); 12] = [
+const PROGRAMS: [(&str, &str); 13] = [
     ("broker", "tests/tests/broker/main.rs"),
     ("scripted", "amqp-connector/tests/scripted/main.rs"),
     ("connector", "amqp-connector/src/lib.rs"),
     ("allocations", "amqp-connector/tests/allocations.rs"),
+    ("held", "amqp-connector/tests/held.rs"),
     ("streams", "amqp-connector/tests/streams.rs"),
     ("futures", "xtask/tests/futures.rs"),
     ("types", "amqp-types/src/lib.rs"),
