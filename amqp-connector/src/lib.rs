@@ -93,7 +93,9 @@ pub use channel::{
     AccessRequest, AccessTicket, BasicConsume, BasicGet, Channel, ExchangeBind, ExchangeDeclare,
     ExchangeDelete, ExchangeUnbind, Prefetch, QueueBind, QueueDeclare, QueueDelete, QueueUnbind,
 };
-pub use connect::{Connector, Greeted, Mechanism};
+#[cfg(feature = "rustls")]
+pub use connect::Tls;
+pub use connect::{Connector, Greeted, Mechanism, Transport};
 pub use connection::Connection;
 pub use consumer::{
     Acker, BodyStream, ConsumeStreamed, Consumer, Delivery, Recv, RecvStreamed, ShutdownReport,
@@ -102,7 +104,7 @@ pub use consumer::{
 pub use driver::Driver;
 pub use error::{
     Address, BlamedPublish, BrokenStream, CloseCause, CloseReason, ConnectError, Error, ErrorKind,
-    Initiator, Result, Scope, Step, StreamFault, UriError,
+    Initiator, Result, Scope, Step, StreamFault, TlsError, UriError,
 };
 pub use options::{ConfirmOptions, Options, Pace, Tuning, Unsettled, WhileBlocked};
 pub use outcome::{

@@ -15,8 +15,8 @@ use amqp_connector::{
     ExchangeDeclare, ExchangeDelete, ExchangeUnbind, Get, Greeted, Incoming, IncomingMethod,
     Initiator, Mechanism, Options, Outcome, Pace, Prefetch, Publish, QueueBind, QueueDeclare,
     QueueDelete, QueueUnbind, Recover, Recovered, Recv, RecvStreamed, Returned, Returns, Scope,
-    ShutdownReport, Step, StreamConsumer, StreamFault, StreamedDelivery, Tuning, UnknownReason,
-    Unsettled, UriError, WhileBlocked,
+    ShutdownReport, Step, StreamConsumer, StreamFault, StreamedDelivery, TlsError, Transport,
+    Tuning, UnknownReason, Unsettled, UriError, WhileBlocked,
 };
 use futures_core::Stream;
 use futures_core::stream::FusedStream;
@@ -32,6 +32,7 @@ const _: () = {
     is_shared::<Channel>();
     is_shared::<Connector>();
     is_shared::<Greeted<TcpStream>>();
+    is_shared::<Greeted<Transport>>();
     is_shared::<Options>();
     is_shared::<BasicPublish>();
     is_shared::<BasicPublishStream>();
@@ -54,6 +55,7 @@ const _: () = {
     is_shared::<Event>();
     is_shared::<Error>();
     is_shared::<ConnectError>();
+    is_shared::<TlsError>();
     is_shared::<CloseReason>();
     is_shared::<UriError>();
 };
@@ -105,6 +107,7 @@ const _: () = {
     is_sent::<Consume>();
     is_sent::<ConsumeStreamed>();
     is_sent::<Driver<TcpStream>>();
+    is_sent::<Driver<Transport>>();
     is_sent::<Get>();
     is_sent::<Publish>();
     is_sent::<Recover>();

@@ -5,31 +5,40 @@
 
 use std::future::Future;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use amqp_types::protocol;
 use amqp_types::{FieldTable, FieldValue, ShortStr};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::connect::greeted::Greeted;
 use crate::connect::handshake::Handshake;
 use crate::connect::sasl::Mechanism;
-use crate::connect::uri::Uri;
-use crate::connection::Connection;
-use crate::error::{ConnectError, Step};
+#[cfg(feature = "rustls")]
+use crate::connect::tls::Tls;
+use crate::connect::transport::{Place, TcpOptions, Transport, dialling, names};
+#[cfg(feature = "rustls")]
+use crate::error::TlsError;
+use crate::error::{Address, ConnectError, Step};
 use crate::name::{self, InvalidName};
 use crate::options::{Options, WhileBlocked};
 use crate::recovery::Recovery;
-use crate::recovery::supervisor::Dial;
+use crate::recovery::supervisor::{Dial, random};
 use crate::session::after;
+
+/// What the program's own transport is called in errors.
+const GIVEN: &str = "the given transport";
+
+/// Where AMQP over TLS is offered.
+#[cfg(feature = "rustls")]
+const TLS_PORT: u16 = 5671;
 
 /// Where a broker is and how to speak to it. Cheap to clone; every connection begins here.
 ///
-/// The defaults are localhost, the specification's port (5672), virtual host `/`.
+/// The defaults are localhost, the specification's port (5672; with TLS 5671), virtual host `/`.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
@@ -43,9 +52,16 @@ use crate::session::after;
 #[must_use = "a connector does nothing until `connect` is called"]
 pub struct Connector {
     host: String,
-    port: u16,
+    /// None is the usual one, which is another with TLS.
+    pub(super) port: Option<u16>,
     /// Where else the same broker is reached.
-    alternatives: Vec<(String, u16)>,
+    alternatives: Vec<Address>,
+    shuffled: bool,
+    /// In place of host and port.
+    socket_path: Option<PathBuf>,
+    tcp: TcpOptions,
+    #[cfg(feature = "rustls")]
+    tls: Option<Tls>,
     pub(super) virtual_host: String,
     pub(super) options: Options,
     pub(super) mechanisms: Vec<Mechanism>,
@@ -61,8 +77,13 @@ impl Default for Connector {
     fn default() -> Self {
         Self {
             host: "localhost".to_owned(),
-            port: protocol::DEFAULT_PORT,
+            port: None,
             alternatives: Vec::new(),
+            shuffled: false,
+            socket_path: None,
+            tcp: TcpOptions::default(),
+            #[cfg(feature = "rustls")]
+            tls: None,
             virtual_host: "/".to_owned(),
             options: Options::default(),
             mechanisms: vec![Mechanism::Plain, Mechanism::AmqPlain],
@@ -89,7 +110,7 @@ impl Connector {
 
     /// The server's port.
     pub fn port(mut self, port: u16) -> Self {
-        self.port = port;
+        self.port = Some(port);
         self
     }
 
@@ -98,7 +119,48 @@ impl Connector {
     /// [`port`](Self::port), until one accepts the connection. The time for that is shared equally among them. Whenever
     /// a [recovery](Self::recovery) connects again, it begins with the next.
     pub fn alternative(mut self, host: impl Into<String>, port: u16) -> Self {
-        self.alternatives.push((host.into(), port));
+        self.alternatives.push(Address { host: host.into(), port });
+        self
+    }
+
+    /// Begins with any of the [places](Self::alternative), so that many clients spread over the nodes of a cluster; then
+    /// goes on in order.
+    pub fn shuffled(mut self, shuffled: bool) -> Self {
+        self.shuffled = shuffled;
+        self
+    }
+
+    /// Reaches the broker by a Unix socket, in place of [`host`](Self::host) and [`port`](Self::port).
+    #[cfg(unix)]
+    pub fn unix_socket(mut self, path: impl Into<PathBuf>) -> Self {
+        self.socket_path = Some(path.into());
+        self
+    }
+
+    /// Whether TCP sends small segments at once (`TCP_NODELAY`). Default: yes.
+    pub fn tcp_nodelay(mut self, nodelay: bool) -> Self {
+        self.tcp.nodelay = nodelay;
+        self
+    }
+
+    /// Has TCP ask for a sign of life when the link was idle for so long, and as often. Default: it does not, since
+    /// [heartbeats](Self::heartbeat) do.
+    pub fn tcp_keepalive(mut self, idle: Duration) -> Self {
+        self.tcp.keepalive = Some(idle);
+        self
+    }
+
+    /// For how long what was sent may stay unacknowledged before TCP gives the link up (`TCP_USER_TIMEOUT`; Linux). Default:
+    /// the operating system's, which is many minutes.
+    pub fn tcp_user_timeout(mut self, time: Duration) -> Self {
+        self.tcp.user_timeout = Some(time);
+        self
+    }
+
+    /// Protects connections by TLS. The port is 5671 then, unless one is [set](Self::port).
+    #[cfg(feature = "rustls")]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
         self
     }
 
@@ -171,42 +233,8 @@ impl Connector {
         self
     }
 
-    /// A connector by URI (see [`Connection::open`]), and the user and password that the URI names or
-    /// `guest`, for [`Greeted::authenticate`].
-    ///
-    /// # Errors
-    ///
-    /// If the URI is malformed or has an unknown key.
-    pub fn from_uri(uri: &str) -> Result<(Self, String, String), ConnectError> {
-        let uri = Uri::parse(uri)?;
-        let defaults = Self::default();
-        let mut options = defaults.options.clone();
-        options.heartbeat = uri.heartbeat.or(options.heartbeat);
-        options.channel_max = uri.channel_max.unwrap_or(options.channel_max);
-        options.frame_max = uri.frame_max.unwrap_or(options.frame_max);
-        options.connect_timeout = uri.connection_timeout.unwrap_or(options.connect_timeout);
-        let mut connector = Self {
-            host: uri.host.unwrap_or(defaults.host),
-            port: uri.port.unwrap_or(defaults.port),
-            alternatives: Vec::new(),
-            virtual_host: uri.virtual_host.unwrap_or(defaults.virtual_host),
-            mechanisms: mechanisms(&uri.mechanisms, defaults.mechanisms)?,
-            locale: uri.locale.unwrap_or(defaults.locale),
-            client_properties: defaults.client_properties,
-            redirects: 0,
-            recovery: None,
-            invalid: None,
-            options,
-        };
-        if let Some(name) = uri.name {
-            connector = connector.connection_name(&name);
-        }
-        let user = uri.user.unwrap_or_else(|| "guest".to_owned());
-        let password = uri.password.unwrap_or_else(|| "guest".to_owned());
-        Ok((connector, user, password))
-    }
-
-    /// Reaches the server by TCP and exchanges greetings: the first step.
+    /// Reaches the server, by TCP unless something else was set, and exchanges greetings: the first step. One deadline
+    /// ([`Options::connect_timeout`]) is over all of it: names, TCP, TLS and greetings.
     ///
     /// # Errors
     ///
@@ -217,48 +245,37 @@ impl Connector {
     /// # Cancel safety
     ///
     /// Dropped before it resolves, it closes the socket.
-    pub async fn connect(&self) -> Result<Greeted<TcpStream>, ConnectError> {
+    pub async fn connect(&self) -> Result<Greeted<Transport>, ConnectError> {
         self.check()?;
-        let places: Arc<[(String, u16)]> = std::iter::once((self.host.clone(), self.port))
-            .chain(self.alternatives.clone())
-            .collect();
-        let names: Vec<String> =
-            places.iter().map(|(host, port)| format!("{host}:{port}")).collect();
-        self.connect_at(names.join(" or "), &self.dial_tcp(places)).await
+        let places = self.places();
+        let address = names(&places);
+        let first = if self.shuffled { random_below(places.len()) } else { 0 };
+        let time = self.options.connect_timeout;
+        #[cfg(not(feature = "rustls"))]
+        let dial = dialling(places, first, time, self.tcp);
+        #[cfg(feature = "rustls")]
+        let dial = dialling(places, first, time, self.tcp, self.tls.clone());
+        let connected = self.connect_at(address.clone(), &dial).await;
+        #[cfg(feature = "rustls")]
+        if self.tls.is_some() {
+            return connected.map_err(|error| refused(error, address));
+        }
+        connected
     }
 
-    /// Tries these places in turn; each time beginning with the next one.
-    fn dial_tcp(&self, places: Arc<[(String, u16)]>) -> Dial<TcpStream> {
-        let count = u32::try_from(places.len()).unwrap_or(u32::MAX).max(1);
-        let (share, first) = (self.options.connect_timeout / count, AtomicUsize::new(0));
-        Arc::new(move || {
-            let (places, first) = (places.clone(), first.fetch_add(1, Ordering::Relaxed));
-            Box::pin(async move {
-                let mut failed = io::Error::from(io::ErrorKind::TimedOut);
-                for at in 0..places.len() {
-                    let Some((host, port)) = places.get(first.wrapping_add(at) % places.len())
-                    else {
-                        break;
-                    };
-                    let connecting = TcpStream::connect((host.as_str(), *port));
-                    // The last one has what is left of the step's time.
-                    let connected = match at + 1 < places.len() {
-                        true => tokio::time::timeout(share, connecting).await,
-                        false => Ok(connecting.await),
-                    };
-                    match connected {
-                        Ok(Ok(stream)) => {
-                            stream.set_nodelay(true)?;
-                            return Ok(stream);
-                        }
-                        Ok(Err(error)) => failed = error,
-                        Err(_) => failed = io::ErrorKind::TimedOut.into(),
-                    }
-                    tracing::debug!(host, port, error = %failed, "not reached");
-                }
-                Err(failed)
-            })
-        })
+    fn places(&self) -> Vec<Place> {
+        #[cfg(feature = "rustls")]
+        let usual = if self.tls.is_some() { TLS_PORT } else { protocol::DEFAULT_PORT };
+        #[cfg(not(feature = "rustls"))]
+        let usual = protocol::DEFAULT_PORT;
+        let (host, port) = (self.host.clone(), self.port.unwrap_or(usual));
+        let first = match &self.socket_path {
+            #[cfg(unix)]
+            Some(path) => Place::Unix(path.clone()),
+            _ => Place::Tcp(Address { host, port }),
+        };
+        let others = self.alternatives.iter().cloned().map(Place::Tcp);
+        std::iter::once(first).chain(others).collect()
     }
 
     /// Opens a transport by `dial` and exchanges greetings over it: the first step where TCP is not what is wanted, and
@@ -291,7 +308,10 @@ impl Connector {
         F: Future<Output = io::Result<T>> + Send + 'static,
     {
         self.check()?;
-        let dial: Dial<T> = Arc::new(move || Box::pin(dial()));
+        let dial: Dial<T> = Arc::new(move || {
+            let dialled = dial();
+            Box::pin(async { dialled.await.map_err(|source| io_error(GIVEN, source)) })
+        });
         self.connect_by_dialling(&dial).await
     }
 
@@ -302,7 +322,7 @@ impl Connector {
     where
         T: AsyncRead + AsyncWrite + Unpin,
     {
-        self.connect_at("the given transport".to_owned(), dial).await
+        self.connect_at(GIVEN.to_owned(), dial).await
     }
 
     async fn connect_at<T>(
@@ -314,10 +334,7 @@ impl Connector {
         T: AsyncRead + AsyncWrite + Unpin,
     {
         let deadline = after(Instant::now(), self.options.connect_timeout);
-        let io = within(deadline, Step::Transport, async {
-            dial().await.map_err(|source| io_error(&address, source))
-        })
-        .await?;
+        let io = within(deadline, Step::Transport, dial()).await?;
         self.greet(io, address, deadline, Some(dial.clone())).await
     }
 
@@ -336,7 +353,7 @@ impl Connector {
     {
         self.check()?;
         let deadline = after(Instant::now(), self.options.connect_timeout);
-        self.greet(io, "the given transport".to_owned(), deadline, None).await
+        self.greet(io, GIVEN.to_owned(), deadline, None).await
     }
 
     async fn greet<T>(
@@ -352,33 +369,6 @@ impl Connector {
         let greet = Handshake::greet(io, address, &self.options);
         let (handshake, start) = within(deadline, Step::Greeting, greet).await?;
         Ok(Greeted::new(handshake, start, self.clone(), dial))
-    }
-}
-
-impl Connection {
-    /// Connects, authenticates and opens the virtual host in one step.
-    ///
-    /// The URI follows RabbitMQ's URI specification: `amqp://user:password@host:port/vhost`, each part
-    /// optional and percent-encoded, with the query keys `heartbeat` (seconds), `channel_max`,
-    /// `frame_max`, `connection_timeout` (milliseconds), `auth_mechanism`, `locale` and `name`.
-    ///
-    /// ```no_run
-    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-    /// let uri = "amqp://guest:guest@localhost:5672/%2f?heartbeat=10";
-    /// let connection = amqp_connector::Connection::open(uri).await?;
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// If the URI is malformed or has an unknown key, and as [`Connector::connect`] and [`Greeted::authenticate`].
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropped before it resolves, it closes the socket.
-    pub async fn open(uri: &str) -> Result<Self, ConnectError> {
-        let (connector, user, password) = Connector::from_uri(uri)?;
-        connector.open(&user, &password).await
     }
 }
 
@@ -398,17 +388,27 @@ fn io_error(address: &str, source: io::Error) -> ConnectError {
     ConnectError::Io { step: Step::Transport, address: address.to_owned(), source }
 }
 
-fn mechanisms(names: &[String], default: Vec<Mechanism>) -> Result<Vec<Mechanism>, ConnectError> {
-    if names.is_empty() {
-        return Ok(default);
-    }
-    let known = |name: &String| {
-        Mechanism::by_name(name).ok_or_else(|| {
-            let (key, value) = ("auth_mechanism".to_owned(), name.clone());
-            ConnectError::Uri(crate::error::UriError::Value { key, value })
-        })
+/// With TLS 1.3 a server says what it thinks of our certificate when our side of the handshake is done.
+#[cfg(feature = "rustls")]
+fn refused(error: ConnectError, address: String) -> ConnectError {
+    let source = match error {
+        ConnectError::Io { step: Step::Greeting, source, .. } => source,
+        ConnectError::EndOfStream { step: Step::Greeting } => io::ErrorKind::UnexpectedEof.into(),
+        error => return error,
     };
-    names.iter().map(known).collect()
+    ConnectError::Tls { address, source: TlsError::Refused(source) }
+}
+
+/// Any number below another one.
+fn random_below(end: usize) -> usize {
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a handful of places"
+    )]
+    let any = (random() * end as f64) as usize;
+    any.min(end.saturating_sub(1))
 }
 
 /// What the broker is told about this library, and the extensions that the compiled specification can

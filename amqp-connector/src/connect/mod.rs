@@ -2,14 +2,21 @@
 //!
 //! Ends with a session and a driver, which it starts; nothing of what follows is its business.
 
+mod by_uri;
 mod connector;
 mod greeted;
 mod handshake;
 mod login;
 mod redirect;
 mod sasl;
+#[cfg(feature = "rustls")]
+mod tls;
+mod transport;
 mod uri;
 
 pub use connector::Connector;
 pub use greeted::Greeted;
 pub use sasl::Mechanism;
+#[cfg(feature = "rustls")]
+pub use tls::Tls;
+pub use transport::Transport;

@@ -7,6 +7,10 @@ use std::time::Duration;
 
 use crate::error::UriError;
 
+/// The query keys that only `amqps://` has.
+const TLS_KEYS: [&str; 5] =
+    ["cacertfile", "certfile", "keyfile", "verify", "server_name_indication"];
+
 /// The parts of a URI that were given.
 #[derive(Default, PartialEq, Eq)]
 pub(crate) struct Uri {
@@ -22,12 +26,30 @@ pub(crate) struct Uri {
     pub(crate) mechanisms: Vec<String>,
     pub(crate) locale: Option<String>,
     pub(crate) name: Option<String>,
+    pub(crate) tls: Option<UriTls>,
+}
+
+/// What an `amqps://` URI says of TLS.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct UriTls {
+    pub(crate) authorities: Option<String>,
+    /// The files of the certificate and its key.
+    pub(crate) identity: Option<(String, String)>,
+    pub(crate) verify: bool,
+    pub(crate) server_name: Option<String>,
+}
+
+impl Default for UriTls {
+    fn default() -> Self {
+        Self { authorities: None, identity: None, verify: true, server_name: None }
+    }
 }
 
 impl Uri {
     pub(crate) fn parse(text: &str) -> Result<Self, UriError> {
         let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
-        if !scheme.eq_ignore_ascii_case("amqp") {
+        let encrypted = cfg!(feature = "rustls") && scheme.eq_ignore_ascii_case("amqps");
+        if !encrypted && !scheme.eq_ignore_ascii_case("amqp") {
             // Without one it may be anything that was pasted here.
             let is_scheme = scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
             let scheme = if is_scheme { scheme } else { "" };
@@ -35,9 +57,14 @@ impl Uri {
         }
         let authority = rest.split(['/', '?']).next().unwrap_or_default();
         let unescaped = !authority.contains('@') && rest.contains('@');
-        Self::parse_rest(rest).map_err(|error| match error {
+        Self::parse_rest(rest, encrypted).map_err(|error| match error {
             // What is quoted may be the end of a password.
-            UriError::Port(_) | UriError::UnknownKey(_) | UriError::Value { .. } if unescaped => {
+            UriError::Port(_)
+            | UriError::UnknownKey(_)
+            | UriError::NeedsTls(_)
+            | UriError::Value { .. }
+                if unescaped =>
+            {
                 UriError::Unescaped
             }
             error => error,
@@ -45,13 +72,14 @@ impl Uri {
     }
 
     /// What follows the scheme.
-    fn parse_rest(rest: &str) -> Result<Self, UriError> {
+    fn parse_rest(rest: &str, encrypted: bool) -> Result<Self, UriError> {
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, path) = match rest.split_once('/') {
             Some((authority, path)) => (authority, Some(path)),
             None => (rest, None),
         };
-        let mut uri = Self::default();
+        let mut uri = Self { tls: encrypted.then(UriTls::default), ..Self::default() };
+        let (mut chain, mut key_file) = (None, None);
         let address = match authority.rsplit_once('@') {
             Some((user_info, address)) => {
                 uri.set_user_info(user_info)?;
@@ -68,7 +96,20 @@ impl Uri {
         }
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            uri.set_query(&decode(key, "query")?, decode(value, "query")?)?;
+            let (key, value) = (decode(key, "query")?, decode(value, "query")?);
+            match (key.as_str(), &mut uri.tls) {
+                ("certfile", Some(_)) => chain = Some(value),
+                ("keyfile", Some(_)) => key_file = Some(value),
+                (_, Some(tls)) if TLS_KEYS.contains(&key.as_str()) => tls.set_query(&key, value)?,
+                _ => uri.set_query(&key, value)?,
+            }
+        }
+        if let Some(tls) = &mut uri.tls {
+            tls.identity = match (chain, key_file) {
+                (Some(chain), Some(key)) => Some((chain, key)),
+                (None, None) => None,
+                _ => return Err(UriError::Identity),
+            };
         }
         Ok(uri)
     }
@@ -125,7 +166,21 @@ impl Uri {
             "auth_mechanism" => self.mechanisms.push(value),
             "locale" => self.locale = Some(value),
             "name" => self.name = Some(value),
+            key if TLS_KEYS.contains(&key) => return Err(UriError::NeedsTls(key.to_owned())),
             _ => return Err(UriError::UnknownKey(key.to_owned())),
+        }
+        Ok(())
+    }
+}
+
+impl UriTls {
+    fn set_query(&mut self, key: &str, value: String) -> Result<(), UriError> {
+        match (key, value.as_str()) {
+            ("cacertfile", _) => self.authorities = Some(value),
+            ("server_name_indication", _) => self.server_name = Some(value),
+            ("verify", "verify_peer") => self.verify = true,
+            ("verify", "verify_none") => self.verify = false,
+            _ => return Err(UriError::Value { key: key.to_owned(), value }),
         }
         Ok(())
     }
@@ -199,6 +254,46 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "rustls")]
+    fn query_keys_of_tls() {
+        let uri = parse("amqps://h");
+        assert_eq!(uri.tls, Some(UriTls::default()));
+        assert!(uri.tls.is_some_and(|tls| tls.verify), "who the server is matters");
+        let uri = parse(
+            "AMQPS://h/?cacertfile=/a%20b&certfile=c&keyfile=k&verify=verify_none&server_name_indication=n&name=x",
+        );
+        let expected = UriTls {
+            authorities: Some("/a b".into()),
+            identity: Some(("c".into(), "k".into())),
+            verify: false,
+            server_name: Some("n".into()),
+        };
+        assert_eq!((uri.tls, uri.name.as_deref()), (Some(expected), Some("x")));
+        let bad = |text| Uri::parse(text).err();
+        let value = UriError::Value { key: "verify".into(), value: "no".into() };
+        assert_eq!(bad("amqps://h/?verify=no"), Some(value));
+        assert_eq!(bad("amqps://h/?certfile=c"), Some(UriError::Identity));
+        assert_eq!(bad("amqps://h/?keyfile=k"), Some(UriError::Identity));
+        assert_eq!(bad("amqps://h/?verfy=x"), Some(UriError::UnknownKey("verfy".into())));
+    }
+
+    #[test]
+    fn keys_of_tls_need_a_uri_that_asks_for_it() {
+        for key in TLS_KEYS {
+            let error = Uri::parse(&format!("amqp://h/?{key}=x")).err();
+            assert_eq!(error, Some(UriError::NeedsTls(key.to_owned())));
+        }
+        assert_eq!(parse("amqp://h").tls, None);
+    }
+
+    #[test]
+    #[cfg(not(feature = "rustls"))]
+    fn a_build_without_tls_names_the_feature() {
+        let error = Uri::parse("amqps://user:s3cr3t@h").err().map(|error| error.to_string());
+        assert!(error.is_some_and(|text| text.contains("feature `rustls`")));
+    }
+
+    #[test]
     fn no_error_shows_a_piece_of_a_password() {
         for text in [
             "amqp://user:s3cr3t/rest@host",
@@ -209,7 +304,8 @@ mod tests {
             "amqp://user:s3cr3t%zz@host",
             "user:s3cr3t@host://",
             "user:s3cr3t@host",
-            "amqps://user:s3cr3t@host",
+            "amqpt://user:s3cr3t@host",
+            "amqp://user:1?verify=s3cr3t@host",
         ] {
             let error = Uri::parse(text).err().unwrap_or_else(|| panic!("{text} was taken"));
             let shown = format!("{error} {error:?}");

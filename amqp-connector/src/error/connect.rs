@@ -6,13 +6,13 @@ use std::io;
 use amqp_types::protocol::{self, BUNDLED};
 use amqp_types::{DecodeError, EncodeError, FrameError, InvalidShortStr};
 
-use crate::error::{Address, CloseReason, UriError};
+use crate::error::{Address, CloseReason, TlsError, UriError};
 
 /// The handshake steps, as errors name them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Step {
-    /// Reaching the server: name resolution and TCP.
+    /// Reaching the server: name resolution, TCP and TLS.
     Transport,
     /// Sending our protocol header and waiting for `connection.start`.
     Greeting,
@@ -47,6 +47,13 @@ pub enum ConnectError {
         address: String,
         /// The operating system's or transport's error.
         source: io::Error,
+    },
+    /// TLS did not come about.
+    Tls {
+        /// The server's address as it was given.
+        address: String,
+        /// Why.
+        source: TlsError,
     },
     /// A step took longer than the connect timeout.
     Deadline {
@@ -181,6 +188,7 @@ impl ConnectError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Io { .. } | Self::Deadline { .. } | Self::EndOfStream { .. } => true,
+            Self::Tls { source, .. } => source.is_transient(),
             Self::Closed { reason, .. } => {
                 reason.code() == Some(protocol::ReplyCode::CONNECTION_FORCED)
             }
@@ -212,6 +220,7 @@ impl fmt::Display for ConnectError {
                     _ => Ok(()),
                 }
             }
+            Self::Tls { address, source } => write!(f, "reaching {address}: {source}"),
             Self::Deadline { step } => {
                 write!(f, "{step} took longer than the connect timeout")
             }
@@ -308,6 +317,7 @@ impl std::error::Error for ConnectError {
         match self {
             Self::Uri(error) => Some(error),
             Self::Io { source, .. } => Some(source),
+            Self::Tls { source, .. } => Some(source),
             Self::NotAmqp { source } | Self::Frame { source, .. } => Some(source),
             Self::Decode { source, .. } => Some(source),
             Self::Invalid(error) => Some(error),

@@ -9,6 +9,7 @@ mod connect;
 mod publishes;
 mod reason;
 mod stream;
+mod tls;
 mod uri;
 
 use std::fmt;
@@ -20,6 +21,7 @@ pub use publishes::BlamedPublish;
 pub(crate) use publishes::{Publishes, Tags};
 pub use reason::{CloseCause, CloseReason, Initiator, Scope};
 pub use stream::{BrokenStream, StreamFault};
+pub use tls::TlsError;
 pub use uri::UriError;
 
 use amqp_types::{DecodeError, EncodeError, InvalidShortStr};

@@ -24,6 +24,10 @@ pub enum UriError {
     VirtualHost,
     /// A query key that is not known.
     UnknownKey(String),
+    /// A query key of TLS stands in a URI that asks for none.
+    NeedsTls(String),
+    /// One of the query keys `certfile` and `keyfile` stands without the other.
+    Identity,
     /// The value of a query key cannot be used.
     Value {
         /// The key.
@@ -37,7 +41,7 @@ impl fmt::Display for UriError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Scheme(scheme) if scheme == "amqps" => {
-                f.write_str("amqps:// needs TLS, which this version does not offer yet")
+                f.write_str("amqps:// needs the feature `rustls` of amqp-connector")
             }
             Self::Scheme(scheme) => write!(f, "URI scheme {scheme:?} is not amqp://"),
             Self::Escape { part } => write!(f, "bad percent-escape in the URI's {part}"),
@@ -52,8 +56,11 @@ impl fmt::Display for UriError {
             Self::UnknownKey(key) => write!(
                 f,
                 "unknown URI query key {key:?} (known: heartbeat, channel_max, frame_max, \
-                 connection_timeout, auth_mechanism, locale, name)"
+                 connection_timeout, auth_mechanism, locale, name; of amqps:// also cacertfile, certfile, keyfile, \
+                 verify, server_name_indication)"
             ),
+            Self::NeedsTls(key) => write!(f, "URI query key {key} needs amqps://"),
+            Self::Identity => f.write_str("the URI query keys certfile and keyfile need each other"),
             Self::Value { key, value } => write!(f, "URI query key {key}: bad value {value:?}"),
         }
     }

@@ -5,7 +5,6 @@
 
 use std::future::{Future, poll_fn};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
@@ -24,7 +23,7 @@ use crate::shared::{Shared, Ticket};
 
 /// Opens another transport.
 pub(crate) type Dial<T> =
-    Arc<dyn Fn() -> Pin<Box<dyn Future<Output = io::Result<T>> + Send>> + Send + Sync>;
+    Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<T, ConnectError>> + Send>> + Send + Sync>;
 
 /// All that is needed to connect once more.
 pub(crate) struct Redial<T> {
@@ -130,7 +129,7 @@ where
 }
 
 /// Something between 0 and 1, for a pause: how std seeds its maps is random enough for that.
-fn random() -> f64 {
+pub(crate) fn random() -> f64 {
     let bits = RandomState::new().build_hasher().finish();
     f64::from((bits >> 32) as u32) / f64::from(u32::MAX)
 }

@@ -4,16 +4,15 @@
 //! There, the tests first passed and then failed again: "Reactor was unclean", as they had left their
 //! sockets open. Here [`broker_test`] sees to that.
 
-use amqp_connector::{Connection, Connector, Greeted};
+use amqp_connector::{Connection, Connector, Greeted, Transport};
 use amqp_tests::{Fixture, broker_test};
-use tokio::net::TcpStream;
 
 /// Each test gets a new connector.
 fn set_up(t: &Fixture) -> Connector {
     Connector::new().host(t.host()).port(t.port())
 }
 
-async fn connect(t: &Fixture) -> Greeted<TcpStream> {
+async fn connect(t: &Fixture) -> Greeted<Transport> {
     set_up(t).connect().await.unwrap()
 }
 

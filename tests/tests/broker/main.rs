@@ -38,4 +38,5 @@ mod skel;
 mod stream_ending;
 mod stream_reading;
 mod streaming;
+mod tls;
 mod topology;

@@ -1,0 +1,255 @@
+//! Opening a transport: the places of a broker, one after the other, and what each socket is told.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::{Socket, Transport};
+#[cfg(feature = "rustls")]
+use crate::connect::tls::Tls;
+use crate::error::{Address, ConnectError, Step};
+use crate::recovery::supervisor::Dial;
+
+/// Where a broker is reached.
+#[derive(Clone, Debug)]
+pub(in crate::connect) enum Place {
+    Tcp(Address),
+    #[cfg(unix)]
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            #[cfg(unix)]
+            Self::Unix(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// All of them, for errors.
+pub(in crate::connect) fn names(places: &[Place]) -> String {
+    let names: Vec<String> = places.iter().map(ToString::to_string).collect();
+    names.join(" or ")
+}
+
+/// What TCP sockets are told.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::connect) struct TcpOptions {
+    pub(in crate::connect) nodelay: bool,
+    pub(in crate::connect) keepalive: Option<Duration>,
+    pub(in crate::connect) user_timeout: Option<Duration>,
+}
+
+impl Default for TcpOptions {
+    fn default() -> Self {
+        Self { nodelay: true, keepalive: None, user_timeout: None }
+    }
+}
+
+impl TcpOptions {
+    fn apply(self, stream: &TcpStream) -> io::Result<()> {
+        stream.set_nodelay(self.nodelay)?;
+        let socket = SockRef::from(stream);
+        if let Some(idle) = self.keepalive {
+            socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(idle).with_interval(idle))?;
+        }
+        match self.user_timeout {
+            #[cfg(any(target_os = "linux", target_os = "android", target_os = "fuchsia"))]
+            Some(time) => socket.set_tcp_user_timeout(Some(time)),
+            #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "fuchsia")))]
+            Some(_) => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "this operating system has no TCP user timeout",
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+/// All that is needed to open a transport.
+#[derive(Clone)]
+pub(in crate::connect) struct Way {
+    places: Vec<Place>,
+    /// What all places but the last have of the step's time, each.
+    share: Duration,
+    tcp: TcpOptions,
+    #[cfg(feature = "rustls")]
+    tls: Option<Tls>,
+}
+
+/// Tries these places in turn; each time beginning with the next one. `first` is where it begins.
+pub(in crate::connect) fn dialling(
+    places: Vec<Place>,
+    first: usize,
+    time: Duration,
+    tcp: TcpOptions,
+    #[cfg(feature = "rustls")] tls: Option<Tls>,
+) -> Dial<Transport> {
+    let share = time / u32::try_from(places.len()).unwrap_or(u32::MAX).max(1);
+    let way = Arc::new(Way {
+        places,
+        share,
+        tcp,
+        #[cfg(feature = "rustls")]
+        tls,
+    });
+    let first = AtomicUsize::new(first);
+    Arc::new(move || {
+        let (way, first) = (way.clone(), first.fetch_add(1, Ordering::Relaxed));
+        Box::pin(async move { way.open(first).await })
+    })
+}
+
+impl Way {
+    async fn open(&self, first: usize) -> Result<Transport, ConnectError> {
+        let count = self.places.len();
+        let mut failed = ConnectError::Deadline { step: Step::Transport };
+        for at in 0..count {
+            let Some(place) = self.places.get(first.wrapping_add(at) % count) else { break };
+            let opening = self.open_at(place);
+            // The last one has what is left of the step's time.
+            let opened = match at + 1 < count {
+                true => timeout(self.share, opening).await,
+                false => Ok(opening.await),
+            };
+            failed = match opened {
+                Ok(Ok(transport)) => return Ok(transport),
+                Ok(Err(error)) => error,
+                Err(_) => ConnectError::Io {
+                    step: Step::Transport,
+                    address: place.to_string(),
+                    source: io::ErrorKind::TimedOut.into(),
+                },
+            };
+            tracing::debug!(%place, error = %failed, "not reached");
+        }
+        Err(match failed {
+            // None of them was, which is more than that the last was not.
+            ConnectError::Io { step, source, .. } => {
+                ConnectError::Io { step, source, address: names(&self.places) }
+            }
+            failed => failed,
+        })
+    }
+
+    async fn open_at(&self, place: &Place) -> Result<Transport, ConnectError> {
+        let failed =
+            |source| ConnectError::Io { step: Step::Transport, address: place.to_string(), source };
+        let socket = self.socket(place).await.map_err(failed)?;
+        #[cfg(feature = "rustls")]
+        if let Some(tls) = &self.tls {
+            let host = match place {
+                Place::Tcp(address) => address.host.as_str(),
+                #[cfg(unix)]
+                Place::Unix(_) => "localhost",
+            };
+            let stream = tls.shake_hands(socket, host).await;
+            let tls_failed = |source| ConnectError::Tls { address: place.to_string(), source };
+            return stream.map(Transport::tls).map_err(tls_failed);
+        }
+        Ok(Transport::plain(socket))
+    }
+
+    async fn socket(&self, place: &Place) -> io::Result<Socket> {
+        match place {
+            Place::Tcp(Address { host, port }) => {
+                let stream = TcpStream::connect((host.as_str(), *port)).await?;
+                self.tcp.apply(&stream)?;
+                Ok(Socket::Tcp(stream))
+            }
+            #[cfg(unix)]
+            Place::Unix(path) => Ok(Socket::Unix(tokio::net::UnixStream::connect(path).await?)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    fn place(port: u16) -> Place {
+        Place::Tcp(Address { host: "127.0.0.1".to_owned(), port })
+    }
+
+    fn dial(places: Vec<Place>, first: usize, tcp: TcpOptions) -> Dial<Transport> {
+        let time = Duration::from_secs(10);
+        #[cfg(not(feature = "rustls"))]
+        return dialling(places, first, time, tcp);
+        #[cfg(feature = "rustls")]
+        dialling(places, first, time, tcp, None)
+    }
+
+    #[tokio::test]
+    async fn sockets_are_told_what_was_set() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let places = vec![place(listener.local_addr().unwrap().port())];
+        let seconds = |n| Some(Duration::from_secs(n));
+        let set = TcpOptions { nodelay: false, keepalive: seconds(77), user_timeout: seconds(9) };
+        for tcp in [TcpOptions::default(), set] {
+            let transport = dial(places.clone(), 0, tcp)().await.unwrap();
+            assert!(!transport.is_encrypted());
+            let Transport(super::super::Carrier::Plain(Socket::Tcp(stream))) = &transport else {
+                panic!("{transport:?}");
+            };
+            let socket = SockRef::from(stream);
+            assert_eq!(socket.tcp_nodelay().unwrap(), tcp.nodelay);
+            assert_eq!(socket.keepalive().unwrap(), tcp.keepalive.is_some());
+            if let Some(idle) = tcp.keepalive {
+                assert_eq!(socket.tcp_keepalive_time().unwrap(), idle);
+            }
+            #[cfg(target_os = "linux")]
+            assert_eq!(socket.tcp_user_timeout().unwrap(), tcp.user_timeout);
+        }
+    }
+
+    #[tokio::test]
+    async fn places_are_tried_in_turn_from_where_it_is_to_begin() {
+        let (one, other) = (TcpListener::bind("127.0.0.1:0"), TcpListener::bind("127.0.0.1:0"));
+        let (one, other) = (one.await.unwrap(), other.await.unwrap());
+        let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
+        let (first, last) = (port(&one), port(&other));
+        let closed = {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            port(&listener)
+        };
+        let dial = dial(vec![place(first), place(closed), place(last)], 1, TcpOptions::default());
+        let mut reached = Vec::new();
+        for _ in 0..3 {
+            let Transport(super::super::Carrier::Plain(Socket::Tcp(stream))) =
+                dial().await.unwrap()
+            else {
+                panic!("another transport");
+            };
+            reached.push(stream.peer_addr().unwrap().port());
+        }
+        assert_eq!(reached, [last, last, first], "from the second, the third, the first");
+        drop((one, other));
+        let error = dial().await.unwrap_err();
+        assert!(matches!(error, ConnectError::Io { step: Step::Transport, .. }), "{error}");
+    }
+
+    #[tokio::test]
+    #[cfg(unix)]
+    async fn a_unix_socket_is_reached_by_its_path() {
+        let path = std::env::temp_dir().join(format!("amqp-dial-{}.socket", std::process::id()));
+        let listener = tokio::net::UnixListener::bind(&path).unwrap();
+        let opened = dial(vec![Place::Unix(path.clone())], 0, TcpOptions::default())().await;
+        std::fs::remove_file(&path).unwrap();
+        assert!(matches!(opened, Ok(Transport(super::super::Carrier::Plain(Socket::Unix(_))))));
+        drop(listener);
+        let error = dial(vec![Place::Unix(path.clone())], 0, TcpOptions::default())().await;
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains(&path.display().to_string()), "{error}");
+    }
+}
