@@ -95,7 +95,10 @@ pub use channel::{
 };
 #[cfg(feature = "rustls")]
 pub use connect::Tls;
-pub use connect::{Connector, Greeted, Mechanism, Transport};
+pub use connect::{
+    Connector, Greeted, Mechanism, SaslError, SaslExchange, SaslMechanism, Transport,
+    UnexpectedChallenge,
+};
 pub use connection::Connection;
 pub use consumer::{
     Acker, BodyStream, ConsumeStreamed, Consumer, Delivery, Recv, RecvStreamed, ShutdownReport,

@@ -16,7 +16,7 @@ use amqp_connector::{
     Initiator, Mechanism, Options, Outcome, Pace, Prefetch, Publish, QueueBind, QueueDeclare,
     QueueDelete, QueueUnbind, Recover, Recovered, Recv, RecvStreamed, Returned, Returns, Scope,
     ShutdownReport, Step, StreamConsumer, StreamFault, StreamedDelivery, TlsError, Transport,
-    Tuning, UnknownReason, Unsettled, UriError, WhileBlocked,
+    Tuning, UnexpectedChallenge, UnknownReason, Unsettled, UriError, WhileBlocked,
 };
 use futures_core::Stream;
 use futures_core::stream::FusedStream;
@@ -87,6 +87,7 @@ const _: () = {
     is_shared::<ExchangeDelete>();
     is_shared::<ExchangeUnbind>();
     is_shared::<Mechanism>();
+    is_shared::<UnexpectedChallenge>();
     is_shared::<Pace>();
     is_shared::<Prefetch>();
     is_shared::<QueueBind>();

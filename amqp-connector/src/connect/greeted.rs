@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::connect::connector::{Connector, within};
 use crate::connect::handshake::Handshake;
-use crate::connect::sasl::Mechanism;
+use crate::connect::sasl::{Exchange, Mechanism};
 use crate::connection::Connection;
 use crate::driver::Driver;
 use crate::error::{ConnectError, Step};
@@ -127,8 +127,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Greeted<T> {
     ) -> Result<(Handshake<T>, Tuning), ConnectError> {
         let options = self.connector.options.clone();
         let deadline = after(Instant::now(), options.connect_timeout);
-        let start_ok = self.start_ok(user, password)?;
-        let log_in = self.handshake.log_in(&start_ok);
+        let (exchange, start_ok) = self.start_ok(user, password)?;
+        let log_in = self.handshake.log_in(&start_ok, exchange);
         let offer = within(deadline, Step::Authentication, log_in).await?;
         let open = self.handshake.open(&options, &offer, &self.connector.virtual_host);
         let tuning = within(deadline, Step::OpenVirtualHost, open).await?;
@@ -148,19 +148,21 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Greeted<T> {
         Ok(Some(Redial { connector, dial, user, password, policy }))
     }
 
-    fn start_ok(&self, user: &str, password: &str) -> Result<BytesMut, ConnectError> {
+    /// The exchange by the first of the wanted mechanisms that is offered, and the frame that begins it.
+    fn start_ok(&self, user: &str, password: &str) -> Result<(Exchange, BytesMut), ConnectError> {
         let wanted = &self.connector.mechanisms;
-        let chosen = wanted.iter().copied().find(|mechanism| {
-            self.mechanisms().any(|offered| Mechanism::by_name(offered) == Some(*mechanism))
-        });
+        let chosen = wanted
+            .iter()
+            .find(|mechanism| self.mechanisms().any(|offered| mechanism.is_named(offered)));
         let Some(mechanism) = chosen else {
-            let names: Vec<&str> = wanted.iter().map(|mechanism| mechanism.name()).collect();
+            let names: Vec<&str> = wanted.iter().map(Mechanism::name).collect();
             return Err(ConnectError::Mechanism {
                 offered: String::from_utf8_lossy(&self.start.mechanisms).into_owned(),
                 wanted: names.join(" "),
             });
         };
-        self.connector.start_ok(mechanism, user, password)
+        let (exchange, response) = mechanism.begin(user, password)?;
+        Ok((exchange, self.connector.start_ok(mechanism, response, user, password)?))
     }
 }
 

@@ -16,6 +16,7 @@ use tokio_util::codec::Framed;
 
 use crate::codec::{CodecError, FrameCodec, READ_MIN};
 use crate::connect::login::encode;
+use crate::connect::sasl::Exchange;
 use crate::error::{CloseCause, CloseReason, ConnectError, Scope, Step};
 use crate::name::named;
 use crate::options::{Options, Tuning};
@@ -57,14 +58,21 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Handshake<T> {
         Ok((this, start))
     }
 
-    /// The frame of `start-ok`, then the server's `tune`.
+    /// The frame of `start-ok` and the answers to the server's challenges, then its `tune`.
     pub(crate) async fn log_in(
         &mut self,
         start_ok: &[u8],
+        mut exchange: Exchange,
     ) -> Result<connection::Tune, ConnectError> {
         let step = Step::Authentication;
         self.write(step, start_ok).await?;
-        match self.receive(step).await {
+        let mut received = self.receive(step).await;
+        while let Ok(Method::Connection(connection::Method::Secure(secure))) = &received {
+            let response = exchange.respond(&secure.challenge)?;
+            self.send(step, &connection::SecureOk { response }.into_any()).await?;
+            received = self.receive(step).await;
+        }
+        match received {
             Ok(Method::Connection(connection::Method::Tune(tune))) => Ok(tune),
             Ok(other) => Err(unexpected(step, &other)),
             Err(ConnectError::EndOfStream { .. }) => {

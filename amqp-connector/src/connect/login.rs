@@ -8,7 +8,7 @@ use amqp_types::frame::FrameKind;
 use amqp_types::protocol::{FRAMING, Method, connection};
 use amqp_types::wire::Writer;
 use amqp_types::{AnyMethod, FieldTable, Method as _};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use crate::connect::connector::Connector;
 use crate::connect::sasl::Mechanism;
@@ -36,7 +36,10 @@ impl Connector {
     fn measure(&self, user: &str, password: &str) -> Result<(), ConnectError> {
         let mut result = Ok(());
         for mechanism in &self.mechanisms {
-            result = self.start_ok(*mechanism, user, password).map(|_| ());
+            result = mechanism
+                .response(user, password)
+                .and_then(|response| self.start_ok(mechanism, response, user, password))
+                .map(|_| ());
             if result.is_ok() {
                 break;
             }
@@ -47,14 +50,15 @@ impl Connector {
     /// The encoded frame of `connection.start-ok`.
     pub(super) fn start_ok(
         &self,
-        mechanism: Mechanism,
+        mechanism: &Mechanism,
+        response: Bytes,
         user: &str,
         password: &str,
     ) -> Result<BytesMut, ConnectError> {
         let start_ok = connection::StartOk {
             client_properties: self.client_properties.clone(),
             mechanism: named("mechanism", mechanism.name())?,
-            response: mechanism.response(user, password)?,
+            response,
             locale: named("locale", &self.locale)?,
         };
         encode(&start_ok.into_any(), FRAMING.min_size).map_err(|error| match error {

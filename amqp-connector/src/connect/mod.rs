@@ -16,7 +16,7 @@ mod uri;
 
 pub use connector::Connector;
 pub use greeted::Greeted;
-pub use sasl::Mechanism;
+pub use sasl::{Mechanism, SaslError, SaslExchange, SaslMechanism, UnexpectedChallenge};
 #[cfg(feature = "rustls")]
 pub use tls::Tls;
 pub use transport::Transport;

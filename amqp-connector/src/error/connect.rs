@@ -104,6 +104,14 @@ pub enum ConnectError {
         /// What was wanted, in order.
         wanted: String,
     },
+    /// The mechanism itself failed, or the server's challenge is not what it expects: then `source` is an
+    /// [`UnexpectedChallenge`](crate::UnexpectedChallenge).
+    Sasl {
+        /// The mechanism's name.
+        mechanism: String,
+        /// What it failed with.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The virtual host does not exist, or the user may not enter it.
     VirtualHost {
         /// Its name.
@@ -247,6 +255,7 @@ impl fmt::Display for ConnectError {
                     "no authentication mechanism in common: offered {offered}, wanted {wanted}"
                 )
             }
+            Self::Sasl { mechanism, source } => write!(f, "authenticating by {mechanism}: {source}"),
             Self::VirtualHost { name, reason } => {
                 write!(f, "virtual host {name:?} cannot be opened: {}", reason.text())
             }
@@ -320,6 +329,7 @@ impl std::error::Error for ConnectError {
             Self::Tls { source, .. } => Some(source),
             Self::NotAmqp { source } | Self::Frame { source, .. } => Some(source),
             Self::Decode { source, .. } => Some(source),
+            Self::Sasl { source, .. } => Some(&**source),
             Self::Invalid(error) => Some(error),
             Self::InvalidName { source, .. } => Some(source),
             _ => None,

@@ -96,10 +96,10 @@ async fn a_password_is_in_no_error_no_log_and_no_handle() {
         let wrong = async |peer: &mut Peer| peer.send(0, connection::OpenOk::default()).await;
         let silent = async |_: &mut Peer| {};
         let results = [
-            login(mechanism, close).await.0,
-            login(mechanism, garbage).await.0,
-            login(mechanism, wrong).await.0,
-            login(mechanism, silent).await.0,
+            login(mechanism.clone(), close).await.0,
+            login(mechanism.clone(), garbage).await.0,
+            login(mechanism.clone(), wrong).await.0,
+            login(mechanism.clone(), silent).await.0,
         ];
         for result in results {
             let error = result.expect_err("refused");

@@ -36,6 +36,7 @@ mod reasons;
 mod recovery;
 mod refusals;
 mod reopening;
+mod sasl;
 mod shutdown;
 mod simulation;
 mod slow_link;

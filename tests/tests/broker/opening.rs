@@ -1,4 +1,4 @@
-//! Opening a connection: both mechanisms, what is agreed, and each way in which a broker says no.
+//! Opening a connection: the mechanisms, what is agreed, and each way in which a broker says no.
 
 use std::time::Duration;
 
@@ -19,13 +19,23 @@ fn uri_opens_a_connection_in_one_step() {
 }
 
 #[test]
-fn both_mechanisms_authenticate() {
-    for mechanism in [Mechanism::Plain, Mechanism::AmqPlain] {
+fn mechanisms_with_and_without_a_challenge_authenticate() {
+    for mechanism in [Mechanism::Plain, Mechanism::AmqPlain, Mechanism::RabbitCrDemo] {
         broker_test(async |t| {
             let connector = t.connector().mechanisms([mechanism]);
             t.connect_as(&connector).await.close().await;
         });
     }
+}
+
+#[test]
+fn wrong_password_is_refused_after_its_challenge() {
+    broker_test(async |t| {
+        let connector = t.connector().mechanisms([Mechanism::RabbitCrDemo]);
+        let greeted = connector.connect().await.unwrap();
+        let error = greeted.authenticate("guest", "wrong").await.unwrap_err();
+        assert!(matches!(error, ConnectError::CredentialsRefused { .. }), "{error:?}");
+    });
 }
 
 #[test]

@@ -247,6 +247,9 @@ impl Node {
             "{listeners}\
              {joins}\
              num_acceptors.tcp = 2\n\
+             auth_mechanisms.1 = PLAIN\n\
+             auth_mechanisms.2 = AMQPLAIN\n\
+             auth_mechanisms.3 = RABBIT-CR-DEMO\n\
              log.console = false\n\
              log.file.level = info\n\
              disk_free_limit.absolute = 1MB\n\

@@ -61,8 +61,8 @@ impl Tls {
         self
     }
 
-    /// Shows this certificate to the server: a chain of certificates and the key of the first, both in PEM. A server that
-    /// offers the mechanism EXTERNAL may take it for who the client is.
+    /// Shows this certificate to the server: a chain of certificates and the key of the first, both in PEM. With
+    /// [`Mechanism::External`](crate::Mechanism::External) that is who the client is.
     pub fn identity(mut self, chain: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
         self.identity = Some((Pem::octets(chain), Pem::octets(key)));
         self

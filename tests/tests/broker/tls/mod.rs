@@ -8,8 +8,8 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use amqp_connector::{
-    BasicGet, BasicPublish, ConnectError, Connection, Connector, Event, Outcome, QueueDeclare,
-    Recovery, RecoveryEvent, Tls, TlsError,
+    BasicGet, BasicPublish, ConnectError, Connection, Connector, Event, Mechanism, Outcome,
+    QueueDeclare, Recovery, RecoveryEvent, Tls, TlsError,
 };
 use amqp_tests::{Broker, Fixture, broker_test};
 use certificates::{Authority, Folder, Identity};
@@ -217,6 +217,33 @@ fn a_server_that_demands_a_certificate_takes_that_of_its_authority_alone() {
             let refused = listener.refused(tls).await;
             assert!(matches!(refused, TlsError::Refused(_)), "{refused}");
         }
+    });
+}
+
+#[test]
+fn who_shows_a_certificate_may_be_known_by_it() {
+    broker_test(async |t| {
+        let (authority, clients) = (Authority::new(), Authority::new());
+        let listener = Listener::new(t, &authority.vouch_for("localhost"), Some(&clients)).await;
+        // The broker's plugin takes the common name for the user's.
+        let plugin = "{ok, _} = application:ensure_all_started(rabbitmq_auth_mechanism_ssl), \
+             rabbit_registry:register(auth_mechanism, <<\"EXTERNAL\">>, rabbit_auth_mechanism_ssl), \
+             application:set_env(rabbit, ssl_options, [{verify, verify_peer}]), \
+             application:set_env(rabbit, ssl_cert_login_from, common_name), \
+             {ok, Known} = application:get_env(rabbit, auth_mechanisms), \
+             application:set_env(rabbit, auth_mechanisms, lists:usort(['EXTERNAL' | Known])), \"\"";
+        t.eval(plugin).await.unwrap();
+        let connector = |name: &str| {
+            let client = clients.vouch_for(name);
+            let tls = Tls::new().authorities(authority.certificate.clone());
+            let tls = tls.identity(client.certificate, client.key);
+            listener.connector().tls(tls).mechanisms([Mechanism::External])
+        };
+        let connection = connector("guest").open("", "").await.unwrap();
+        use_well(t, &connection).await;
+        connection.close().await;
+        let refused = connector("nobody").open("", "").await.unwrap_err();
+        assert!(matches!(refused, ConnectError::CredentialsRefused { .. }), "{refused}");
     });
 }
 

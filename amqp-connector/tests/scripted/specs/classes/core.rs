@@ -4,7 +4,8 @@ use amqp_connector::amqp_types::{ClientMethod, ServerMethod, if_spec};
 use amqp_connector::protocol::{basic, channel, connection, exchange, queue, tx};
 use amqp_connector::testing::Peer;
 use amqp_connector::{
-    BasicConsume, BasicGet, BasicPublish, ConnectError, Connection, Connector, Prefetch,
+    BasicConsume, BasicGet, BasicPublish, Bytes, ConnectError, Connection, Connector, Mechanism,
+    Prefetch,
 };
 
 use crate::specs::wire::{Seen, Wire, short, table};
@@ -72,12 +73,13 @@ pub(super) async fn connection() -> Seen {
     let mut seen = Seen::default();
     let (refused, _) = connect(&mut seen, async |server| {
         server.start().await;
-        let challenge = amqp_connector::Bytes::from_static(b"who?");
+        let challenge = Bytes::from_static(b"who?");
         server.send(connection::Secure { challenge }).await;
         server.peer.expect_end().await;
     })
     .await;
-    assert!(matches!(refused, Err(ConnectError::Unexpected { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(ConnectError::Sasl { .. })), "{refused:?}");
+    seen.extend(challenge().await);
     if_spec! { connection.redirect => {
         let (redirected, _) = connect(&mut seen, async |server| {
             server.tune().await;
@@ -114,6 +116,28 @@ pub(super) async fn connection() -> Seen {
         seen.append(&mut server.seen);
     }
     seen
+}
+
+/// A challenge that is answered, by the one mechanism here that has any.
+async fn challenge() -> Seen {
+    let (io, peer) = Peer::new();
+    let peer = peer.mechanisms("RABBIT-CR-DEMO");
+    let mut server = Greeting { peer, seen: Seen::default() };
+    let connector = Connector::new().mechanisms([Mechanism::RabbitCrDemo]);
+    let client = async { connector.connect_with(io).await?.authenticate("guest", "pass").await };
+    let script = async {
+        server.peer.greet().await;
+        let challenge = Bytes::from_static(b"Please tell me your password");
+        server.send(connection::Secure { challenge }).await;
+        let answer = server.expect::<connection::SecureOk>().await.response;
+        assert_eq!(answer, "My password is pass");
+        let reply_text = short("no");
+        server.send(connection::Close { reply_code: 403, reply_text, ..Default::default() }).await;
+        server.expect::<connection::CloseOk>().await;
+    };
+    let (refused, ()) = tokio::join!(client, script);
+    assert!(matches!(refused, Err(ConnectError::CredentialsRefused { .. })), "{refused:?}");
+    server.seen
 }
 
 /// What goes over channel 0 of an open connection.
