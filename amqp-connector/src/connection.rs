@@ -214,8 +214,8 @@ impl Connection {
     /// Without time for waiting, `close_within(Duration::ZERO)` closes at once.
     ///
     /// May be called from anywhere and several times: later calls join the first, and the earliest deadline
-    /// holds. Like everything of a connection, its deadline is kept by the runtime that the connection was made on: while
-    /// nobody drives that (one of a single thread, outside its `block_on`), nothing ends anywhere. Gives the reason that ended the connection first, which is another one if it was over already.
+    /// holds, though nobody may drive the runtime that the connection was made on (one of a single thread, outside its
+    /// `block_on`): then the broker is told nothing, and everything that waits has its reason. Gives the reason that ended the connection first, which is another one if it was over already.
     ///
     /// # Cancel safety
     ///

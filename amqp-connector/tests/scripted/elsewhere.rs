@@ -388,3 +388,26 @@ async fn a_close_that_was_begun_where_the_connection_was_made_ends_on_another_ru
     drop(driver.await);
     peer.abort();
 }
+
+/// Nobody polls the driver any more, and nobody has dropped it.
+#[test]
+fn a_close_is_bounded_though_nobody_drives_the_connections_runtime() {
+    for place in [Place::NoRuntime, Place::NoTimers] {
+        let home = runtime(true);
+        let (connection, peer) = home.block_on(async {
+            let (io, mut peer) = Peer::new();
+            let script = async { peer.handshake().await };
+            let connecting = async { Connector::new().connect_with(io).await };
+            let (connected, _) = tokio::join!(
+                async { connecting.await.expect("greeted").authenticate("guest", "guest").await },
+                script
+            );
+            (connected.expect("connected"), peer)
+        });
+        let closing = connection.clone();
+        let closed = elsewhere(place, async move { closing.close_within(SOON).await });
+        let reason = runtime(true).block_on(closed);
+        assert!(connection.close_reason().is_some_and(|first| Arc::ptr_eq(&first, &reason)));
+        drop((peer, home));
+    }
+}
