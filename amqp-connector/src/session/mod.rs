@@ -152,6 +152,8 @@ pub(crate) struct Session {
     aborted: bool,
     /// Answers to the peer since it last read everything.
     answers: u32,
+    /// Messages that came for nobody and went back, since all was written for the last time.
+    sent_back: u32,
     flush_waiters: WaitList,
     /// Octets published since a task was charged for them.
     uncharged: usize,
@@ -217,6 +219,7 @@ impl Session {
             driver_gone: false,
             aborted: false,
             answers: 0,
+            sent_back: 0,
             flush_waiters: WaitList::default(),
             uncharged: 0,
             driver: None,

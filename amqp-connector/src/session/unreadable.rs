@@ -83,7 +83,8 @@ impl Session {
         }
         match late {
             Some((id, keeps)) => self.give_back_late(key, id, tag, keeps),
-            None => self.reject(key, tag, false),
+            None if self.note_sent_back() => self.reject(key, tag, false),
+            None => {}
         }
     }
 
@@ -109,7 +110,7 @@ impl Session {
             self.note_answered(key, &call);
         }
         self.note_told(key, |coalescer| coalescer.delivered(tag, open));
-        if open {
+        if open && self.note_sent_back() {
             self.reject(key, tag, false);
         }
         self.fail_calls([call], &Error::unreadable("basic.get-ok", error));

@@ -11,8 +11,9 @@
 
 use std::collections::VecDeque;
 
-use amqp_types::protocol::{Method, basic};
+use amqp_types::protocol::{Method, ReplyCode, basic};
 
+use crate::error::CloseCause;
 use crate::session::Session;
 use crate::session::channel::{ChannelKey, ChannelState};
 use crate::session::consume::backlog::Queued;
@@ -23,6 +24,9 @@ use crate::session::consume::unread::Keeps;
 
 /// Fewer are given back one by one, and at once.
 pub(in crate::session) const MANY: usize = 32;
+
+/// So much may go back that nobody has asked for, without the peer reading any of it; and be gathered on a channel.
+const SENT_BACK_MAX: usize = 1 << 20;
 
 /// Whether the specification can settle many by one method, but as acked.
 const fn has_nack() -> bool {
@@ -124,10 +128,27 @@ impl Session {
         if keeps == Keeps::No
             && many
             && let Some(channel) = self.gather(key, id)
+            && channel.giving.len() < SENT_BACK_MAX
         {
             return channel.giving.push(tag);
         }
-        self.let_go(key, tag, keeps);
+        if self.note_sent_back() {
+            self.let_go(key, tag, keeps);
+        }
+    }
+
+    /// Something goes back, or is rejected, that nobody has asked for. Some is always under way; a peer that sends on and on
+    /// and reads nothing of what goes back ends the connection: false then.
+    pub(in crate::session) fn note_sent_back(&mut self) -> bool {
+        self.sent_back += 1;
+        if usize::try_from(self.sent_back).is_ok_and(|count| count <= SENT_BACK_MAX) {
+            return true;
+        }
+        let text =
+            "the peer sends messages for nobody and does not read that they go back".to_owned();
+        let (cause, code) = (CloseCause::LimitExceeded, ReplyCode::RESOURCE_ERROR);
+        self.close_because(cause, code, text, Some("basic.deliver"));
+        false
     }
 
     /// From now on what is to be given back of a consumer is gathered; not if nothing would end that.

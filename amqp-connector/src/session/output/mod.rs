@@ -326,7 +326,7 @@ impl Session {
         }
         if drained {
             self.outbox.drained();
-            self.answers = 0;
+            (self.answers, self.sent_back) = (0, 0);
             self.wake_flush_waiters();
         }
         if !self.unsent.is_empty() {
