@@ -41,8 +41,15 @@
 //! Connections need a tokio runtime with I/O and time enabled (`enable_all`); connecting panics without, and so does a
 //! [`Driver`] that is polled elsewhere. Everything else may be awaited anywhere: on a thread that knows of no runtime, on a
 //! runtime without timers, and at first on one that is gone and then on another. On the runtime that the connection was made
-//! on, closes, shutdowns and streamed publishes have timers of their own; elsewhere the driver keeps their deadlines, so that they
-//! end in time only while it is polled. Dropping handles needs no runtime.
+//! on, closes, shutdowns and streamed publishes have timers of their own; elsewhere a thread keeps their deadlines, so that they end
+//! in time though nobody may poll the driver. The deadlines of calls are the driver's. Dropping handles needs no runtime.
+//!
+//! # Features
+//!
+//! None is on by default, and each only adds.
+//!
+//! - `rustls`: TLS, by `amqps://` URIs and [`Connector`]'s `tls`.
+//! - `testing`: a scripted peer and a broker in memory, for tests.
 //!
 //! # Cancel safety
 //!

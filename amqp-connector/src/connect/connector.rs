@@ -123,8 +123,8 @@ impl Connector {
         self
     }
 
-    /// Begins with any of the [places](Self::alternative), so that many clients spread over the nodes of a cluster; then
-    /// goes on in order.
+    /// Tries the [places](Self::alternative) in any order, another one for each connection, so that many clients spread over the
+    /// nodes of a cluster.
     pub fn shuffled(mut self, shuffled: bool) -> Self {
         self.shuffled = shuffled;
         self
@@ -249,12 +249,11 @@ impl Connector {
         self.check()?;
         let places = self.places();
         let address = names(&places);
-        let first = if self.shuffled { random_below(places.len()) } else { 0 };
         let time = self.options.connect_timeout;
         #[cfg(not(feature = "rustls"))]
-        let dial = dialling(places, first, time, self.tcp);
+        let dial = dialling(places, time, self.tcp);
         #[cfg(feature = "rustls")]
-        let dial = dialling(places, first, time, self.tcp, self.tls.clone());
+        let dial = dialling(places, time, self.tcp, self.tls.clone());
         let connected = self.connect_at(address.clone(), &dial).await;
         #[cfg(feature = "rustls")]
         if self.tls.is_some() {
@@ -275,7 +274,11 @@ impl Connector {
             _ => Place::Tcp(Address { host, port }),
         };
         let others = self.alternatives.iter().cloned().map(Place::Tcp);
-        std::iter::once(first).chain(others).collect()
+        let mut places: Vec<Place> = std::iter::once(first).chain(others).collect();
+        if self.shuffled {
+            places.sort_by_cached_key(|_| random());
+        }
+        places
     }
 
     /// Opens a transport by `dial` and exchanges greetings over it: the first step where TCP is not what is wanted, and
@@ -399,18 +402,6 @@ fn refused(error: ConnectError, address: String) -> ConnectError {
     ConnectError::Tls { address, source: TlsError::Refused(source) }
 }
 
-/// Any number below another one.
-fn random_below(end: usize) -> usize {
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "a handful of places"
-    )]
-    let any = (random() * end as f64) as usize;
-    any.min(end.saturating_sub(1))
-}
-
 /// What the broker is told about this library, and the extensions that the compiled specification can
 /// stand: a broker that finds one of them declared uses it.
 fn client_properties() -> FieldTable {
@@ -435,4 +426,29 @@ fn client_properties() -> FieldTable {
 
 fn short_str(text: &'static str) -> ShortStr {
     ShortStr::try_from(text).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shuffled_places_are_all_there_and_each_comes_first_at_times() {
+        let connector = Connector::new().host("a").alternative("b", 1).alternative("c", 2);
+        let names = |connector: &Connector| -> Vec<String> {
+            connector.places().iter().map(ToString::to_string).collect()
+        };
+        let given = names(&connector);
+        assert_eq!(given[1..], ["b:1", "c:2"]);
+        let shuffled = connector.shuffled(true);
+        let mut firsts = std::collections::BTreeSet::new();
+        // That one of three is never first in so many draws does not happen.
+        for _ in 0..1000 {
+            let mut names = names(&shuffled);
+            firsts.insert(names[0].clone());
+            names.sort();
+            assert_eq!(names, given);
+        }
+        assert_eq!(firsts.len(), 3);
+    }
 }

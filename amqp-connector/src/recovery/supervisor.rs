@@ -103,7 +103,7 @@ where
     let policy = &redial.policy;
     loop {
         let attempt = trial.attempts.saturating_add(1);
-        let Some(pause) = policy.pause(attempt, trial.since.elapsed(), random()) else {
+        let Some(pause) = policy.pause(attempt, trial.since.elapsed(), random_share()) else {
             tracing::warn!(attempts = trial.attempts, "the connection is given up");
             shared.with(Session::give_up_recovery);
             return None;
@@ -128,10 +128,14 @@ where
     }
 }
 
-/// Something between 0 and 1, for a pause: how std seeds its maps is random enough for that.
-pub(crate) fn random() -> f64 {
-    let bits = RandomState::new().build_hasher().finish();
-    f64::from((bits >> 32) as u32) / f64::from(u32::MAX)
+/// Any number: how std seeds its maps is random enough for pauses and for the order of places.
+pub(crate) fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+/// Something between 0 and 1.
+fn random_share() -> f64 {
+    f64::from((random() >> 32) as u32) / f64::from(u32::MAX)
 }
 
 /// One attempt.

@@ -75,7 +75,7 @@ impl Tls {
     }
 
     /// The name that the server's certificate has to be for, and that the server is told (SNI). Default: the host that
-    /// it is reached by.
+    /// it is reached by, and `localhost` for a Unix socket.
     pub fn server_name(mut self, name: impl Into<String>) -> Self {
         self.server_name = Some(name.into());
         self

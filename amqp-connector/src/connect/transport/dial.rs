@@ -9,7 +9,11 @@ use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
+#[cfg(unix)]
+use tokio::net::UnixStream;
 use tokio::time::timeout;
+#[cfg(unix)]
+use tokio_util::either::Either;
 
 use super::{Socket, Transport};
 #[cfg(feature = "rustls")]
@@ -76,8 +80,7 @@ impl TcpOptions {
 }
 
 /// All that is needed to open a transport.
-#[derive(Clone)]
-pub(in crate::connect) struct Way {
+struct Way {
     places: Vec<Place>,
     /// What all places but the last have of the step's time, each.
     share: Duration,
@@ -86,10 +89,9 @@ pub(in crate::connect) struct Way {
     tls: Option<Tls>,
 }
 
-/// Tries these places in turn; each time beginning with the next one. `first` is where it begins.
+/// Tries these places in turn; each time beginning with the next one.
 pub(in crate::connect) fn dialling(
     places: Vec<Place>,
-    first: usize,
     time: Duration,
     tcp: TcpOptions,
     #[cfg(feature = "rustls")] tls: Option<Tls>,
@@ -102,7 +104,7 @@ pub(in crate::connect) fn dialling(
         #[cfg(feature = "rustls")]
         tls,
     });
-    let first = AtomicUsize::new(first);
+    let first = AtomicUsize::new(0);
     Arc::new(move || {
         let (way, first) = (way.clone(), first.fetch_add(1, Ordering::Relaxed));
         Box::pin(async move { way.open(first).await })
@@ -164,17 +166,20 @@ impl Way {
             Place::Tcp(Address { host, port }) => {
                 let stream = TcpStream::connect((host.as_str(), *port)).await?;
                 self.tcp.apply(&stream)?;
-                Ok(Socket::Tcp(stream))
+                #[cfg(unix)]
+                let stream = Either::Left(stream);
+                Ok(stream)
             }
             #[cfg(unix)]
-            Place::Unix(path) => Ok(Socket::Unix(tokio::net::UnixStream::connect(path).await?)),
+            Place::Unix(path) => Ok(Either::Right(UnixStream::connect(path).await?)),
         }
     }
 }
 
 #[cfg(test)]
+#[cfg(unix)]
 mod tests {
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, UnixListener};
 
     use super::*;
 
@@ -182,12 +187,30 @@ mod tests {
         Place::Tcp(Address { host: "127.0.0.1".to_owned(), port })
     }
 
-    fn dial(places: Vec<Place>, first: usize, tcp: TcpOptions) -> Dial<Transport> {
+    fn dial(places: Vec<Place>, tcp: TcpOptions) -> Dial<Transport> {
         let time = Duration::from_secs(10);
         #[cfg(not(feature = "rustls"))]
-        return dialling(places, first, time, tcp);
+        return dialling(places, time, tcp);
         #[cfg(feature = "rustls")]
-        dialling(places, first, time, tcp, None)
+        dialling(places, time, tcp, None)
+    }
+
+    /// What is below it, there being no TLS.
+    fn socket(transport: &Transport) -> &Socket {
+        #[cfg(not(feature = "rustls"))]
+        return &transport.0;
+        #[cfg(feature = "rustls")]
+        match &transport.0 {
+            Either::Left(socket) => socket,
+            Either::Right(stream) => panic!("{stream:?}"),
+        }
+    }
+
+    fn tcp(transport: &Transport) -> &TcpStream {
+        match socket(transport) {
+            Either::Left(stream) => stream,
+            Either::Right(stream) => panic!("{stream:?}"),
+        }
     }
 
     #[tokio::test]
@@ -196,25 +219,29 @@ mod tests {
         let places = vec![place(listener.local_addr().unwrap().port())];
         let seconds = |n| Some(Duration::from_secs(n));
         let set = TcpOptions { nodelay: false, keepalive: seconds(77), user_timeout: seconds(9) };
-        for tcp in [TcpOptions::default(), set] {
-            let transport = dial(places.clone(), 0, tcp)().await.unwrap();
-            assert!(!transport.is_encrypted());
-            let Transport(super::super::Carrier::Plain(Socket::Tcp(stream))) = &transport else {
-                panic!("{transport:?}");
-            };
-            let socket = SockRef::from(stream);
-            assert_eq!(socket.tcp_nodelay().unwrap(), tcp.nodelay);
-            assert_eq!(socket.keepalive().unwrap(), tcp.keepalive.is_some());
-            if let Some(idle) = tcp.keepalive {
+        for options in [TcpOptions::default(), set] {
+            let transport = dial(places.clone(), options)().await.unwrap();
+            let socket = SockRef::from(tcp(&transport));
+            assert_eq!(socket.tcp_nodelay().unwrap(), options.nodelay);
+            assert_eq!(socket.keepalive().unwrap(), options.keepalive.is_some());
+            if let Some(idle) = options.keepalive {
                 assert_eq!(socket.tcp_keepalive_time().unwrap(), idle);
             }
             #[cfg(target_os = "linux")]
-            assert_eq!(socket.tcp_user_timeout().unwrap(), tcp.user_timeout);
+            assert_eq!(socket.tcp_user_timeout().unwrap(), options.user_timeout);
         }
     }
 
     #[tokio::test]
-    async fn places_are_tried_in_turn_from_where_it_is_to_begin() {
+    async fn large_bodies_need_no_copy_on_any_socket() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let places = vec![place(listener.local_addr().unwrap().port())];
+        let transport = dial(places, TcpOptions::default())().await.unwrap();
+        assert!(tokio::io::AsyncWrite::is_write_vectored(&transport));
+    }
+
+    #[tokio::test]
+    async fn places_are_tried_in_turn_beginning_with_the_next_each_time() {
         let (one, other) = (TcpListener::bind("127.0.0.1:0"), TcpListener::bind("127.0.0.1:0"));
         let (one, other) = (one.await.unwrap(), other.await.unwrap());
         let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
@@ -223,33 +250,30 @@ mod tests {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             port(&listener)
         };
-        let dial = dial(vec![place(first), place(closed), place(last)], 1, TcpOptions::default());
+        let places = vec![place(first), place(closed), place(last)];
+        let dial = dial(places, TcpOptions::default());
         let mut reached = Vec::new();
-        for _ in 0..3 {
-            let Transport(super::super::Carrier::Plain(Socket::Tcp(stream))) =
-                dial().await.unwrap()
-            else {
-                panic!("another transport");
-            };
-            reached.push(stream.peer_addr().unwrap().port());
+        for _ in 0..4 {
+            let transport = dial().await.unwrap();
+            reached.push(tcp(&transport).peer_addr().unwrap().port());
         }
-        assert_eq!(reached, [last, last, first], "from the second, the third, the first");
+        assert_eq!(reached, [first, last, last, first], "the second one is closed");
         drop((one, other));
-        let error = dial().await.unwrap_err();
-        assert!(matches!(error, ConnectError::Io { step: Step::Transport, .. }), "{error}");
+        let error = dial().await.unwrap_err().to_string();
+        let names = format!("127.0.0.1:{first} or 127.0.0.1:{closed} or 127.0.0.1:{last}");
+        assert!(error.contains(&names), "{error}");
     }
 
     #[tokio::test]
-    #[cfg(unix)]
     async fn a_unix_socket_is_reached_by_its_path() {
         let path = std::env::temp_dir().join(format!("amqp-dial-{}.socket", std::process::id()));
-        let listener = tokio::net::UnixListener::bind(&path).unwrap();
-        let opened = dial(vec![Place::Unix(path.clone())], 0, TcpOptions::default())().await;
+        let listener = UnixListener::bind(&path).unwrap();
+        let places = vec![Place::Unix(path.clone())];
+        let opened = dial(places.clone(), TcpOptions::default())().await;
         std::fs::remove_file(&path).unwrap();
-        assert!(matches!(opened, Ok(Transport(super::super::Carrier::Plain(Socket::Unix(_))))));
+        assert!(matches!(socket(&opened.unwrap()), Either::Right(_)));
         drop(listener);
-        let error = dial(vec![Place::Unix(path.clone())], 0, TcpOptions::default())().await;
-        let error = error.unwrap_err().to_string();
+        let error = dial(places, TcpOptions::default())().await.unwrap_err().to_string();
         assert!(error.contains(&path.display().to_string()), "{error}");
     }
 }
