@@ -83,20 +83,10 @@ impl Session {
                 let delivered = deliver(consumers, coalescer, method, content, crowd, effects);
                 self.handle_delivered(key, delivered, now);
             }
+            Ok(Some(Part::Piece { octets, .. })) if octets.is_empty() => {}
             Ok(Some(Part::Piece { octets, rest })) => {
-                if octets.is_empty() {
-                    return;
-                }
-                let Some(consumer) = bodies.current() else { return };
-                let pause = bodies.push(kept(octets, self.copy_max), rest, crowd, effects, now);
-                let budget = consumers.by_id(consumer).map(|consumer| consumer.budget);
-                let budget = budget.unwrap_or(self.options.consumer_budget);
-                if bodies.is_over(budget) {
-                    return self.end_unread(key, consumer, budget);
-                }
-                if let Some(pause) = pause {
-                    self.begin_pause(now + pause);
-                }
+                let piece = kept(octets, self.copy_max);
+                self.handle_piece(key, piece, rest, now);
             }
             Ok(Some(Part::Complete(Complete {
                 method: Some(Method::Basic(basic::Method::Deliver(method))),
@@ -113,6 +103,21 @@ impl Session {
                     self.handle_incoming(key, incoming);
                 }
             }
+        }
+    }
+
+    /// A piece of the body that is under way; `rest` of it is still to come.
+    fn handle_piece(&mut self, key: ChannelKey, piece: Bytes, rest: u64, now: Instant) {
+        let Some(channel) = self.channels.get(key) else { return };
+        let Some(bodies) = &mut channel.bodies else { return };
+        let Some(consumer) = bodies.current() else { return };
+        let pause = bodies.push(piece, rest, &mut self.crowd, &mut self.effects, now);
+        let budget = channel.consumers.by_id(consumer).map(|consumer| consumer.budget);
+        let budget = budget.unwrap_or(self.options.consumer_budget);
+        if bodies.is_over(budget) {
+            self.end_unread(key, consumer, budget);
+        } else if let Some(pause) = pause {
+            self.begin_pause(now + pause);
         }
     }
 
