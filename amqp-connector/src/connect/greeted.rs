@@ -11,8 +11,9 @@ use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
-use crate::connect::connector::{Connector, within};
+use crate::connect::connector::Connector;
 use crate::connect::handshake::Handshake;
+use crate::connect::reach::within;
 use crate::connect::sasl::{Exchange, Mechanism};
 use crate::connection::Connection;
 use crate::driver::Driver;

@@ -7,6 +7,7 @@ mod connector;
 mod greeted;
 mod handshake;
 mod login;
+mod reach;
 mod redirect;
 mod sasl;
 #[cfg(feature = "rustls")]

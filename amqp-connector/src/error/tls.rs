@@ -24,6 +24,8 @@ pub enum TlsError {
         /// What is wrong with it.
         why: String,
     },
+    /// TLS was asked for, but the transport was given: it would be used as it is. Let it be encrypted itself, and ask for no TLS.
+    GivenTransport,
     /// The operating system trusts nobody, as far as is to be found out: name authorities.
     NoRoots {
         /// What went wrong when they were looked for.
@@ -76,6 +78,10 @@ impl fmt::Display for TlsError {
                     why => write!(f, " ({why})"),
                 }
             }
+            Self::GivenTransport => f.write_str(
+                "TLS was asked for, but a transport that is given is used as it is; let it be encrypted itself, \
+                 and ask for no TLS",
+            ),
             Self::ServerName(name) => {
                 write!(f, "{name:?} is neither a host's name nor an address")
             }

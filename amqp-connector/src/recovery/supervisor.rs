@@ -21,9 +21,17 @@ use crate::recovery::restore::Restorer;
 use crate::session::{Line, Session};
 use crate::shared::{Shared, Ticket};
 
-/// Opens another transport.
-pub(crate) type Dial<T> =
-    Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<T, ConnectError>> + Send>> + Send + Sync>;
+/// How a transport is opened, for the first time and again.
+pub(crate) struct Dialling<T> {
+    /// What errors call the place.
+    pub(crate) address: String,
+    pub(crate) open: Box<dyn Fn() -> Opening<T> + Send + Sync>,
+}
+
+pub(crate) type Dial<T> = Arc<Dialling<T>>;
+
+/// A transport that is being opened.
+pub(crate) type Opening<T> = Pin<Box<dyn Future<Output = Result<T, ConnectError>> + Send>>;
 
 /// All that is needed to connect once more.
 pub(crate) struct Redial<T> {

@@ -217,3 +217,21 @@ async fn credentials_that_do_not_fit_a_first_frame_are_refused_before_they_are_s
     let error = connector().port(1).open("guest", &password).await.expect_err("refused");
     assert!(matches!(error, ConnectError::TooLarge { .. }), "{error:?}");
 }
+
+/// It would go over it in the clear.
+#[tokio::test(start_paused = true)]
+#[cfg(feature = "rustls")]
+async fn tls_is_not_forgotten_over_a_transport_that_is_given() {
+    use amqp_connector::{Tls, TlsError};
+    let connector = Connector::new().tls(Tls::new());
+    let (io, _peer) = Peer::new();
+    let given = connector.connect_with(io).await.expect_err("as it is");
+    let dial = || async { Ok(Peer::new().0) };
+    let dialled = connector.connect_by(dial).await.expect_err("as it is");
+    for error in [given, dialled] {
+        let ConnectError::Tls { source: TlsError::GivenTransport, .. } = &error else {
+            panic!("{error:?}");
+        };
+        assert!(!error.is_transient() && error.to_string().contains("encrypted itself"), "{error}");
+    }
+}

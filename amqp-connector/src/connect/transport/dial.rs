@@ -19,7 +19,7 @@ use super::{Socket, Transport};
 #[cfg(feature = "rustls")]
 use crate::connect::tls::Tls;
 use crate::error::{Address, ConnectError, Step};
-use crate::recovery::supervisor::Dial;
+use crate::recovery::supervisor::{Dial, Dialling, Opening};
 
 /// Where a broker is reached.
 #[derive(Clone, Debug)]
@@ -40,7 +40,7 @@ impl fmt::Display for Place {
 }
 
 /// All of them, for errors.
-pub(in crate::connect) fn names(places: &[Place]) -> String {
+fn names(places: &[Place]) -> String {
     let names: Vec<String> = places.iter().map(ToString::to_string).collect();
     names.join(" or ")
 }
@@ -104,11 +104,12 @@ pub(in crate::connect) fn dialling(
         #[cfg(feature = "rustls")]
         tls,
     });
-    let first = AtomicUsize::new(0);
-    Arc::new(move || {
+    let (address, first) = (names(&way.places), AtomicUsize::new(0));
+    let open = move || -> Opening<Transport> {
         let (way, first) = (way.clone(), first.fetch_add(1, Ordering::Relaxed));
         Box::pin(async move { way.open(first).await })
-    })
+    };
+    Arc::new(Dialling { address, open: Box::new(open) })
 }
 
 impl Way {
@@ -220,7 +221,7 @@ mod tests {
         let seconds = |n| Some(Duration::from_secs(n));
         let set = TcpOptions { nodelay: false, keepalive: seconds(77), user_timeout: seconds(9) };
         for options in [TcpOptions::default(), set] {
-            let transport = dial(places.clone(), options)().await.unwrap();
+            let transport = (dial(places.clone(), options).open)().await.unwrap();
             let socket = SockRef::from(tcp(&transport));
             assert_eq!(socket.tcp_nodelay().unwrap(), options.nodelay);
             assert_eq!(socket.keepalive().unwrap(), options.keepalive.is_some());
@@ -236,7 +237,7 @@ mod tests {
     async fn large_bodies_need_no_copy_on_any_socket() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let places = vec![place(listener.local_addr().unwrap().port())];
-        let transport = dial(places, TcpOptions::default())().await.unwrap();
+        let transport = (dial(places, TcpOptions::default()).open)().await.unwrap();
         assert!(tokio::io::AsyncWrite::is_write_vectored(&transport));
     }
 
@@ -254,12 +255,12 @@ mod tests {
         let dial = dial(places, TcpOptions::default());
         let mut reached = Vec::new();
         for _ in 0..4 {
-            let transport = dial().await.unwrap();
+            let transport = (dial.open)().await.unwrap();
             reached.push(tcp(&transport).peer_addr().unwrap().port());
         }
         assert_eq!(reached, [first, last, last, first], "the second one is closed");
         drop((one, other));
-        let error = dial().await.unwrap_err().to_string();
+        let error = (dial.open)().await.unwrap_err().to_string();
         let names = format!("127.0.0.1:{first} or 127.0.0.1:{closed} or 127.0.0.1:{last}");
         assert!(error.contains(&names), "{error}");
     }
@@ -269,11 +270,11 @@ mod tests {
         let path = std::env::temp_dir().join(format!("amqp-dial-{}.socket", std::process::id()));
         let listener = UnixListener::bind(&path).unwrap();
         let places = vec![Place::Unix(path.clone())];
-        let opened = dial(places.clone(), TcpOptions::default())().await;
+        let opened = (dial(places.clone(), TcpOptions::default()).open)().await;
         std::fs::remove_file(&path).unwrap();
         assert!(matches!(socket(&opened.unwrap()), Either::Right(_)));
         drop(listener);
-        let error = dial(places, TcpOptions::default())().await.unwrap_err().to_string();
+        let error = (dial(places, TcpOptions::default()).open)().await.unwrap_err().to_string();
         assert!(error.contains(&path.display().to_string()), "{error}");
     }
 }

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 #[cfg(any(unix, feature = "rustls"))]
 use tokio_util::either::Either;
 
-pub(super) use dial::{Place, TcpOptions, dialling, names};
+pub(super) use dial::{Place, TcpOptions, dialling};
 
 /// What the operating system gives.
 #[cfg(unix)]
