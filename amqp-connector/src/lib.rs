@@ -85,6 +85,7 @@ mod shared;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod turn;
+pub mod typed;
 mod watch;
 
 pub use amqp_types;

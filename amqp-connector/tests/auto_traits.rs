@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use amqp_connector::protocol::{basic, tx};
+use amqp_connector::typed::{CodecError, Text, TypedConsumer, TypedDelivery, Undecodable};
 use amqp_connector::{
     Access, AccessRequest, AccessTicket, Acker, Address, BasicConsume, BasicGet, BasicPublish,
     BasicPublishStream, BlamedPublish, BodyStream, BrokenStream, Bytes, Call, CallWithContent,
@@ -39,6 +40,10 @@ const _: () = {
     is_shared::<Consumer>();
     is_shared::<StreamConsumer>();
     is_shared::<Delivery>();
+    is_shared::<TypedConsumer<String, Text>>();
+    is_shared::<TypedDelivery<String>>();
+    is_shared::<Undecodable>();
+    is_shared::<CodecError>();
     is_shared::<StreamedDelivery>();
     is_shared::<BodyStream>();
     is_shared::<Acker>();

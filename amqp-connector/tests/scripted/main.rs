@@ -47,4 +47,5 @@ mod streaming;
 mod support;
 mod timers;
 mod turns;
+mod typed;
 mod walk;

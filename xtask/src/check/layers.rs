@@ -80,7 +80,7 @@ enum Known {
 
 /// handles -> session <- driver. Modules that are not listed (how to reach a broker, what ties it
 /// all together) may know any.
-const CONNECTOR: [(&str, Known); 15] = [
+const CONNECTOR: [(&str, Known); 16] = [
     ("error", Known::Only(&["error"])),
     ("options", Known::Only(&["error", "options"])),
     ("outcome", Known::Only(&["error", "outcome"])),
@@ -96,6 +96,8 @@ const CONNECTOR: [(&str, Known); 15] = [
     ("consumer", DRIVER_SIDE),
     ("publish", DRIVER_SIDE),
     ("watch", DRIVER_SIDE),
+    // On top of the handles, by what they offer to everybody.
+    ("typed", Known::Only(&["typed", "consumer", "publish"])),
 ];
 
 /// What handles must not know: octets move behind the session.

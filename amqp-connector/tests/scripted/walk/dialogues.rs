@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use amqp_connector::amqp_types::if_spec;
 use amqp_connector::protocol::{basic, tx};
+use amqp_connector::typed::{Raw, Undecodable};
 use amqp_connector::{
     AccessRequest, BasicConsume, BasicGet, BasicPublish, BasicPublishStream, Bytes, Channel,
     Connection, Error, ErrorKind, ExchangeDeclare, Prefetch, QueueBind, QueueDeclare, QueueDelete,
@@ -167,7 +168,11 @@ pub(crate) async fn consuming(walk: &Walk, tap: Tap) -> Walked {
     let (connection, channel) = with_messages(walk, tap).await?;
     let mut consumer = walk.within("Consume", CALL * 2, channel.basic_consume(consume())).await?;
     let first = walk.ends("Recv", consumer.recv()).await.ok_or(Failed::Over)?;
-    let second = walk.ends("Recv", consumer.recv()).await.ok_or(Failed::Over)?;
+    let mut typed = consumer.typed::<Bytes, _>(Raw);
+    let second = walk.ends("typed::TypedConsumer::recv", typed.recv()).await.ok_or(Failed::Over)?;
+    // What another octet than was sent makes of a content type may be no text.
+    let second = second.map_or_else(Undecodable::into_delivery, |second| second.delivery);
+    let mut consumer = typed.into_consumer();
     first.ack()?;
     second.nack(true)?;
     walk.within("Consumer::cancel", CALL, consumer.cancel()).await?;
