@@ -40,3 +40,4 @@ mod stream_reading;
 mod streaming;
 mod tls;
 mod topology;
+mod typed;
