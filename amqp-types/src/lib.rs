@@ -11,6 +11,7 @@
 //! ```
 //! use amqp_types::AnyMethod as _;
 //! use amqp_types::protocol::{self, Method, connection};
+//! use amqp_types::reflect::Described;
 //! use bytes::BytesMut;
 //!
 //! let mut captured = BytesMut::from(
@@ -24,12 +25,9 @@
 //!     assert_eq!((tune.channel_max, tune.frame_max, tune.heartbeat), (2047, 131_072, 60));
 //! }
 //!
-//! // ... or, for a tool that shows any method, by the names of the specification.
-//! let mut line = method.info().to_string();
-//! for (field, value) in method.info().fields.iter().zip(method.values()) {
-//!     line += &format!(" {}={value:?}", field.name);
-//! }
-//! assert_eq!(line, "connection.tune channel-max=Short(2047) frame-max=Long(131072) heartbeat=Short(60)");
+//! // ... or, for a tool that shows any frame, by the names of the specification.
+//! let shown = Described::new(&protocol::INFO, (&frame).into()).to_string();
+//! assert_eq!(shown, "connection.tune channel-max=2047 frame-max=131072 heartbeat=60");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

@@ -2,13 +2,15 @@
 //!
 //! The emitted constant `INFO` describes every class, method and field; [`DynamicMethod`] and
 //! [`DynamicProperties`] read and write any of them by name, reserved fields included. The emitted
-//! structs do not use this: they know their layout.
+//! structs do not use this: they know their layout. [`Described`] shows any frame to people.
 
+mod describe;
 mod dynamic;
 mod value;
 
 use std::fmt;
 
+pub use describe::{Described, Meaning};
 pub(crate) use dynamic::content_class;
 pub use dynamic::{DynamicMethod, DynamicProperties};
 pub use value::Value;

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use amqp_types::content::{AssembleError, Assembler, ContentHeader, Incoming, Part};
 use amqp_types::frame::{Frame, FrameRef, OVERHEAD};
 use amqp_types::protocol::{FRAMING, INFO, Method, Properties, Spec};
-use amqp_types::reflect::{DynamicMethod, DynamicProperties};
+use amqp_types::reflect::{Described, DynamicMethod, DynamicProperties};
 use amqp_types::wire::{Limits, Reader, Writer};
 use amqp_types::{AnyMethod, AnyProperties, EncodeError, FieldTable, FrameError};
 use bytes::{Bytes, BytesMut};
@@ -22,7 +22,7 @@ const FRAME_MAX: u32 = 131_072;
 const TIGHT: Limits = Limits::DEFAULT.with_depth(3).with_entries(8).with_table_size(64);
 
 /// A stream of frames: in any pieces, one by one or in batches they are the same, and so are they
-/// when written again; then what they carry is put together, the same from either.
+/// when written again; each is shown as one line; then what they carry is put together, the same from either.
 pub fn frame(data: &[u8]) {
     let (frames, error, rest) = decode_stream([data]);
     let octet_by_octet = decode_stream(data.chunks(1));
@@ -33,6 +33,11 @@ pub fn frame(data: &[u8]) {
         FRAMING.encode(frame, &mut again).expect("it was a frame before");
     }
     assert_eq!(again, data[..data.len() - rest]);
+
+    for frame in &frames {
+        let line = Described::new(&INFO, frame.into()).with_limit(8).to_string();
+        assert!(!line.contains(char::is_control), "{line}");
+    }
 
     let mut receiver = Receiver::default();
     frames.iter().cloned().for_each(|frame| receiver.push(frame));
