@@ -63,7 +63,7 @@ async fn connect(
     let connector = Connector::new().host(&host).port(port).virtual_host(virtual_host);
     let greeted = connector.connect().await?;
     let server = greeted.server_properties();
-    let property = |name| server.get_str(name).unwrap_or("?").to_owned();
+    let property = |name| server.table().get_str(name).unwrap_or("?").to_owned();
     tell("connect", &format!("{} {} at {host}:{port}", property("product"), property("version")));
 
     let connection = greeted.authenticate(&user, &password).await?;

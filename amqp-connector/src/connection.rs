@@ -8,7 +8,6 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amqp_types::FieldTable;
 use tokio::time::Instant;
 
 use crate::call::{ChannelOpen, Completion};
@@ -16,7 +15,7 @@ use crate::deadline::until;
 use crate::error::{CloseReason, Error, Result};
 use crate::handle::ConnectionHandle;
 use crate::options::Tuning;
-use crate::outcome::Topology;
+use crate::outcome::{ServerProperties, Topology};
 use crate::recovery::requests::copied;
 use crate::session::{Line, after};
 use crate::shared::{Shared, Ticket};
@@ -98,11 +97,11 @@ impl Connection {
         self.handle.shared().with(|session| session.tuning())
     }
 
-    /// What the server tells about itself: product, version, capabilities. After a recovery still what the first one
-    /// told.
+    /// What the server tells about itself: product, version, capabilities. After a recovery, what the
+    /// one told that the connection came back to, which may be another node of another version.
     #[must_use]
-    pub fn server_properties(&self) -> &FieldTable {
-        &self.handle.shared().server_properties
+    pub fn server_properties(&self) -> ServerProperties {
+        self.handle.shared().with(|session| session.server())
     }
 
     /// What happens to this connection from now on; begins with how it is now ([`Event::Connected`](crate::Event::Connected), and

@@ -121,7 +121,7 @@ pub use options::{ConfirmOptions, Options, Pace, Tuning, Unsettled, WhileBlocked
 pub use outcome::{
     Alert, Binding, ConfirmCounts, ConsumerEnd, DeclaredExchange, DeclaredQueue, Destination,
     Entity, Epoch, Event, IncomingMethod, Outcome, RecoveryEvent, RecoveryFailure, RecoveryReport,
-    RecoveryStep, Reopened, Returned, Topology, UnknownReason,
+    RecoveryStep, Reopened, Returned, ServerProperties, ServerVersion, Topology, UnknownReason,
 };
 pub use publish::{BasicPublish, BasicPublishStream, Confirmation, Publish, Returns};
 pub use recovery::Recovery;

@@ -7,7 +7,6 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use amqp_types::FieldTable;
 use tokio::runtime::{Handle, Id};
 
 use crate::options::Options;
@@ -22,15 +21,14 @@ struct Apart(Mutex<Session>);
 pub(crate) struct Shared {
     session: Apart,
     pub(crate) options: Options,
-    pub(crate) server_properties: FieldTable,
     /// Where the connection was made, and so one that has timers.
     runtime: Option<Id>,
 }
 
 impl Shared {
-    pub(crate) fn new(session: Session, options: Options, server_properties: FieldTable) -> Self {
+    pub(crate) fn new(session: Session, options: Options) -> Self {
         let session = Apart(Mutex::new(session));
-        Self { session, options, server_properties, runtime: current_runtime() }
+        Self { session, options, runtime: current_runtime() }
     }
 
     /// Whether this is polled on the runtime that the connection was made on. Of no other one can be asked whether it has

@@ -5,9 +5,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use amqp_types::FieldTable;
 use amqp_types::protocol::connection;
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
@@ -19,6 +18,7 @@ use crate::connection::Connection;
 use crate::driver::Driver;
 use crate::error::{ConnectError, Step};
 use crate::options::Tuning;
+use crate::outcome::ServerProperties;
 use crate::recovery::supervisor::{Dial, Redial, supervise};
 use crate::session::{Session, after};
 use crate::shared::Shared;
@@ -27,7 +27,9 @@ use crate::shared::Shared;
 #[must_use = "the server waits for `authenticate`"]
 pub struct Greeted<T> {
     handshake: Handshake<T>,
-    start: connection::Start,
+    server: ServerProperties,
+    /// The names of the mechanisms that it offers, with blanks between.
+    mechanisms: Bytes,
     connector: Connector,
     /// How the transport is opened, where it can be opened again.
     dial: Option<Dial<T>>,
@@ -40,18 +42,19 @@ impl<T> Greeted<T> {
         connector: Connector,
         dial: Option<Dial<T>>,
     ) -> Self {
-        Self { handshake, start, connector, dial }
+        let server = ServerProperties::new(start.server_properties);
+        Self { handshake, server, mechanisms: start.mechanisms, connector, dial }
     }
 
     /// What the server tells about itself: product, version, capabilities.
     #[must_use]
-    pub fn server_properties(&self) -> &FieldTable {
-        &self.start.server_properties
+    pub fn server_properties(&self) -> &ServerProperties {
+        &self.server
     }
 
     /// The names of the mechanisms that the server offers.
     pub fn mechanisms(&self) -> impl Iterator<Item = &str> {
-        let names = std::str::from_utf8(&self.start.mechanisms).unwrap_or_default();
+        let names = std::str::from_utf8(&self.mechanisms).unwrap_or_default();
         names.split_ascii_whitespace()
     }
 }
@@ -107,15 +110,16 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Greeted<T> {
     }
 
     async fn log_in_to_connection(
-        mut self,
+        self,
         user: &str,
         password: &str,
     ) -> Result<(Connection, Driver<T>), ConnectError> {
-        let server_properties = std::mem::take(&mut self.start.server_properties);
+        let server = self.server.clone();
         let options = self.connector.options.clone();
         let (handshake, tuning) = self.log_in(user, password).await?;
-        let session = Session::new(options.clone(), tuning, Instant::now());
-        let shared = Arc::new(Shared::new(session, options, server_properties));
+        let mut session = Session::new(options.clone(), tuning, Instant::now());
+        session.set_server(server);
+        let shared = Arc::new(Shared::new(session, options));
         let driver = Driver::new(shared.clone(), handshake.framed, handshake.frames);
         Ok((Connection::new(shared), driver))
     }
@@ -131,7 +135,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Greeted<T> {
         let (exchange, start_ok) = self.start_ok(user, password)?;
         let log_in = self.handshake.log_in(&start_ok, exchange);
         let offer = within(deadline, Step::Authentication, log_in).await?;
-        let open = self.handshake.open(&options, &offer, &self.connector.virtual_host);
+        let open =
+            self.handshake.open(&options, &offer, &self.server, &self.connector.virtual_host);
         let tuning = within(deadline, Step::OpenVirtualHost, open).await?;
         tracing::debug!(?tuning, "connection open");
         Ok((self.handshake, tuning))
@@ -158,7 +163,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Greeted<T> {
         let Some(mechanism) = chosen else {
             let names: Vec<&str> = wanted.iter().map(Mechanism::name).collect();
             return Err(ConnectError::Mechanism {
-                offered: String::from_utf8_lossy(&self.start.mechanisms).into_owned(),
+                offered: String::from_utf8_lossy(&self.mechanisms).into_owned(),
                 wanted: names.join(" "),
             });
         };
@@ -169,8 +174,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Greeted<T> {
 
 impl<T> fmt::Debug for Greeted<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Greeted")
-            .field("server_properties", &self.start.server_properties)
-            .finish_non_exhaustive()
+        f.debug_struct("Greeted").field("server_properties", &self.server).finish_non_exhaustive()
     }
 }

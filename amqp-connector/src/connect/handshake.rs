@@ -20,6 +20,7 @@ use crate::connect::sasl::Exchange;
 use crate::error::{CloseCause, CloseReason, ConnectError, Scope, Step};
 use crate::name::named;
 use crate::options::{Options, Tuning};
+use crate::outcome::ServerProperties;
 
 /// The largest frame taken before a size is agreed on, where the user has asked for no limit.
 const FIRST_FRAME_MAX: u32 = 128 << 10;
@@ -95,6 +96,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Handshake<T> {
         &mut self,
         options: &Options,
         offer: &connection::Tune,
+        server: &ServerProperties,
         virtual_host: &str,
     ) -> Result<Tuning, ConnectError> {
         let step = Step::OpenVirtualHost;
@@ -102,6 +104,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Handshake<T> {
             return Err(ConnectError::FrameMax { offered: offer.frame_max });
         }
         let (tuning, tune_ok) = Tuning::negotiate(options, offer);
+        if let Some(least) = least_frame_max(server)
+            && (1..least).contains(&tune_ok.frame_max)
+        {
+            let (frame_max, server) = (tune_ok.frame_max, server.to_string());
+            return Err(ConnectError::FrameMaxRefused { frame_max, least, server });
+        }
         let open = connection::Open {
             virtual_host: named("virtual host", virtual_host)?,
             ..Default::default()
@@ -174,6 +182,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Handshake<T> {
             }
         }
     }
+}
+
+/// What a server takes at the least where that is more than the specification's least: it would end the transport without a
+/// word. RabbitMQ has to since tokens, which are long, must fit into one frame.
+fn least_frame_max(server: &ServerProperties) -> Option<u32> {
+    let rabbitmq = server.product() == Some("RabbitMQ");
+    (rabbitmq && server.version()? >= (4, 1)).then_some(8192)
 }
 
 fn opened(method: Method) -> Result<(), ConnectError> {

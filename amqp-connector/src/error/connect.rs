@@ -136,6 +136,17 @@ pub enum ConnectError {
         /// What it offers, in octets.
         offered: u32,
     },
+    /// Frames would be smaller than this server takes, which would end the transport without a word: RabbitMQ wants 8192
+    /// octets since 4.1. Raise [`Options::frame_max`](crate::Options::frame_max), or leave it as it is by default. Nothing
+    /// was agreed on.
+    FrameMaxRefused {
+        /// What would be agreed on, in octets.
+        frame_max: u32,
+        /// The least that this server takes.
+        least: u32,
+        /// Its product and version.
+        server: String,
+    },
     /// The server wants us to connect elsewhere (AMQP 0-8 and 0-9).
     Redirected {
         /// Where it sends us.
@@ -267,6 +278,10 @@ impl fmt::Display for ConnectError {
                 f,
                 "the server offers frames of at most {offered} octets; {} is the least",
                 protocol::FRAMING.min_size
+            ),
+            Self::FrameMaxRefused { frame_max, least, server } => write!(
+                f,
+                "{server} takes no frame-max below {least} octets, and {frame_max} was asked for: leave it, or raise it"
             ),
             Self::Redirected { to, .. } => write!(f, "the server redirects to {to}"),
             Self::TooLarge { method, part, len, max } => write!(

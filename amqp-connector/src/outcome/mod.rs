@@ -7,6 +7,7 @@ mod epoch;
 mod event;
 mod recovery;
 mod reopened;
+mod server;
 mod topology;
 mod unasked;
 
@@ -20,6 +21,7 @@ pub use epoch::Epoch;
 pub use event::Event;
 pub use recovery::{Entity, RecoveryEvent, RecoveryFailure, RecoveryReport, RecoveryStep};
 pub use reopened::Reopened;
+pub use server::{ServerProperties, ServerVersion};
 pub use topology::{Binding, DeclaredExchange, DeclaredQueue, Destination, Topology};
 pub use unasked::{Alert, IncomingMethod};
 

@@ -155,12 +155,15 @@ where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let greeted = redial.connector.connect_by_dialling(&redial.dial).await?;
+    let server = greeted.server_properties().clone();
     let newer = shared.with(|session| session.newer_secret());
     let password = newer.as_deref().unwrap_or(&redial.password);
     let (handshake, tuning) = greeted.log_in(&redial.user, password).await?;
     if !shared.with(|session| session.resume(tuning, Instant::now())) {
         return Ok(None);
     }
+    // What the one before told is dropped here, outside the lock.
+    drop(shared.with(|session| session.set_server(server)));
     shared.with(|session| session.tell(RecoveryEvent::Reconnected));
     Ok(Some(Driver::new(shared.clone(), handshake.framed, handshake.frames)))
 }

@@ -72,6 +72,7 @@ use self::timers::{Alarms, Heartbeat};
 use self::wait::WaitList;
 use crate::error::{CloseReason, Error, Result};
 use crate::options::{Options, Tuning};
+use crate::outcome::ServerProperties;
 
 /// How far the connection is.
 pub(crate) enum Phase {
@@ -90,6 +91,7 @@ pub(crate) enum Phase {
 pub(crate) struct Session {
     options: Options,
     tuning: Tuning,
+    server: ServerProperties,
     phase: Phase,
     channels: ChannelTable,
     /// Calls on channel 0, in the order of their numbers.
@@ -184,6 +186,7 @@ impl Session {
             channels: ChannelTable::new(tuning.channel_max),
             heartbeat: Heartbeat::new(tuning.heartbeat, now),
             tuning,
+            server: ServerProperties::default(),
             phase: Phase::Open,
             control: VecDeque::new(),
             slots: BTreeMap::new(),
@@ -261,6 +264,16 @@ impl Session {
     /// What both sides agreed on.
     pub(crate) fn tuning(&self) -> Tuning {
         self.tuning
+    }
+
+    /// What the server tells about itself.
+    pub(crate) fn server(&self) -> ServerProperties {
+        self.server.clone()
+    }
+
+    /// Another server, or the first, has greeted us. Gives what was told before.
+    pub(crate) fn set_server(&mut self, server: ServerProperties) -> ServerProperties {
+        std::mem::replace(&mut self.server, server)
     }
 
     /// Why the connection ends or ended.

@@ -37,6 +37,7 @@ mod recovery;
 mod refusals;
 mod reopening;
 mod sasl;
+mod server;
 mod shutdown;
 mod simulation;
 mod slow_link;

@@ -29,7 +29,7 @@ fn a_connector_is_constructed() {
 fn connect_reaches_the_broker() {
     broker_test(async |t| {
         let greeted = connect(t).await;
-        assert!(greeted.server_properties().get_str("product").is_some());
+        assert!(greeted.server_properties().product().is_some());
         assert!(greeted.mechanisms().any(|name| name == "AMQPLAIN"));
     });
 }
