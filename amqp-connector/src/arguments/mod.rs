@@ -326,6 +326,12 @@ macro_rules! consume_arguments {
             /// Where in a stream to begin (`x-stream-offset`). Default: what is published from now on.
             /// `Invalid` for an offset of more than 63 bits. Streams want a [`Prefetch`](crate::Prefetch)
             /// with a count, and acknowledgements.
+            ///
+            /// A consumer that comes back after a loss of its connection, or is started again by
+            /// [`reopen`](crate::Channel::reopen), goes on with its oldest delivery that was not settled, or behind the last
+            /// one if all were; one without acknowledgements goes on behind what it was given. So everything is delivered
+            /// at least once, and what was settled behind an unsettled one comes again. If nothing had come yet, it begins as
+            /// is said here: with [`Next`](StreamOffset::Next) it misses what was published meanwhile.
             pub fn stream_offset(self, offset: impl Into<StreamOffset>) -> Self {
                 self.put(short_str!("x-stream-offset"), offset.into().into_value())
             }

@@ -17,7 +17,8 @@ impl Channel {
     ///
     /// Nothing is acked that was not settled so: a delivery that is not settled yet keeps the acks of later ones from
     /// being sent together, and they go one by one. If the channel or connection is lost, messages whose ack was held
-    /// come again, as do those whose ack was not written yet.
+    /// come again, as do those whose ack was not written yet. A consumer that was started with a
+    /// [`stream_offset`](crate::BasicConsume::stream_offset) goes on behind them.
     ///
     /// ```no_run
     /// # async fn run(channel: amqp_connector::Channel) -> amqp_connector::Result<()> {

@@ -16,7 +16,8 @@ impl Channel {
     /// A broker closes a channel for a mistake in a single call, such as a queue that does not exist (404). What was on the
     /// channel comes back by this: confirm mode with its limits, prefetch, coalesced acks, the pace; and every consumer
     /// that the closing has ended and whose handle is still held. It is started with the same tag and arguments,
-    /// and its [`recv`](crate::Consumer::recv), which has given `None`, goes on to give deliveries:
+    /// and its [`recv`](crate::Consumer::recv), which has given `None`, goes on to give deliveries; in a stream from where
+    /// it [was](crate::BasicConsume::stream_offset):
     ///
     /// ```no_run
     /// # async fn run(channel: amqp_connector::Channel, mut consumer: amqp_connector::Consumer) -> amqp_connector::Result<()> {

@@ -20,7 +20,9 @@ use crate::outcome::Topology;
 /// calls with the reason, deliveries are [`Stale`](crate::ErrorKind::Stale) when they are settled, and come again. Meanwhile
 /// calls fail as [`Recovering`](crate::ErrorKind::Recovering), and publishes wait or fail, as
 /// [`publish_while_recovering`](Self::publish_while_recovering) says. A channel with a transaction, or with a streamed
-/// publish under way, ends: neither can be continued. A consumer of a stream begins again at the offset it was started with.
+/// publish under way, ends: neither can be continued. A consumer that was started with a
+/// [`stream_offset`](crate::BasicConsume::stream_offset) goes on in its stream from where it was; one of a stream that was
+/// started without gets what is published from when it is back.
 ///
 /// Each step is told by [`Connection::events`](crate::Connection::events), and what came of all of them by
 /// [`RecoveryReport`](crate::RecoveryReport).

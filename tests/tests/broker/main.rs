@@ -28,6 +28,7 @@ mod quotas;
 mod recover;
 mod recovery;
 mod recovery_limits;
+mod recovery_streams;
 mod recovery_topology;
 mod reopening;
 amqp_connector::amqp_types::if_spec! { confirm.select => {

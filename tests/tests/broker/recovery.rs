@@ -12,7 +12,7 @@ use amqp_tests::{Fixture, broker_test};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-const SOON: Duration = Duration::from_secs(60);
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 pub(crate) fn quick() -> Recovery {
     Recovery::new().backoff(Duration::from_millis(20), Duration::from_secs(1))
@@ -20,10 +20,10 @@ pub(crate) fn quick() -> Recovery {
 
 /// The way to the broker, which can be cut.
 #[derive(Clone, Default)]
-struct Link(Arc<Mutex<Option<std::net::TcpStream>>>);
+pub(crate) struct Link(Arc<Mutex<Option<std::net::TcpStream>>>);
 
 impl Link {
-    async fn connect(&self, t: &Fixture) -> Connection {
+    pub(crate) async fn connect(&self, t: &Fixture) -> Connection {
         let (link, host, port) = (self.clone(), t.host().to_owned(), t.port());
         let dial = move || {
             let (link, host) = (link.clone(), host.clone());
@@ -37,7 +37,7 @@ impl Link {
         greeted.authenticate("guest", "guest").await.unwrap()
     }
 
-    fn cut(&self) {
+    pub(crate) fn cut(&self) {
         if let Some(stream) = self.0.lock().unwrap().take() {
             // It may be gone already.
             let _ = stream.shutdown(std::net::Shutdown::Both);

@@ -14,6 +14,7 @@ use crate::session::channel::ChannelKey;
 #[allow(unused_imports, reason = "not every specification has confirms")]
 use crate::session::channel::Sent;
 use crate::session::consume::consumer::ConsumerState;
+use crate::session::consume::offsets::reads_stream;
 #[allow(unused_imports, reason = "not every specification has confirms")]
 use crate::session::publish::confirm::Confirms;
 
@@ -83,13 +84,17 @@ impl Session {
                 consumer.start = start;
                 let unlimited = channel.prefetch == 0 && channel.prefetch_global == 0;
                 consumer.backlog.paced = consume.no_ack || unlimited;
-                if reads_stream(consume) {
+                let follows = consumer.start.as_deref_mut().is_some_and(reads_stream);
+                if follows {
                     consumer.unread.note_keeps();
+                    consumer.offsets = Some(Box::default());
                     channel.keeps = true;
+                    channel.follow_offsets();
                 }
                 channel.consumers.push(consumer);
                 channel.consumed = true;
                 channel.bound_coalescer();
+                self.coalesces |= follows;
                 Some(id)
             }
             Method::Basic(basic::Method::Cancel(cancel)) => {
@@ -154,16 +159,4 @@ impl Session {
             }
         } else {} }
     }
-}
-
-/// Whether a consumer says where in a stream it begins.
-fn reads_stream(consume: &basic::Consume) -> bool {
-    amqp_types::if_spec! { basic.consume.arguments => {
-        consume.arguments.contains_key("x-stream-offset")
-    } else { amqp_types::if_spec! { basic.consume.filter => {
-        consume.filter.contains_key("x-stream-offset")
-    } else {
-        let _ = consume;
-        false
-    } } } }
 }

@@ -185,6 +185,7 @@ impl Session {
             && !std::mem::take(&mut channel.reopening)
             && (channel.is_live() || channel.restoring().is_some());
         let tell = known && matches!(reason.scope(), Scope::Channel(_));
+        channel.set_offsets();
         if let Some(coalescer) = channel.coalescer.take() {
             channel.acks_lost = coalescer.holds();
             channel.coalesced = Some(coalescer.wishes());

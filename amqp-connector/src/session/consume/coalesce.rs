@@ -58,6 +58,9 @@ pub(in crate::session) enum Held {
 /// Tombstones that are not worth the moving.
 const FEW: usize = 64;
 
+/// So many deliveries are kept: far more than prefetches allow together.
+const LINE_MAX: usize = 1 << 20;
+
 /// The deliveries of a channel that the peer waits to have settled, and the acks that are held back.
 #[derive(Debug)]
 pub(crate) struct Coalescer {
@@ -98,8 +101,10 @@ impl Coalescer {
     pub(in crate::session) fn delivered(&mut self, tag: u64, open: bool) {
         self.irregular |= self.last.checked_add(1) != Some(tag);
         // One that comes out of order could not be found again: it is settled as if nothing could be held.
-        if open && tag > self.last {
+        if open && tag > self.last && self.line.len() < LINE_MAX {
             self.line.push_back((tag, State::Open));
+        } else if open {
+            self.irregular = true;
         }
         self.last = self.last.max(tag);
     }
@@ -147,6 +152,11 @@ impl Coalescer {
         self.line.get_mut(at).map(|(_, state)| state)
     }
 
+    /// Whether a delivery is to be settled still.
+    pub(in crate::session) fn is_open(&mut self, tag: u64) -> bool {
+        matches!(self.state(tag), Some(State::Open))
+    }
+
     /// Keeps an ack.
     pub(in crate::session) fn hold(&mut self, tag: u64) -> Held {
         let Some(state @ State::Open) = self.state(tag) else { return Held::Not };
@@ -174,8 +184,9 @@ impl Coalescer {
         self.trim();
     }
 
-    /// The peer is told about all up to this one.
+    /// The peer is told about all up to this one; zero is all that there are.
     pub(in crate::session) fn settle_to(&mut self, tag: u64) {
+        let tag = if tag == 0 { self.last } else { tag };
         self.held.retain(|held| *held > tag);
         self.pop_while(|front, _| front <= tag);
         self.trim();
@@ -340,6 +351,9 @@ impl Session {
             return;
         }
         self.write_acks(key);
+        if is_recover(method) {
+            self.stop_offsets(key);
+        }
         if let Some((tag, multiple)) = settles(method) {
             self.note_told(key, |coalescer| match multiple {
                 true => coalescer.settle_to(tag),
@@ -376,7 +390,7 @@ impl Session {
 
 /// The deliveries that a method of the user's own making settles: up to which tag, or which one.
 fn settles(method: &Method) -> Option<(u64, bool)> {
-    if method.info().full_name.starts_with("basic.recover") {
+    if is_recover(method) {
         // All of them go back, and come under new tags.
         return Some((u64::MAX, true));
     }
@@ -391,4 +405,8 @@ fn settles(method: &Method) -> Option<(u64, bool)> {
         basic::Method::Reject(reject) => Some((reject.delivery_tag, false)),
         _ => None,
     }
+}
+
+fn is_recover(method: &Method) -> bool {
+    method.info().full_name.starts_with("basic.recover")
 }

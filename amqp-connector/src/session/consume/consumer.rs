@@ -13,6 +13,7 @@ use amqp_types::protocol::basic;
 
 use crate::outcome::{ConsumerEnd, Epoch};
 use crate::session::consume::backlog::{Backlog, Crowd};
+use crate::session::consume::offsets::Offsets;
 use crate::session::consume::unread::{Keeps, Unread};
 
 /// So many consumers are looked through faster than a map is asked.
@@ -59,6 +60,8 @@ pub(crate) struct ConsumerState {
     pub(crate) unread: Arc<Unread>,
     pub(crate) waker: Option<Waker>,
     pub(crate) end: Option<ConsumerEnd>,
+    /// Its place in the stream that it reads, if it has said one.
+    pub(in crate::session) offsets: Option<Box<Offsets>>,
     /// The request that started it, to start it again by.
     pub(crate) start: Option<Box<basic::Consume>>,
     /// The same, from when it has ended with its channel.
@@ -85,6 +88,7 @@ impl ConsumerState {
             unread: Arc::default(),
             waker: None,
             end: None,
+            offsets: None,
             start: None,
             restart: None,
         }

@@ -9,6 +9,7 @@ pub(in crate::session) mod consumer;
 mod give_back;
 pub(in crate::session) mod hold;
 pub(in crate::session) mod in_flight;
+pub(in crate::session) mod offsets;
 mod recover;
 pub(in crate::session) mod settle;
 pub(in crate::session) mod shutdown;
@@ -279,10 +280,13 @@ pub(in crate::session) fn deliver(
     effects: &mut Effects,
 ) -> Delivered {
     let delivery_tag = deliver.delivery_tag;
-    let receiver = consumers.receiver(&deliver.consumer_tag);
+    let mut receiver = consumers.receiver(&deliver.consumer_tag);
     if let Some(coalescer) = coalescer {
         let open = receiver.as_ref().is_none_or(|consumer| !consumer.no_ack);
         coalescer.delivered(delivery_tag, open);
+        if let Some(consumer) = &mut receiver {
+            consumer.note_offset(delivery_tag, content.properties.as_ref(), coalescer);
+        }
     }
     let Some(consumer) = receiver else {
         effects.log(move || {

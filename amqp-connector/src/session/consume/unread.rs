@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
 use amqp_types::protocol::basic;
 
+use crate::session::consume::offsets::STREAM_OFFSET;
+
 /// It is read.
 const READ: u8 = 0;
 /// The peer has taken it back: it is to be forgotten, but for what nobody was to acknowledge. What comes next may be of
@@ -34,9 +36,7 @@ impl Keeps {
     pub(crate) fn or_by(self, properties: &basic::Properties) -> Self {
         let headers = properties.headers.as_ref();
         match self {
-            Self::No if headers.is_some_and(|it| it.contains_key("x-stream-offset")) => {
-                Self::Perhaps
-            }
+            Self::No if headers.is_some_and(|it| it.contains_key(STREAM_OFFSET)) => Self::Perhaps,
             known => known,
         }
     }

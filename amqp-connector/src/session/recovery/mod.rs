@@ -210,6 +210,7 @@ impl Session {
         channel.giving = Vec::new();
         (channel.left, channel.give_by, channel.recovering) = (None, None, 0);
         channel.sent = Sent::Nothing;
+        channel.set_offsets();
         let last = channel.last_tag;
         (channel.tag_base, channel.recovered_to, channel.settled_to) = (last, last, last);
         if let Some(coalescer) = &mut channel.coalescer {

@@ -4,6 +4,7 @@ mod coalescing;
 mod giving_back;
 amqp_types::if_spec! { basic.nack => { mod holding; } else {} }
 mod limits;
+mod offsets;
 mod random;
 mod settling;
 
