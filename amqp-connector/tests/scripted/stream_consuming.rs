@@ -32,7 +32,7 @@ async fn consume(channel: &Channel, peer: &mut Peer) -> StreamConsumer {
 }
 
 /// The frames of a delivery up to its body.
-async fn begin(peer: &mut Peer, channel: u16, delivery_tag: u64, size: u64) {
+pub(crate) async fn begin(peer: &mut Peer, channel: u16, delivery_tag: u64, size: u64) {
     let deliver = basic::Deliver {
         consumer_tag: "c".try_into().expect("short"),
         delivery_tag,
@@ -49,7 +49,7 @@ async fn begin(peer: &mut Peer, channel: u16, delivery_tag: u64, size: u64) {
     peer.send_raw(&frame).await;
 }
 
-async fn piece(peer: &mut Peer, channel: u16, octets: &[u8]) {
+pub(crate) async fn piece(peer: &mut Peer, channel: u16, octets: &[u8]) {
     let mut frame = BytesMut::new();
     FRAMING.put(FrameKind::Body, channel, octets, &mut frame).expect("fits");
     peer.send_raw(&frame).await;

@@ -27,6 +27,7 @@ mod publishing;
 mod quotas;
 mod recover;
 mod recovery;
+mod recovery_bodies;
 mod recovery_limits;
 mod recovery_streams;
 mod recovery_topology;

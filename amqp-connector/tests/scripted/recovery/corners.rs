@@ -143,7 +143,7 @@ async fn what_a_policy_asks_may_panic_and_that_ends_the_connection() {
 }
 
 /// A connection to these peers, one after the other.
-async fn connect_to(peers: impl IntoIterator<Item = DuplexStream>) -> Connection {
+pub(super) async fn connect_to(peers: impl IntoIterator<Item = DuplexStream>) -> Connection {
     let peers = Mutex::new(peers.into_iter().collect::<VecDeque<_>>());
     let dial = move || {
         let next = peers.lock().expect("no panic").pop_front();
@@ -155,7 +155,7 @@ async fn connect_to(peers: impl IntoIterator<Item = DuplexStream>) -> Connection
 }
 
 /// Answers what restores a channel that has nothing.
-async fn restore_channel(peer: &mut Peer, number: u16) {
+pub(super) async fn restore_channel(peer: &mut Peer, number: u16) {
     peer.expect_on::<channel::Open>(number).await;
     peer.send(number, channel::OpenOk::default()).await;
 }

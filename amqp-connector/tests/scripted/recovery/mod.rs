@@ -9,6 +9,7 @@ amqp_connector::amqp_types::if_spec! { confirm.select => {
 } else {} }
 mod repeating;
 mod stages;
+mod streams;
 mod topology;
 
 use std::sync::Arc;
