@@ -80,6 +80,7 @@ mod options;
 mod outcome;
 mod publish;
 mod recovery;
+pub mod rpc;
 mod session;
 mod shared;
 #[cfg(feature = "testing")]

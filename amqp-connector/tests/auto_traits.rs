@@ -6,6 +6,10 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use amqp_connector::protocol::{basic, tx};
+use amqp_connector::rpc::{
+    CallError, Client, ClientOptions, DroppedReplies, Failure, Received, Reply, Request, Server,
+    ServerOptions, ServerReport,
+};
 use amqp_connector::typed::{CodecError, Text, TypedConsumer, TypedDelivery, Undecodable};
 use amqp_connector::{
     Access, AccessRequest, AccessTicket, Acker, Address, BasicConsume, BasicGet, BasicPublish,
@@ -44,6 +48,17 @@ const _: () = {
     is_shared::<TypedDelivery<String>>();
     is_shared::<Undecodable>();
     is_shared::<CodecError>();
+    is_shared::<Client<Text>>();
+    is_shared::<ClientOptions>();
+    is_shared::<Request>();
+    is_shared::<Reply>();
+    is_shared::<CallError>();
+    is_shared::<Failure>();
+    is_shared::<DroppedReplies>();
+    is_shared::<Server>();
+    is_shared::<ServerOptions>();
+    is_shared::<ServerReport>();
+    is_shared::<Received<String>>();
     is_shared::<StreamedDelivery>();
     is_shared::<BodyStream>();
     is_shared::<Acker>();
@@ -205,3 +220,26 @@ fn futures_of_consumers_can_be_spawned(
     spawns(streamed.shutdown(time));
     spawns(body.chunk());
 }
+
+/// As above, of requests and replies.
+#[allow(dead_code, reason = "it is compiled and never called")]
+fn futures_of_requests_can_be_spawned(
+    connection: &Connection,
+    client: &Client<Text>,
+    request: Request,
+    server: Server,
+    time: Duration,
+) {
+    spawns(Client::open(connection));
+    spawns(Client::open_with(connection, ClientOptions::new()));
+    spawns(client.call::<_, _, String>("q", &String::new()));
+    spawns(client.call_with::<String>(request.clone()));
+    is_task(client.request(request));
+    spawns(client.close());
+    spawns(server.ended());
+    spawns(server.shutdown(time));
+    let echo = |request: Received<String>| async move { Ok::<_, Failure>(request.value) };
+    is_task(Server::start(connection, ServerOptions::new("q", 1), Text, echo));
+}
+
+fn is_task<T: Send + 'static>(_: T) {}

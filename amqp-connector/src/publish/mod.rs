@@ -50,6 +50,12 @@ impl Publish {
         Self { channel, publish, caller: Location::caller(), place: Place::None }
     }
 
+    /// It is made on behalf of one that was called there.
+    pub(crate) fn at(mut self, place: &'static Location<'static>) -> Self {
+        self.caller = place;
+        self
+    }
+
     /// Encodes the message if it may go at once, and fails otherwise.
     pub(crate) fn try_now(mut self) -> Result<Confirmation> {
         let mut tried = self.poll_session(None, None);

@@ -36,6 +36,7 @@ mod reasons;
 mod recovery;
 mod refusals;
 mod reopening;
+mod rpc;
 mod sasl;
 mod server;
 mod shutdown;

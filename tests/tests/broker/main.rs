@@ -35,6 +35,7 @@ mod reopening;
 amqp_connector::amqp_types::if_spec! { confirm.select => {
     mod republishing;
 } else {} }
+mod rpc;
 mod shutdown;
 mod skel;
 mod stream_ending;

@@ -80,7 +80,7 @@ enum Known {
 
 /// handles -> session <- driver. Modules that are not listed (how to reach a broker, what ties it
 /// all together) may know any.
-const CONNECTOR: [(&str, Known); 16] = [
+const CONNECTOR: [(&str, Known); 17] = [
     ("error", Known::Only(&["error"])),
     ("options", Known::Only(&["error", "options"])),
     ("outcome", Known::Only(&["error", "outcome"])),
@@ -98,6 +98,10 @@ const CONNECTOR: [(&str, Known); 16] = [
     ("watch", DRIVER_SIDE),
     // On top of the handles, by what they offer to everybody.
     ("typed", Known::Only(&["typed", "consumer", "publish"])),
+    (
+        "rpc",
+        Known::AllBut(&["session", "shared", "driver", "codec", "connect", "recovery", "call"]),
+    ),
 ];
 
 /// What handles must not know: octets move behind the session.

@@ -20,7 +20,7 @@ use super::run::{CALL, CLOSE, CONNECT, Failed, Walk, Walked};
 use super::transport::Tap;
 
 /// A shutdown's deadline.
-const SHUTDOWN: Duration = Duration::from_secs(7);
+pub(super) const SHUTDOWN: Duration = Duration::from_secs(7);
 /// Two frames, and a body with a queue of its own.
 const LARGE: usize = 150_000;
 /// Two frames where they are small.
@@ -139,7 +139,7 @@ async fn getting(walk: &Walk, channel: &Channel) -> Walked {
 }
 
 /// A connection with a driver of its own, a channel, and messages in a queue: two small ones and one of two frames.
-async fn with_messages(walk: &Walk, tap: Tap) -> Walked<(Connection, Channel)> {
+pub(super) async fn with_messages(walk: &Walk, tap: Tap) -> Walked<(Connection, Channel)> {
     let connector = Walk::connector(4096);
     let once = Mutex::new(Some(tap));
     let dial = move || {

@@ -6,6 +6,7 @@
 //! surface ends by its deadline or with its connection, with an error that can be told by its kind; the driver and the
 //! broker's task end; the connection's tables are empty. All of it in virtual time. The figures are printed.
 
+mod asking;
 mod dialogues;
 mod run;
 mod transport;
@@ -84,6 +85,11 @@ fn nothing_hangs_whatever_frame_of_the_peers_own_doings_goes_wrong() {
     walk_through("obeying", dialogues::obeying);
 }
 
+#[test]
+fn nothing_hangs_whatever_frame_of_requests_and_replies_goes_wrong() {
+    walk_through("asking", asking::asking);
+}
+
 /// Without a fault all dialogues succeed, and await between them every future that the register has.
 #[test]
 fn every_public_future_is_awaited_in_a_dialogue() {
@@ -93,6 +99,7 @@ fn every_public_future_is_awaited_in_a_dialogue() {
     awaited.extend(run(dialogues::reading, None).awaited);
     awaited.extend(run(dialogues::streaming, None).awaited);
     awaited.extend(run(dialogues::obeying, None).awaited);
+    awaited.extend(run(asking::asking, None).awaited);
     println!("{} futures are awaited, {} need TCP", awaited.len(), BY_TCP.len());
     awaited.extend(BY_TCP);
     let register = include_str!("../../futures.tsv").lines();
