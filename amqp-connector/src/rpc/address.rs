@@ -67,7 +67,7 @@ fn is_node(name: &[u8]) -> bool {
 /// What base64 stands for, with its padding.
 fn decoded(text: &[u8]) -> Option<Vec<u8>> {
     let digits = text.strip_suffix(b"==").or(text.strip_suffix(b"=")).unwrap_or(text);
-    if text.is_empty() || text.len() % 4 != 0 {
+    if text.is_empty() || !text.len().is_multiple_of(4) {
         return None;
     }
     let mut octets = Vec::with_capacity(digits.len());

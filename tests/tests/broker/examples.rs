@@ -12,6 +12,7 @@ macro_rules! example {
 }
 
 example!(confirms, "../../../amqp-connector/examples/confirms.rs");
+example!(rpc, "../../../amqp-connector/examples/rpc.rs");
 example!(work_queue, "../../../amqp-connector/examples/work_queue.rs");
 example!(topology, "../../../amqp-connector/examples/topology.rs");
 example!(transactions, "../../../amqp-connector/examples/transactions.rs");
@@ -34,4 +35,9 @@ fn example_topology_dead_letters_what_nobody_took_in_time() {
 #[test]
 fn example_transactions_moves_a_message_whole_or_not_at_all() {
     broker_test(async |t| transactions::run(&t.url()).await.map_err(|error| error.to_string()));
+}
+
+#[test]
+fn example_rpc_has_a_hundred_calls_in_flight_and_knows_why_others_fail() {
+    broker_test(async |t| rpc::run(&t.url()).await.map_err(|error| error.to_string()));
 }
