@@ -93,8 +93,8 @@ fn plain(html: &str) -> String {
 fn future_function(signature: &str) -> Option<String> {
     let (before, after) = signature.split_once("fn ")?;
     let name: String = after.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-    // Bounds may have results of their own.
-    let after = after.split_once(" where ").map_or(after, |(after, _)| after);
+    // Bounds may have results of their own. rustdoc puts no space before them.
+    let after = after.split_once("where ").map_or(after, |(after, _)| after);
     let result = after.rsplit_once("-> ").map_or("", |(_, result)| result);
     let given = before.contains("async ") || result.trim_start().starts_with("impl Future");
     (before.contains("pub ") && given).then_some(name)
@@ -174,7 +174,7 @@ fn signatures_of_futures_are_told_from_others() {
     assert_eq!(name("pub fn a<R>(r: R) -> impl Future<Output = R>").as_deref(), Some("a"));
     assert_eq!(name("pub fn b(f: impl Future<Output = ()>) -> u8"), None);
     assert_eq!(name("pub fn c(&self) -> Call<R>"), None);
-    let bound = "pub fn d<F>(f: F) -> impl Future<Output = ()> where F: Fn() -> u8,";
+    let bound = "pub fn d<F>(f: F) -> impl Future<Output = ()>where F: Fn() -> u8,";
     assert_eq!(name(bound).as_deref(), Some("d"));
     assert_eq!(plain("<a href=\"x\">Vec</a>&lt;u8&gt;\n  <b>x</b>"), "Vec<u8> x");
 }
