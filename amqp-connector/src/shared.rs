@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use tokio::runtime::{Handle, Id};
+use tracing::Span;
 
 use crate::options::Options;
 use crate::session::{Asking, Caller, Line, Ready, Session};
@@ -21,14 +22,16 @@ struct Apart(Mutex<Session>);
 pub(crate) struct Shared {
     session: Apart,
     pub(crate) options: Options,
+    /// What is logged of the connection is logged within.
+    pub(crate) span: Span,
     /// Where the connection was made, and so one that has timers.
     runtime: Option<Id>,
 }
 
 impl Shared {
-    pub(crate) fn new(session: Session, options: Options) -> Self {
+    pub(crate) fn new(session: Session, options: Options, span: Span) -> Self {
         let session = Apart(Mutex::new(session));
-        Self { session, options, runtime: current_runtime() }
+        Self { session, options, span, runtime: current_runtime() }
     }
 
     /// Whether this is polled on the runtime that the connection was made on. Of no other one can be asked whether it has
@@ -46,7 +49,7 @@ impl Shared {
         let effects = session.take_effects();
         drop(session);
         if let Some(effects) = effects {
-            effects.run();
+            effects.run(&self.span);
         }
         result
     }

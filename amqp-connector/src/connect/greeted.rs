@@ -9,6 +9,7 @@ use amqp_types::protocol::connection;
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
+use tracing::Span;
 
 use crate::connect::connector::Connector;
 use crate::connect::handshake::Handshake;
@@ -33,6 +34,8 @@ pub struct Greeted<T> {
     connector: Connector,
     /// How the transport is opened, where it can be opened again.
     dial: Option<Dial<T>>,
+    /// The connection's.
+    pub(crate) span: Span,
 }
 
 impl<T> Greeted<T> {
@@ -41,9 +44,10 @@ impl<T> Greeted<T> {
         start: connection::Start,
         connector: Connector,
         dial: Option<Dial<T>>,
+        span: Span,
     ) -> Self {
         let server = ServerProperties::new(start.server_properties);
-        Self { handshake, server, mechanisms: start.mechanisms, connector, dial }
+        Self { handshake, server, mechanisms: start.mechanisms, connector, dial, span }
     }
 
     /// What the server tells about itself: product, version, capabilities.
@@ -116,10 +120,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Greeted<T> {
     ) -> Result<(Connection, Driver<T>), ConnectError> {
         let server = self.server.clone();
         let options = self.connector.options.clone();
+        let span = self.span.clone();
         let (handshake, tuning) = self.log_in(user, password).await?;
         let mut session = Session::new(options.clone(), tuning, Instant::now());
         session.set_server(server);
-        let shared = Arc::new(Shared::new(session, options));
+        let shared = Arc::new(Shared::new(session, options, span));
         let driver = Driver::new(shared.clone(), handshake.framed, handshake.frames);
         Ok((Connection::new(shared), driver))
     }
@@ -134,11 +139,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Greeted<T> {
         let deadline = after(Instant::now(), options.connect_timeout);
         let (exchange, start_ok) = self.start_ok(user, password)?;
         let log_in = self.handshake.log_in(&start_ok, exchange);
-        let offer = within(deadline, Step::Authentication, log_in).await?;
+        let offer = within(&self.span, deadline, Step::Authentication, log_in).await?;
         let open =
             self.handshake.open(&options, &offer, &self.server, &self.connector.virtual_host);
-        let tuning = within(deadline, Step::OpenVirtualHost, open).await?;
-        tracing::debug!(?tuning, "connection open");
+        let tuning = within(&self.span, deadline, Step::OpenVirtualHost, open).await?;
+        tuning.log(&self.span);
         Ok((self.handshake, tuning))
     }
 

@@ -10,6 +10,7 @@ mod login;
 mod reach;
 mod redirect;
 mod sasl;
+mod span;
 #[cfg(feature = "rustls")]
 mod tls;
 mod transport;

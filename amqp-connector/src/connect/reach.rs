@@ -10,10 +10,12 @@ use std::sync::Arc;
 use amqp_types::protocol;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
+use tracing::Span;
 
 use crate::connect::connector::Connector;
 use crate::connect::greeted::Greeted;
 use crate::connect::handshake::Handshake;
+use crate::connect::span::{in_step, log_greeting};
 use crate::connect::transport::{Place, Transport, dialling};
 #[cfg(feature = "rustls")]
 use crate::error::TlsError;
@@ -46,12 +48,13 @@ impl Connector {
     pub async fn connect(&self) -> Result<Greeted<Transport>, ConnectError> {
         self.check()?;
         let places = self.places();
+        let span = self.span(places.first());
         let time = self.options.connect_timeout;
         #[cfg(not(feature = "rustls"))]
         let dial = dialling(places, time, self.tcp);
         #[cfg(feature = "rustls")]
         let dial = dialling(places, time, self.tcp, self.tls.clone());
-        self.connect_by_dialling(&dial).await
+        self.connect_by_dialling(&dial, span).await
     }
 
     fn places(&self) -> Vec<Place> {
@@ -109,20 +112,21 @@ impl Connector {
             Box::pin(async { dialled.await.map_err(given_failed) })
         };
         let dial = Arc::new(Dialling { address: GIVEN.to_owned(), open: Box::new(open) });
-        self.connect_by_dialling(&dial).await
+        self.connect_by_dialling(&dial, self.span(None)).await
     }
 
     /// The first step, for the first time or again.
     pub(crate) async fn connect_by_dialling<T>(
         &self,
         dial: &Dial<T>,
+        span: Span,
     ) -> Result<Greeted<T>, ConnectError>
     where
         T: AsyncRead + AsyncWrite + Unpin,
     {
         let deadline = after(Instant::now(), self.options.connect_timeout);
-        let io = within(deadline, Step::Transport, (dial.open)()).await?;
-        let greeted = self.greet(io, dial.address.clone(), deadline, Some(dial.clone())).await;
+        let io = within(&span, deadline, Step::Transport, (dial.open)()).await?;
+        let greeted = self.greet(io, &dial.address, deadline, Some(dial.clone()), span).await;
         #[cfg(feature = "rustls")]
         if self.tls.is_some() {
             return greeted.map_err(|error| refused(error, &dial.address));
@@ -146,7 +150,7 @@ impl Connector {
     {
         self.check_given()?;
         let deadline = after(Instant::now(), self.options.connect_timeout);
-        self.greet(io, GIVEN.to_owned(), deadline, None).await
+        self.greet(io, GIVEN, deadline, None, self.span(None)).await
     }
 
     /// A transport of the program's own is used as it is: without the TLS that is asked for, it would be in the clear.
@@ -162,29 +166,35 @@ impl Connector {
     async fn greet<T>(
         &self,
         io: T,
-        address: String,
+        address: &str,
         deadline: Instant,
         dial: Option<Dial<T>>,
+        span: Span,
     ) -> Result<Greeted<T>, ConnectError>
     where
         T: AsyncRead + AsyncWrite + Unpin,
     {
-        let greet = Handshake::greet(io, address, &self.options);
-        let (handshake, start) = within(deadline, Step::Greeting, greet).await?;
-        Ok(Greeted::new(handshake, start, self.clone(), dial))
+        let greet = Handshake::greet(io, address.to_owned(), &self.options);
+        let (handshake, start) = within(&span, deadline, Step::Greeting, greet).await?;
+        log_greeting(&span, &start.server_properties, &start.mechanisms);
+        Ok(Greeted::new(handshake, start, self.clone(), dial, span))
     }
 }
 
 /// Runs a step against its deadline.
 pub(super) async fn within<R>(
+    span: &Span,
     deadline: Instant,
     step: Step,
     work: impl Future<Output = Result<R, ConnectError>>,
 ) -> Result<R, ConnectError> {
-    match tokio::time::timeout_at(deadline, work).await {
-        Ok(result) => result,
-        Err(_) => Err(ConnectError::Deadline { step }),
-    }
+    let timed = async {
+        match tokio::time::timeout_at(deadline, work).await {
+            Ok(result) => result,
+            Err(_) => Err(ConnectError::Deadline { step }),
+        }
+    };
+    in_step(span, step, timed).await
 }
 
 fn given_failed(source: io::Error) -> ConnectError {

@@ -60,7 +60,7 @@ impl Connector {
             };
             match opened {
                 Err(ConnectError::Redirected { to, .. }) if left > 0 => {
-                    tracing::debug!(%to, "redirected");
+                    tracing::debug!(%to, "the server redirects");
                     left -= 1;
                     connector = connector.host(to.host).port(to.port);
                 }

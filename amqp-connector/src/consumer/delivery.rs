@@ -314,8 +314,9 @@ impl Acker {
         if left {
             let channel = channel.id;
             tracing::warn!(
+                parent: &shared.span,
                 channel,
-                tag,
+                delivery_tag = tag,
                 "a delivery was dropped unsettled: it stays with its channel"
             );
         }

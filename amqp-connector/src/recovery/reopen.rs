@@ -109,7 +109,7 @@ impl Work<'_> {
         }
         let entity = entity(key, restart);
         let failure = Arc::new(RecoveryFailure { entity, error });
-        tracing::warn!(%failure, "reopening a channel");
+        tracing::warn!(parent: &self.handle.shared().span, %failure, "a consumer cannot be restored");
         Some(failure)
     }
 

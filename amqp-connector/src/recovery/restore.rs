@@ -290,7 +290,7 @@ impl<'a> Restorer<'a> {
     fn fail(&mut self, entity: Entity, error: Error) {
         self.log(entity.clone(), Some(error.clone()));
         let failure = Arc::new(RecoveryFailure { entity, error });
-        tracing::warn!(%failure, "recovery");
+        tracing::warn!(%failure, "something cannot be restored");
         self.shared.with(|session| session.tell(RecoveryEvent::Failed(failure.clone())));
         self.report.failures.push(failure);
     }

@@ -11,6 +11,7 @@ use std::task::Poll;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
+use tracing::{Instrument as _, Span};
 
 use crate::connect::Connector;
 use crate::driver::Driver;
@@ -58,6 +59,15 @@ struct Trying {
     reason: Arc<CloseReason>,
     since: Instant,
     attempts: u32,
+    /// What is logged of it is logged within.
+    span: Span,
+}
+
+impl Trying {
+    fn begin(reason: Arc<CloseReason>, shared: &Shared) -> Self {
+        let span = tracing::info_span!(parent: &shared.span, "amqp.recovery", %reason);
+        Self { reason, since: Instant::now(), attempts: 0, span }
+    }
 }
 
 /// Runs the connection to its final end.
@@ -70,8 +80,7 @@ where
     driver.await;
     let mut trying: Option<Trying> = None;
     while let Some(reason) = shared.with(|session| session.lost_reason().cloned()) {
-        let trial =
-            trying.get_or_insert_with(|| Trying { reason, since: Instant::now(), attempts: 0 });
+        let trial = trying.get_or_insert_with(|| Trying::begin(reason, shared));
         let Some(driver) = reconnect(shared, &redial, trial).await else { break };
         if run(shared, &redial, driver, trial).await {
             trying = None;
@@ -88,7 +97,8 @@ async fn reconnect<T>(
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let mut trying = pin!(try_to_connect(shared, redial, trial));
+    let span = trial.span.clone();
+    let mut trying = pin!(try_to_connect(shared, redial, trial).instrument(span));
     let mut ticket = Ticket::new(shared, Line::Closed);
     poll_fn(|cx| {
         let closed = ticket.poll(cx, |session, held, waker| session.poll_closed(held, waker));
@@ -112,17 +122,18 @@ where
     loop {
         let attempt = trial.attempts.saturating_add(1);
         let Some(pause) = policy.pause(attempt, trial.since.elapsed(), random_share()) else {
-            tracing::warn!(attempts = trial.attempts, "the connection is given up");
+            tracing::warn!(attempts = trial.attempts, "connecting again is given up");
             shared.with(Session::give_up_recovery);
             return None;
         };
         trial.attempts = attempt;
         shared.with(|session| session.tell(RecoveryEvent::Attempt { attempt, pause }));
         tokio::time::sleep(pause).await;
-        match connect(shared, redial).await {
+        tracing::debug!(attempt, ?pause, "connecting again");
+        match connect(shared, redial, trial.span.clone()).await {
             Ok(driver) => return driver,
             Err(error) => {
-                tracing::warn!(%error, attempt, "the connection cannot be opened again");
+                tracing::warn!(%error, attempt, "connecting again failed");
                 let again = policy.retries(&error);
                 let error = Arc::new(error);
                 shared
@@ -150,11 +161,12 @@ fn random_share() -> f64 {
 async fn connect<T>(
     shared: &Arc<Shared>,
     redial: &Redial<T>,
+    span: Span,
 ) -> Result<Option<Driver<T>>, ConnectError>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let greeted = redial.connector.connect_by_dialling(&redial.dial).await?;
+    let greeted = redial.connector.connect_by_dialling(&redial.dial, span).await?;
     let server = greeted.server_properties().clone();
     let newer = shared.with(|session| session.newer_secret());
     let password = newer.as_deref().unwrap_or(&redial.password);
@@ -178,7 +190,7 @@ where
     redial.policy.edit(&mut topology);
     {
         let restorer = Restorer::new(shared, trial.reason.clone(), trial.attempts);
-        let mut restoring = pin!(restorer.run(topology));
+        let mut restoring = pin!(restorer.run(topology).instrument(trial.span.clone()));
         let mut driver = pin!(driver);
         let report = poll_fn(|cx| {
             if driver.as_mut().poll(cx).is_ready() {
@@ -189,8 +201,9 @@ where
         .await;
         if let Some(mut report) = report {
             (report.connected_after, report.took) = (connected_after, trial.since.elapsed());
-            tracing::info!(%report, "recovery");
-            tracing::debug!("{report:#}");
+            let steps = format_args!("{report:#}");
+            tracing::info!(parent: &trial.span, %report, "the connection is back");
+            tracing::debug!(parent: &trial.span, %steps, "what was restored");
             let event = RecoveryEvent::Recovered(Arc::new(report));
             shared.with(|session| session.tell(event));
             restored = true;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use amqp_types::protocol::channel;
 use amqp_types::{Method as _, ShortStr};
 use tokio::time::Instant;
+use tracing::Level;
 
 use crate::error::{Error, Result};
 use crate::options::WhileBlocked;
@@ -91,7 +92,10 @@ impl Session {
         // A copy, which does not hold the buffer that it was read into.
         let reason = ShortStr::try_from(reason.as_bytes()).unwrap_or_default();
         let told = reason.clone();
-        self.effects.log(move || tracing::warn!(reason = %told, "the broker blocks publishing"));
+        self.effects.log(
+            Level::WARN,
+            move || tracing::warn!(reason = %told, "the broker blocks publishing"),
+        );
         self.record(|| Event::Blocked { reason: reason.clone() });
         self.note_block(Some(reason));
         self.revoke_room();
@@ -106,7 +110,7 @@ impl Session {
         if !self.is_blocked() {
             return;
         }
-        self.effects.log(|| tracing::info!("the broker takes publishes again"));
+        self.effects.log(Level::INFO, || tracing::info!("the broker takes publishes again"));
         self.let_time_run(now);
         self.record(|| Event::Unblocked);
         self.note_block(None);

@@ -11,6 +11,8 @@ use std::task::Waker;
 use amqp_types::Body;
 use amqp_types::protocol;
 use bytes::Bytes;
+use tracing::level_filters::LevelFilter;
+use tracing::{Level, Span};
 
 use crate::error::CloseReason;
 use crate::outcome::Event;
@@ -27,6 +29,8 @@ pub(crate) struct Effects {
     first: Option<Waker>,
     wakers: Vec<Waker>,
     garbage: Vec<Garbage>,
+    /// Some of the garbage is notes.
+    noted: bool,
 }
 
 /// Values whose drop may run code of the user's.
@@ -104,9 +108,12 @@ impl Effects {
         self.garbage.push(garbage);
     }
 
-    /// Has something logged.
-    pub(crate) fn log(&mut self, log: impl FnOnce() + Send + 'static) {
-        self.discard(Garbage::Note(Note(Some(Box::new(log)))));
+    /// Has something logged, if anybody listens at all to what is of this level.
+    pub(crate) fn log(&mut self, level: Level, log: impl FnOnce() + Send + 'static) {
+        if level <= LevelFilter::current() {
+            self.noted = true;
+            self.discard(Garbage::Note(Note(Some(Box::new(log)))));
+        }
     }
 
     /// Keeps a replaced waker alive until after the unlock.
@@ -116,12 +123,14 @@ impl Effects {
         }
     }
 
-    /// Wakes and drops everything. Must not be called under the lock.
-    pub(crate) fn run(self) {
-        let Self { driver, first, wakers, garbage } = self;
+    /// Wakes and drops everything, and logs what is to be logged in the connection's span. Must not be called under
+    /// the lock.
+    pub(crate) fn run(self, span: &Span) {
+        let Self { driver, first, wakers, garbage, noted } = self;
         for waker in driver.into_iter().chain(first).chain(wakers) {
             waker.wake();
         }
+        let _within = noted.then(|| span.enter());
         drop(garbage);
     }
 }

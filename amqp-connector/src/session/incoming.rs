@@ -8,6 +8,7 @@ use amqp_types::frame::{FrameKind, FrameRef};
 use amqp_types::protocol::{self, Method, ReplyCode, Spec, basic, channel, connection};
 use amqp_types::{AnyMethod, Body, DecodeError};
 use tokio::time::Instant;
+use tracing::Level;
 
 use crate::error::{CloseCause, CloseReason, Scope};
 use crate::outcome::Returned;
@@ -107,8 +108,8 @@ impl Session {
     #[cold]
     fn handle_stray(&mut self, id: u16) {
         if self.channels.was_used(id) {
-            return self.effects.log(move || {
-                tracing::debug!(id, "a frame on a channel that is closed is passed over");
+            return self.effects.log(Level::TRACE, move || {
+                tracing::trace!(channel = id, "a frame on a channel that is closed is passed over");
             });
         }
         let text = format!("a frame on channel {id}, which is not open");
@@ -193,7 +194,8 @@ impl Session {
             method => return self.handle_rarer_method(key, method),
         };
         if let Err(error) = sent {
-            self.effects.log(move || tracing::error!(%error, "an answer could not be sent"));
+            self.effects
+                .log(Level::ERROR, move || tracing::error!(%error, "an answer could not be sent"));
         }
     }
 

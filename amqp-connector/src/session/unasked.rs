@@ -12,6 +12,7 @@ use amqp_types::protocol::{self, Method, ReplyCode};
 use amqp_types::reflect::{ClassInfo, MethodInfo, Value};
 use amqp_types::wire::ContentDomain;
 use amqp_types::{AnyMethod, AnyProperties as _, Body};
+use tracing::Level;
 
 use crate::error::{CloseCause, CloseReason, Error, Result, Scope};
 use crate::outcome::Event;
@@ -115,7 +116,9 @@ impl Session {
         };
         if !inbox.claimed && !inbox.awaited {
             let method = method.info().full_name;
-            self.effects.log(move || tracing::debug!(method, "nobody takes incoming methods"));
+            self.effects.log(Level::TRACE, move || {
+                tracing::trace!(method, "nobody takes incoming methods")
+            });
             return None;
         }
         let incoming = IncomingMethod { method, content };
@@ -141,7 +144,7 @@ impl Session {
     #[allow(dead_code, reason = "not every specification has alerts")]
     pub(in crate::session) fn handle_alert(&mut self, key: ChannelKey, alert: Alert) {
         let (channel, code, text) = (key.id, alert.reply_code, alert.reply_text.clone());
-        self.effects.log(move || tracing::warn!(channel, %code, %text, "alert"));
+        self.effects.log(Level::WARN, move || tracing::warn!(channel, %code, %text, "alert"));
         self.record(|| Event::Alerted { channel, alert });
     }
 

@@ -7,6 +7,7 @@
 
 use amqp_types::protocol::{Method, ReplyCode, basic};
 use amqp_types::{AnyMethod, DecodeError, ShortStr};
+use tracing::Level;
 
 use crate::error::{CloseCause, CloseReason, Error, Scope};
 use crate::outcome::Event;
@@ -50,7 +51,7 @@ impl Session {
         error: DecodeError,
     ) {
         let channel = key.id;
-        self.effects.log(move || {
+        self.effects.log(Level::ERROR, move || {
             tracing::error!(channel, method, %error, "a message cannot be read, and is passed over");
         });
         self.record(|| Event::Unreadable { channel, method, exchange, routing_key, error });

@@ -42,6 +42,7 @@ mod server;
 mod shutdown;
 mod simulation;
 mod slow_link;
+mod spans;
 mod specs;
 mod stream_consuming;
 mod stream_ending;

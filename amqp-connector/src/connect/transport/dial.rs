@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -133,7 +134,7 @@ impl Way {
                     source: io::ErrorKind::TimedOut.into(),
                 },
             };
-            tracing::debug!(%place, error = %failed, "not reached");
+            tracing::debug!(%place, error = %failed, "a place is not reached");
         }
         Err(match failed {
             // None of them was, which is more than that the last was not.
@@ -167,14 +168,29 @@ impl Way {
             Place::Tcp(Address { host, port }) => {
                 let stream = TcpStream::connect((host.as_str(), *port)).await?;
                 self.tcp.apply(&stream)?;
+                log_reached(place, stream.peer_addr().ok());
                 #[cfg(unix)]
                 let stream = Either::Left(stream);
                 Ok(stream)
             }
             #[cfg(unix)]
-            Place::Unix(path) => Ok(Either::Right(UnixStream::connect(path).await?)),
+            Place::Unix(path) => {
+                let stream = UnixStream::connect(path).await?;
+                log_reached(place, None);
+                Ok(Either::Right(stream))
+            }
         }
     }
+}
+
+fn log_reached(place: &Place, peer: Option<SocketAddr>) {
+    tracing::debug!(
+        %place,
+        network.transport = if peer.is_some() { "tcp" } else { "unix" },
+        network.peer.address = peer.map(|peer| tracing::field::display(peer.ip())),
+        network.peer.port = peer.map(|peer| peer.port()),
+        "a place is reached"
+    );
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use std::task::Poll;
 
 use amqp_types::protocol::{self, Method, ReplyCode, basic, queue};
 use amqp_types::{AnyMethod, Body, Method as _, Reply, ShortStr};
+use tracing::Level;
 
 use crate::error::{CloseCause, Error, Result};
 use crate::outcome::Event;
@@ -368,6 +369,9 @@ impl Session {
             if channel.own {
                 return;
             }
+            self.effects.log(Level::DEBUG, move || {
+                tracing::debug!(channel = key.id, "a channel is open");
+            });
             return self.record(|| Event::ChannelOpened { channel: key.id });
         }
         if let Method::Basic(basic::Method::GetOk(got)) = method {

@@ -9,6 +9,7 @@ use std::task::Poll;
 
 use amqp_types::Method as _;
 use amqp_types::protocol::{ReplyCode, channel};
+use tracing::Level;
 
 use crate::error::{CloseCause, CloseReason, Error, Scope};
 use crate::outcome::{ConsumerEnd, Event};
@@ -247,6 +248,10 @@ impl Session {
         }
         self.wake_unasked(key);
         if tell {
+            let told = reason.clone();
+            self.effects.log(Level::DEBUG, move || {
+                tracing::debug!(channel = key.id, reason = %told, "a channel is over");
+            });
             self.record(|| Event::ChannelClosed { channel: key.id, reason: reason.clone() });
         }
         if tell || self.is_coming_back() {

@@ -10,6 +10,7 @@ use std::task::Poll;
 use amqp_types::Method as _;
 use amqp_types::protocol::{ReplyCode, connection};
 use tokio::time::Instant;
+use tracing::Level;
 
 use crate::error::{CloseCause, CloseReason, Error, Initiator, Scope};
 use crate::outcome::Event;
@@ -284,9 +285,21 @@ impl Session {
         self.notify_driver();
     }
 
+    fn log_closed(&mut self, reason: Arc<CloseReason>) {
+        match reason.initiator() {
+            Initiator::Application => self.effects.log(Level::INFO, move || {
+                tracing::info!(%reason, "the connection is closed");
+            }),
+            _ => self.effects.log(Level::WARN, move || {
+                tracing::warn!(%reason, "the connection has ended");
+            }),
+        }
+    }
+
     fn wake_closed(&mut self) {
         if let Phase::Closed(reason) = &self.phase {
             let reason = reason.clone();
+            self.log_closed(reason.clone());
             self.record(|| Event::Closed { reason });
         }
         self.effects.wake_all(self.close_waiters.take_all());

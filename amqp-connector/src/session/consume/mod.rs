@@ -25,6 +25,7 @@ use amqp_types::content::Content;
 use amqp_types::protocol::{self, Spec, basic};
 use amqp_types::{Body, Method as _, ShortStr};
 use tokio::time::Instant;
+use tracing::Level;
 
 use crate::error::Result;
 use crate::outcome::{ConsumerEnd, Epoch};
@@ -60,8 +61,11 @@ impl Session {
 
     /// A consumer let more pile up than its budget.
     fn overflow(&mut self, key: ChannelKey, id: u64) {
-        self.effects.log(move || {
-            tracing::warn!(id, "a consumer's queue is over its budget; the consumer is ended");
+        self.effects.log(Level::WARN, move || {
+            tracing::warn!(
+                channel = key.id,
+                "a consumer's queue is over its budget; the consumer is ended"
+            );
         });
         self.finish_consumer(key, id, ConsumerEnd::Overflow, true);
     }
@@ -289,8 +293,8 @@ pub(in crate::session) fn deliver(
         }
     }
     let Some(consumer) = receiver else {
-        effects.log(move || {
-            tracing::debug!(delivery_tag, "a delivery for a consumer that is gone is requeued");
+        effects.log(Level::TRACE, move || {
+            tracing::trace!(delivery_tag, "a delivery for a consumer that is gone is requeued");
         });
         return Delivered::Unwanted(delivery_tag, 0, forget(content, Keeps::No));
     };

@@ -3,6 +3,7 @@
 //! What nobody asks for is bounded, and the oldest goes.
 
 use std::task::Poll;
+use tracing::Level;
 
 use crate::error::{Error, Result};
 use crate::outcome::Returned;
@@ -46,7 +47,7 @@ impl Session {
         while channel.returns.len() > RETURNS_MAX
             || (channel.returns_octets > budget && channel.returns.len() > 1)
         {
-            self.effects.log(|| {
+            self.effects.log(Level::WARN, || {
                 tracing::warn!("nobody takes returned messages; the oldest is dropped");
             });
             let dropped = channel.returns.pop_front();

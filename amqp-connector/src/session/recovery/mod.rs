@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use tokio::time::Instant;
+use tracing::Level;
 
 use crate::error::{CloseCause, CloseReason, Error, Initiator, Result, Scope};
 use crate::options::{Tuning, WhileBlocked};
@@ -143,7 +144,7 @@ impl Session {
             recovery.lost = Some((reason.clone(), position));
         }
         self.record(|| Event::Recovering { reason: reason.clone() });
-        self.effects.log(move || tracing::warn!(%reason, "the connection is lost"));
+        self.effects.log(Level::WARN, move || tracing::warn!(%reason, "the connection is lost"));
         self.wake_flush_waiters();
         self.notify_driver();
     }

@@ -107,7 +107,7 @@ impl Bench {
     fn run<R>(&mut self, operation: impl FnOnce(&mut Session) -> R) -> R {
         let result = operation(&mut self.session);
         if let Some(effects) = self.session.take_effects() {
-            effects.run();
+            effects.run(&tracing::Span::none());
         }
         result
     }

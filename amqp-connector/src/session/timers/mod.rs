@@ -10,9 +10,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tracing::Level;
 
 pub(super) use self::alarms::Alarms;
 pub(super) use self::heartbeat::Heartbeat;
+
 use crate::error::CloseReason;
 use crate::session::{ChannelKey, Session};
 
@@ -105,7 +107,7 @@ impl Session {
     #[cold]
     fn look_at_clock(&mut self, now: Instant) {
         if let Some(late) = self.heartbeat.look(now) {
-            self.effects.log(move || {
+            self.effects.log(Level::WARN, move || {
                 tracing::warn!(?late, "the connection's driver was not polled in time");
             });
         }
