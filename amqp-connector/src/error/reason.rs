@@ -35,6 +35,9 @@ pub enum CloseCause {
     Aborted,
     /// The connection's [`Driver`](crate::Driver) was dropped, for instance because its runtime ended.
     DriverDropped,
+    /// What the program has given for recovery panicked: a closure of its [`Recovery`](crate::Recovery), or what opens its
+    /// transports. [`CloseReason::text`] tells which, and how the connection had been lost.
+    RecoveryPanicked,
     /// The peer sent a close method; [`CloseReason::code`] and [`CloseReason::method`] tell what for.
     PeerClosed,
     /// The transport ended without a close method.
@@ -74,9 +77,11 @@ impl CloseCause {
     #[must_use]
     pub fn initiator(self) -> Initiator {
         match self {
-            Self::Requested | Self::HandlesDropped | Self::Aborted | Self::DriverDropped => {
-                Initiator::Application
-            }
+            Self::Requested
+            | Self::HandlesDropped
+            | Self::Aborted
+            | Self::DriverDropped
+            | Self::RecoveryPanicked => Initiator::Application,
             Self::PeerClosed | Self::TransportEnded | Self::TransportFailed => Initiator::Peer,
             Self::PeerSilent { .. }
             | Self::RuntimeStalled { .. }

@@ -48,10 +48,28 @@ struct Supervised(Arc<Shared>);
 
 impl Drop for Supervised {
     fn drop(&mut self) {
-        // What of the user's runs here, the policy and the dialling, may have panicked.
-        let panicked = std::thread::panicking();
-        self.0.with(|session| session.handle_supervisor_gone(panicked));
+        self.0.with(Session::handle_supervisor_gone);
     }
+}
+
+/// Something of the user's runs, and may panic.
+struct Asking<'a> {
+    shared: &'a Shared,
+    what: &'static str,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.shared.with(|session| session.handle_recovery_panicked(self.what));
+        }
+    }
+}
+
+/// Asks the user's policy. If that panics, the connection ends for it.
+fn ask<R>(shared: &Shared, what: &'static str, question: impl FnOnce() -> R) -> R {
+    let _asking = Asking { shared, what };
+    question()
 }
 
 /// What is counted from one loss to the recovery from it, through all that is lost between.
@@ -121,7 +139,9 @@ where
     let policy = &redial.policy;
     loop {
         let attempt = trial.attempts.saturating_add(1);
-        let Some(pause) = policy.pause(attempt, trial.since.elapsed(), random_share()) else {
+        let spent = trial.since.elapsed();
+        let pause = ask(shared, "`pause_by`", || policy.pause(attempt, spent, random_share()));
+        let Some(pause) = pause else {
             tracing::warn!(attempts = trial.attempts, "connecting again is given up");
             shared.with(Session::give_up_recovery);
             return None;
@@ -130,11 +150,14 @@ where
         shared.with(|session| session.tell(RecoveryEvent::Attempt { attempt, pause }));
         tokio::time::sleep(pause).await;
         tracing::debug!(attempt, ?pause, "connecting again");
-        match connect(shared, redial, trial.span.clone()).await {
+        // What opens a transport is the user's, and so may that be.
+        let mut connecting = pin!(connect(shared, redial, trial.span.clone()));
+        let what = "what opens its transport";
+        match poll_fn(|cx| ask(shared, what, || connecting.as_mut().poll(cx))).await {
             Ok(driver) => return driver,
             Err(error) => {
                 tracing::warn!(%error, attempt, "connecting again failed");
-                let again = policy.retries(&error);
+                let again = ask(shared, "`retry_if`", || policy.retries(&error));
                 let error = Arc::new(error);
                 shared
                     .with(|session| session.tell(RecoveryEvent::AttemptFailed { attempt, error }));
@@ -187,7 +210,7 @@ where
 {
     let (mut restored, connected_after) = (false, trial.since.elapsed());
     let mut topology = shared.with(|session| session.topology());
-    redial.policy.edit(&mut topology);
+    ask(shared, "`edit_topology`", || redial.policy.edit(&mut topology));
     {
         let restorer = Restorer::new(shared, trial.reason.clone(), trial.attempts);
         let mut restoring = pin!(restorer.run(topology).instrument(trial.span.clone()));

@@ -160,16 +160,24 @@ impl Session {
         }
     }
 
-    /// Nobody brings the connection back any more, nor moves its octets: its runtime has shut down, or what its policy
-    /// asks has panicked.
-    pub(crate) fn handle_supervisor_gone(&mut self, panicked: bool) {
+    /// Nobody brings the connection back any more, nor moves its octets: its runtime has shut down, as a rule.
+    pub(crate) fn handle_supervisor_gone(&mut self) {
         self.recovery = None;
         if self.is_lost() {
-            let why = if panicked { "its policy panicked" } else { "its runtime shut down" };
-            let text = format!("the connection was being recovered, and {why}");
+            let text = "the connection was being recovered, and its runtime shut down";
             self.terminate(CloseReason::new(Scope::Connection, CloseCause::DriverDropped, text));
         }
         self.handle_driver_gone();
+    }
+
+    /// What the program has given for recovery has panicked: this of it.
+    pub(crate) fn handle_recovery_panicked(&mut self, what: &'static str) {
+        let lost = self.recovery.take().and_then(|recovery| recovery.lost);
+        let mut text = format!("the connection was being recovered, and {what} panicked");
+        if let Some((reason, _)) = lost {
+            text = format!("{text}; it had been lost: {reason}");
+        }
+        self.terminate(CloseReason::new(Scope::Connection, CloseCause::RecoveryPanicked, text));
     }
 
     /// Another transport has been opened. False if nobody wants it any more.

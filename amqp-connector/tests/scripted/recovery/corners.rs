@@ -14,7 +14,7 @@ use amqp_connector::{
 };
 use tokio::io::DuplexStream;
 
-use super::{SECOND, lost, wholly_recovered};
+use super::{SECOND, wholly_recovered};
 use crate::support::await_no_tasks;
 
 /// What a policy gets hold of once there is a connection.
@@ -116,30 +116,77 @@ async fn what_a_policy_asks_may_end_the_connection() {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_policy_asks_may_panic_and_that_ends_the_connection() {
-    for by_retrying in [true, false] {
+    for (what, recovery) in [
+        ("`pause_by`", Recovery::new().pause_by(|_, _| panic!("by the test's own will"))),
+        ("`retry_if`", Recovery::new().retry_if(|_| panic!("by the test's own will"))),
+        ("`edit_topology`", Recovery::new().edit_topology(|_| panic!("by the test's own will"))),
+    ] {
         let broker = MemoryBroker::start();
         let handles = Handles::default();
-        let recovery = Recovery::new()
-            .retry_if(move |_| {
-                assert!(!by_retrying, "by the test's own will");
-                true
-            })
-            .edit_topology(move |_| assert!(by_retrying, "by the test's own will"));
         connect_with(&broker, recovery, &handles).await;
         let (connection, channel) = handles.get().expect("set");
         let consume = BasicConsume::new("q", Prefetch::Count(1));
         let mut consumer = channel.basic_consume(consume).await.expect("a consumer");
         broker.cut();
-        lost(connection).await;
+        // It may be over at once.
+        while !connection.is_recovering() && connection.close_reason().is_none() {
+            tokio::task::yield_now().await;
+        }
         let waits = channel.basic_publish(BasicPublish::new("", "q", "x"));
         let (reason, waited) = tokio::join!(connection.closed(), waits);
-        assert_eq!(reason.cause(), CloseCause::DriverDropped);
-        assert!(!by_retrying || reason.text().contains("panicked"), "{reason}");
+        assert_eq!(reason.cause(), CloseCause::RecoveryPanicked);
+        assert_eq!(reason.initiator(), Initiator::Application);
+        let told = reason.text().contains(what) && reason.text().contains("it had been lost: ");
+        assert!(told, "{reason}");
         assert!(waited.expect_err("over").close_reason().is_some());
         assert!(consumer.recv().await.is_none());
         assert!(!connection.is_recovering());
         await_no_tasks().await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_opens_a_transport_may_panic_and_that_ends_the_connection() {
+    for at_once in [true, false] {
+        let broker = MemoryBroker::start();
+        let (given, dialled) = (broker.clone(), AtomicBool::new(false));
+        let dial = move || {
+            let again = dialled.swap(true, Ordering::Relaxed);
+            assert!(!(again && at_once), "by the test's own will");
+            let transport = given.transport();
+            async move {
+                tokio::task::yield_now().await;
+                assert!(!again, "by the test's own will");
+                Ok(transport)
+            }
+        };
+        let connector = Connector::new().recovery(Recovery::new());
+        let greeted = connector.connect_by(dial).await.expect("greeted");
+        let connection = greeted.authenticate("guest", "guest").await.expect("welcome");
+        broker.cut();
+        let reason = connection.closed().await;
+        assert_eq!(reason.cause(), CloseCause::RecoveryPanicked);
+        assert!(reason.text().contains("what opens its transport"), "{reason}");
+        await_no_tasks().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edit_of_the_topology_that_panics_is_its_callers_own_affair() {
+    let broker = MemoryBroker::start();
+    let (connection, channel, mut events) = super::open(&broker).await;
+    channel.queue_declare(QueueDeclare::new("q").durable(true)).await.expect("declared");
+    let editing = std::panic::AssertUnwindSafe(|| {
+        connection.edit_topology(|topology| {
+            topology.queues.clear();
+            panic!("by the test's own will");
+        })
+    });
+    std::panic::catch_unwind(editing).expect_err("it goes to the caller");
+    assert_eq!(connection.topology().queues.len(), 1, "nothing was changed");
+    broker.cut();
+    assert_eq!(wholly_recovered(&mut events).await.queues, 1);
+    connection.close().await;
 }
 
 /// A connection to these peers, one after the other.
