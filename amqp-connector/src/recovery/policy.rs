@@ -97,7 +97,8 @@ impl Recovery {
     /// that has passed since the loss. `None` gives the connection up. [`backoff`](Self::backoff) has no effect then, and
     /// nothing is cut from the pause by chance; the limits of attempts and time hold all the same.
     ///
-    /// It is called outside the library's locks, and may call the library.
+    /// It is called outside the library's locks, and may call the library. If it panics, the connection ends as
+    /// [`RecoveryPanicked`](crate::CloseCause::RecoveryPanicked).
     ///
     /// ```
     /// use amqp_connector::Recovery;
@@ -120,9 +121,11 @@ impl Recovery {
 
     /// After which errors of an attempt there is another one. By default after all but those that another attempt
     /// does not change: refused credentials, a refused virtual host, no mechanism in common, a server that speaks
-    /// another version or no AMQP, and what this side cannot send.
+    /// another version or no AMQP, and what this side cannot send. A broker that refuses because its connections, or those
+    /// of the virtual host or the user, are at their limit is asked again: it may not have missed the lost ones yet.
     ///
-    /// It is called outside the library's locks, and may call the library.
+    /// It is called outside the library's locks, and may call the library. If it panics, the connection ends as
+    /// [`RecoveryPanicked`](crate::CloseCause::RecoveryPanicked).
     pub fn retry_if(
         mut self,
         retries: impl Fn(&ConnectError) -> bool + Send + Sync + 'static,
@@ -132,7 +135,8 @@ impl Recovery {
     }
 
     /// What is to be declared again, as this leaves it: it may remove, change and add entities. It is called before each
-    /// restoring, outside the library's locks, and may call the library.
+    /// restoring, outside the library's locks, and may call the library. If it panics, the connection ends as
+    /// [`RecoveryPanicked`](crate::CloseCause::RecoveryPanicked).
     pub fn edit_topology(mut self, edits: impl Fn(&mut Topology) + Send + Sync + 'static) -> Self {
         self.edits = Some(Arc::new(edits));
         self
@@ -178,12 +182,21 @@ impl Recovery {
 fn is_worth_another(error: &ConnectError) -> bool {
     match error {
         ConnectError::CredentialsRefused { reason: None } => true,
+        error if is_full(error) => true,
         ConnectError::VirtualHost { reason, .. } => reason.code().is_none_or(|code| {
             ![ReplyCode::ACCESS_REFUSED, ReplyCode::NOT_ALLOWED, ReplyCode::INVALID_PATH]
                 .contains(&code)
         }),
         error => error.is_transient(),
     }
+}
+
+/// Whether only others stand in the way, or our own lost connection that the server has not missed yet. RabbitMQ has the same
+/// code for that as for a virtual host that does not exist, and tells them apart by its words alone.
+fn is_full(error: &ConnectError) -> bool {
+    error.close_reason().is_some_and(|reason| {
+        reason.code() == Some(ReplyCode::NOT_ALLOWED) && reason.text().contains("connection limit")
+    })
 }
 
 impl fmt::Debug for Recovery {

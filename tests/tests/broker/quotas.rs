@@ -63,7 +63,7 @@ pub(crate) async fn permit(t: &Fixture, user: &str, pattern: &str) {
     t.eval(&expression).await.unwrap();
 }
 
-async fn limit_user(t: &Fixture, user: &str, limits: &str) {
+pub(crate) async fn limit_user(t: &Fixture, user: &str, limits: &str) {
     let expression = format!(
         "ok = rabbit_auth_backend_internal:set_user_limits(<<\"{user}\">>, <<{limits:?}>>, <<\"test\">>), \"\""
     );

@@ -13,7 +13,7 @@ use amqp_tests::{Fixture, broker_test, broker_test_alone};
 use tokio::time::timeout;
 
 use crate::limits::Alarm;
-use crate::quotas::{permit, user, virtual_host};
+use crate::quotas::{limit_user, permit, user, virtual_host};
 use crate::recovery::{quick, recovered};
 
 const SOON: Duration = Duration::from_secs(60);
@@ -64,11 +64,55 @@ fn is_full(error: &ConnectError) -> bool {
 }
 
 #[test]
-fn a_full_virtual_host_ends_a_recovery_at_once() {
+fn a_full_virtual_host_is_waited_for() {
     broker_test(async |t| {
         let host = t.name("host");
         let _host = virtual_host(t, &host, "{\"max-connections\": 1}").await;
         let connector = t.connector().virtual_host(&host).recovery(quick());
+        let (connection, mut events) = connect(connector, "guest", "guest").await;
+        let channel = connection.channel_open().await.unwrap();
+        limit_connections(t, &host, 0).await;
+        t.close_connections("for the test").await.unwrap();
+        for _ in 0..3 {
+            let (attempt, error) = failed_attempt(&mut events).await;
+            assert!(is_full(&error) && !error.is_transient(), "{attempt}: {error}");
+        }
+        limit_connections(t, &host, 1).await;
+        let report = recovered(&mut events).await;
+        assert!(report.attempts >= 4 && report.failures.is_empty(), "{report}");
+        channel.queue_declare(QueueDeclare::new("").exclusive(true)).await.unwrap();
+        connection.close().await;
+    });
+}
+
+#[test]
+fn a_user_who_has_all_his_connections_waits_for_one() {
+    broker_test(async |t| {
+        let name = t.name("user");
+        let _user = user(t, &name).await;
+        permit(t, &name, ".*").await;
+        limit_user(t, &name, "{\"max-connections\": 1}").await;
+        let connector = t.connector().recovery(quick());
+        let (connection, mut events) = connect(connector, &name, "secret").await;
+        limit_user(t, &name, "{\"max-connections\": 0}").await;
+        t.close_connections("for the test").await.unwrap();
+        for _ in 0..2 {
+            let (attempt, error) = failed_attempt(&mut events).await;
+            assert!(is_full(&error), "{attempt}: {error}");
+        }
+        limit_user(t, &name, "{\"max-connections\": 1}").await;
+        recovered(&mut events).await;
+        connection.close().await;
+    });
+}
+
+#[test]
+fn by_policy_a_full_virtual_host_ends_a_recovery_at_once() {
+    broker_test(async |t| {
+        let host = t.name("host");
+        let _host = virtual_host(t, &host, "{\"max-connections\": 1}").await;
+        let recovery = quick().retry_if(ConnectError::is_transient);
+        let connector = t.connector().virtual_host(&host).recovery(recovery);
         let (connection, mut events) = connect(connector, "guest", "guest").await;
         limit_connections(t, &host, 0).await;
         t.close_connections("for the test").await.unwrap();
@@ -79,25 +123,24 @@ fn a_full_virtual_host_ends_a_recovery_at_once() {
 }
 
 #[test]
-fn by_policy_a_full_virtual_host_is_waited_for() {
+fn a_virtual_host_that_is_gone_is_not_tried_again() {
     broker_test(async |t| {
         let host = t.name("host");
-        let _host = virtual_host(t, &host, "{\"max-connections\": 1}").await;
-        let recovery = quick().retry_if(|error| error.is_transient() || is_full(error));
-        let connector = t.connector().virtual_host(&host).recovery(recovery);
+        let gone = virtual_host(t, &host, "{}").await;
+        let connector = t.connector().virtual_host(&host).recovery(quick());
         let (connection, mut events) = connect(connector, "guest", "guest").await;
-        let channel = connection.channel_open().await.unwrap();
-        limit_connections(t, &host, 0).await;
-        t.close_connections("for the test").await.unwrap();
-        for _ in 0..3 {
-            let (attempt, error) = failed_attempt(&mut events).await;
-            assert!(is_full(&error), "{attempt}: {error}");
+        // RabbitMQ closes what is connected to it.
+        drop(gone);
+        let ended = timeout(SOON, connection.closed()).await;
+        assert!(ended.is_ok(), "it is tried again for ever");
+        let mut last = None;
+        while let Some(event) = timeout(SOON, events.recv()).await.expect("no hang") {
+            if let Event::Recovery(RecoveryEvent::AttemptFailed { error, .. }) = event {
+                last = Some(error);
+            }
         }
-        limit_connections(t, &host, 1).await;
-        let report = recovered(&mut events).await;
-        assert!(report.attempts >= 4 && report.failures.is_empty(), "{report}");
-        channel.queue_declare(QueueDeclare::new("").exclusive(true)).await.unwrap();
-        connection.close().await;
+        let error = last.expect("an attempt failed");
+        assert!(matches!(*error, ConnectError::VirtualHost { .. }), "{error}");
     });
 }
 
