@@ -194,7 +194,7 @@ impl Connection {
     /// Why the connection ends or ended; `None` while it is open, or is being recovered.
     #[must_use]
     pub fn close_reason(&self) -> Option<Arc<CloseReason>> {
-        self.handle.shared().with(|session| session.close_reason().cloned())
+        self.handle.shared().with(|session| session.final_reason().cloned())
     }
 
     /// Closes the connection gracefully, within [`Options::close_timeout`](crate::Options::close_timeout).

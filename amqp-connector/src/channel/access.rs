@@ -68,6 +68,9 @@ impl Channel {
     /// a field for a ticket carries the one that was given, unless it was made with another one; without, they
     /// carry none. RabbitMQ wants no tickets, and gives the number 1 to whoever asks.
     ///
+    /// A ticket ends with what it was given to: after a loss of the connection and after a
+    /// [`reopen`](Self::reopen) methods, and consumers that are started again, carry none until access is asked for again.
+    ///
     /// # Errors
     ///
     /// `Unsupported` where the specification has no tickets (0-9-1), and as [`call`](Self::call).

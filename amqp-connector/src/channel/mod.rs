@@ -82,7 +82,7 @@ impl Channel {
     pub fn close_reason(&self) -> Option<Arc<CloseReason>> {
         let key = self.handle.key();
         self.handle.shared().with(|session| {
-            session.channel_close_reason(key).or_else(|| session.close_reason().cloned())
+            session.channel_close_reason(key).or_else(|| session.final_reason().cloned())
         })
     }
 

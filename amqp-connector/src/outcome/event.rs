@@ -87,7 +87,9 @@ pub enum Event {
         /// What is wrong with its properties.
         error: DecodeError,
     },
-    /// The connection was lost, and is being recovered: see [`Recovery`](crate::Recovery).
+    /// The connection was lost, and is being recovered: see [`Recovery`](crate::Recovery). It comes once for each loss, so
+    /// once more before the [`Recovered`](RecoveryEvent::Recovered) if the connection is lost again while it is being
+    /// restored. One recovery ends all of them; its report has the reason of the first.
     #[non_exhaustive]
     Recovering {
         /// How it was lost.
@@ -95,7 +97,8 @@ pub enum Event {
     },
     /// How the recovery goes on, to [`RecoveryEvent::Recovered`].
     Recovery(RecoveryEvent),
-    /// The connection is being closed by this side: nothing can be done on it any more.
+    /// The connection is being closed by this side: nothing can be done on it any more, unless this side closes it for an
+    /// error of the peer's and it has a [`Recovery`](crate::Recovery): then [`Recovering`](Self::Recovering) follows.
     #[non_exhaustive]
     Closing {
         /// Why.

@@ -286,6 +286,11 @@ impl Session {
         }
     }
 
+    /// Why the connection ends or ended, if it does not come back from that.
+    pub(crate) fn final_reason(&self) -> Option<&Arc<CloseReason>> {
+        self.close_reason().filter(|reason| self.is_closed() || !self.comes_back_from(reason))
+    }
+
     /// Whether the connection is beyond its graceful part: a close was sent, or it is over.
     fn is_ending(&self) -> bool {
         matches!(self.phase, Phase::Closing(_) | Phase::Lost(_) | Phase::Closed(_))
@@ -295,6 +300,10 @@ impl Session {
         match &self.phase {
             Phase::Open => Ok(()),
             Phase::Lost(reason) => Err(Error::recovering(reason.clone())),
+            // We close it ourselves, and it is to come back.
+            Phase::Closing(reason) if self.comes_back_from(reason) => {
+                Err(Error::recovering(reason.clone()))
+            }
             Phase::Draining(reason) | Phase::Closing(reason) | Phase::Closed(reason) => {
                 Err(Error::connection_closed(reason.clone()))
             }
@@ -308,7 +317,7 @@ impl Session {
 
     /// The channel, if requests and contents may be sent on it; otherwise the reason why not.
     fn open_channel(&mut self, key: ChannelKey) -> Result<&mut ChannelState> {
-        let reason = self.close_reason().cloned();
+        let reason = self.final_reason().cloned();
         match self.channels.find(key) {
             Ok(channel) => match &channel.phase {
                 ChannelPhase::Streaming(Streaming { publishing: true, .. }) => Err(Error::busy()),
@@ -329,7 +338,7 @@ impl Session {
     /// Why there is nothing to be had of an incarnation that nobody knows any more.
     #[cold]
     pub(crate) fn gone(&self, key: ChannelKey) -> Error {
-        gone(self.close_reason().cloned(), self.channels.former(key).cloned())
+        gone(self.final_reason().cloned(), self.channels.former(key).cloned())
     }
 
     /// The channel, if what was begun on it can still be brought to its end; otherwise the reason why not. What is

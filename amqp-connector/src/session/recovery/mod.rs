@@ -100,7 +100,7 @@ impl Session {
 
     /// Whether something of it is not back yet.
     pub(crate) fn is_recovering(&mut self) -> bool {
-        self.is_lost()
+        self.is_coming_back()
             || self.channels.iter_mut().any(|it| it.restoring().is_some() && !it.reopening)
     }
 
@@ -218,7 +218,8 @@ impl Session {
         channel.unanswered = Vec::new();
         channel.giving = Vec::new();
         (channel.left, channel.give_by, channel.recovering) = (None, None, 0);
-        channel.sent = Sent::Nothing;
+        // A ticket is a right of the incarnation that it was given to.
+        (channel.sent, channel.ticket) = (Sent::Nothing, 0);
         channel.set_offsets();
         let last = channel.last_tag;
         (channel.tag_base, channel.recovered_to, channel.settled_to) = (last, last, last);

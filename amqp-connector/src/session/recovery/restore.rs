@@ -66,11 +66,13 @@ impl Session {
             consumer.phase == ConsumerPhase::Requested && consumer.end.is_none()
         });
         let consumers = waiting.filter_map(|consumer| {
-            let consume = basic::Consume {
+            #[allow(unused_mut, reason = "not every specification has tickets")]
+            let mut consume = basic::Consume {
                 consumer_tag: consumer.tag.clone(),
                 no_wait: false,
                 ..consumer.start.as_deref()?.clone()
             };
+            amqp_types::if_spec! { basic.consume.ticket => { consume.ticket = 0; } else {} }
             Some(Restart { id: consumer.id, prefetch: consumer.prefetch, consume })
         });
         Some(Lasting {

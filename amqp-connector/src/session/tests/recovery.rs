@@ -176,6 +176,68 @@ fn what_the_application_ends_while_we_close_for_a_violation_does_not_come_back()
 }
 
 #[test]
+fn while_we_close_for_a_violation_everybody_is_told_that_it_comes_back() {
+    let mut bench = bench(Options::default());
+    let key = bench.open();
+    let under_way = bench.call(key, basic::Qos::default());
+    bench.receive(2, channel::OpenOk::default());
+    assert!(bench.session.close_reason().is_some() && !bench.session.is_lost());
+    assert!(bench.error(under_way).close_reason().is_some());
+    let told = |bench: &mut Bench| {
+        let options = bench.options::<channel::Open>();
+        let opened = bench.run(|session| session.open(&options)).map(drop);
+        let request = basic::Qos::default().into_any();
+        let options = bench.options::<basic::Qos>();
+        let called = bench.run(|session| session.call(key, &request, &options)).map(drop);
+        [opened.expect_err("not now").kind(), called.expect_err("not now").kind()]
+    };
+    assert_eq!(told(&mut bench), [ErrorKind::Recovering; 2]);
+    assert!(bench.session.final_reason().is_none() && bench.session.is_recovering());
+    let mut publish = Waiting::new(key, 1).waits(&mut bench);
+    bench.receive(0, connection::CloseOk::default());
+    assert!(bench.session.is_lost());
+    assert_eq!(told(&mut bench), [ErrorKind::Recovering; 2]);
+    resume(&mut bench, 3);
+    restore(&mut bench, key);
+    publish.goes(&mut bench);
+
+    // If the application ends it in that time, it is over.
+    bench.receive(2, channel::OpenOk::default());
+    bench.run(Session::abort);
+    assert_eq!(told(&mut bench)[0], ErrorKind::ConnectionClosed);
+    assert!(bench.session.final_reason().is_some() && !bench.session.is_recovering());
+}
+
+amqp_types::if_spec! { access.request => {
+    #[test]
+    fn a_ticket_ends_with_the_incarnation_that_it_was_given_to() {
+        use amqp_types::protocol::access;
+        let mut bench = bench(Options::default());
+        let key = bench.open();
+        let call = bench.call(key, access::Request::default());
+        bench.receive(key.id, access::RequestOk { ticket: 7 });
+        bench.reply(call);
+        let stamped = |bench: &mut Bench| {
+            let mut method = basic::Get::default().into_any();
+            bench.run(|session| session.stamp(key, &mut method));
+            let Method::Basic(basic::Method::Get(get)) = method else { panic!("it is one") };
+            get.ticket
+        };
+        assert_eq!(stamped(&mut bench), 7);
+        let consume = basic::Consume { ticket: 7, ..Default::default() };
+        let call = bench.call(key, consume);
+        bench.receive(key.id, basic::ConsumeOk { consumer_tag: short("tag") });
+        bench.reply(call);
+        lose(&mut bench);
+        resume(&mut bench, 3);
+        reopen(&mut bench, key);
+        let lasting = bench.run(|session| session.lasting(key)).expect("it comes back");
+        assert_eq!(lasting.consumers[0].consume.ticket, 0);
+        assert_eq!(stamped(&mut bench), 0);
+    }
+} else {} }
+
+#[test]
 fn a_number_of_an_earlier_epoch_is_refused_in_a_method_of_the_user_s_own_making() {
     let mut bench = bench(Options::default());
     let key = bench.open();
