@@ -49,6 +49,7 @@
 //! None is on by default, and each only adds.
 //!
 //! - `rustls`: TLS, by `amqps://` URIs and [`Connector`]'s `tls`.
+//! - `trace-context`: the trace that a message belongs to, by W3C's rules, in its headers.
 //! - `testing`: a scripted peer and a broker in memory, for tests.
 //!
 //! # Cancel safety
@@ -83,8 +84,11 @@ mod recovery;
 pub mod rpc;
 mod session;
 mod shared;
+mod tap;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(feature = "trace-context")]
+mod trace_context;
 mod turn;
 pub mod typed;
 mod watch;
@@ -126,4 +130,7 @@ pub use outcome::{
 };
 pub use publish::{BasicPublish, BasicPublishStream, Confirmation, Publish, Returns};
 pub use recovery::Recovery;
+pub use tap::{Direction, Tapped};
+#[cfg(feature = "trace-context")]
+pub use trace_context::{InvalidTraceContext, TraceContext};
 pub use watch::{BlockedWatch, Events, Incoming};

@@ -14,12 +14,15 @@ use tokio_util::codec::{Decoder, Encoder};
 
 pub(crate) use self::buffers::READ_MIN;
 use self::buffers::ReadBuffers;
+use crate::tap::{Tap, Tapping};
 
 /// Cuts the inbound stream into frames of at most the negotiated size.
 #[derive(Debug)]
 pub(crate) struct FrameCodec {
     frame_max: u32,
     buffers: ReadBuffers,
+    /// Who looks at what passes, if anybody does.
+    tapping: Option<Box<Tapping>>,
 }
 
 /// Why no further frame can be read.
@@ -37,8 +40,9 @@ impl From<io::Error> for CodecError {
 
 impl FrameCodec {
     /// `frame_max` in octets, envelope included.
-    pub(crate) fn new(frame_max: u32) -> Self {
-        Self { frame_max, buffers: ReadBuffers::default() }
+    pub(crate) fn new(frame_max: u32, tap: Option<Tap>) -> Self {
+        let tapping = tap.map(|tap| Box::new(Tapping::new(tap)));
+        Self { frame_max, buffers: ReadBuffers::default(), tapping }
     }
 
     pub(crate) fn set_frame_max(&mut self, frame_max: u32) {
@@ -48,6 +52,12 @@ impl FrameCodec {
     /// Up to how many octets whoever keeps a part of the frames that were read last is to copy it.
     pub(crate) fn copy_max(&self) -> usize {
         self.buffers.copy_max()
+    }
+
+    /// Who looks at what is sent.
+    #[inline]
+    pub(crate) fn tapping(&mut self) -> Option<&mut Tapping> {
+        self.tapping.as_deref_mut()
     }
 
     /// Frees what a burst has made large; `source` is the buffer read into.
@@ -69,6 +79,9 @@ impl Decoder for FrameCodec {
         let frames = FRAMING.split(source, self.frame_max).map_err(CodecError::Frame)?;
         if let Some(frames) = &frames {
             self.buffers.taken(frames.len());
+            if let Some(tapping) = &self.tapping {
+                tapping.received(frames.clone());
+            }
         }
         Ok(frames)
     }

@@ -14,6 +14,7 @@ use crate::error::Address;
 use crate::name::{self, InvalidName};
 use crate::options::{Options, WhileBlocked};
 use crate::recovery::Recovery;
+use crate::tap::{Tap, Tapped};
 
 /// Where a broker is and how to speak to it. Cheap to clone; every connection begins here.
 ///
@@ -48,6 +49,7 @@ pub struct Connector {
     pub(super) client_properties: FieldTable,
     pub(super) redirects: u8,
     pub(super) recovery: Option<Recovery>,
+    pub(super) tap: Option<Tap>,
     /// A name that cannot be sent, reported when it would be.
     pub(super) invalid: Option<InvalidName>,
 }
@@ -70,6 +72,7 @@ impl Default for Connector {
             client_properties: client_properties(),
             redirects: 0,
             recovery: None,
+            tap: None,
             invalid: None,
         }
     }
@@ -183,6 +186,23 @@ impl Connector {
     /// Has connections come back by themselves when they are lost. Default: they end.
     pub fn recovery(mut self, recovery: Recovery) -> Self {
         self.recovery = Some(recovery);
+        self
+    }
+
+    /// Shows every frame of its connections to `see`, in both directions, from the server's greeting on and through all
+    /// recoveries: for debugging, and for tools. A frame is shown when it was read, or when it is handed out to be written.
+    /// `see` runs in the task that moves the connection's octets, which waits for it, and may use the connection.
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// let connector = amqp_connector::Connector::new().tap(|tapped| eprintln!("{tapped}"));
+    /// let connection = connector.open("guest", "guest").await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// It prints `<- 0 connection.start version-major=0 ..`, `-> 0 connection.start-ok ..` and so on.
+    pub fn tap(mut self, see: impl Fn(&Tapped<'_>) + Send + Sync + 'static) -> Self {
+        self.tap = Some(Tap::new(see));
         self
     }
 

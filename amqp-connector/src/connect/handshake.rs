@@ -21,6 +21,7 @@ use crate::error::{CloseCause, CloseReason, ConnectError, Scope, Step};
 use crate::name::named;
 use crate::options::{Options, Tuning};
 use crate::outcome::ServerProperties;
+use crate::tap::Tap;
 
 /// The largest frame taken before a size is agreed on, where the user has asked for no limit.
 const FIRST_FRAME_MAX: u32 = 128 << 10;
@@ -39,12 +40,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Handshake<T> {
         io: T,
         address: String,
         options: &Options,
+        tap: Option<Tap>,
     ) -> Result<(Self, connection::Start), ConnectError> {
         let cap = match options.frame_max {
             0 => FIRST_FRAME_MAX,
             size => size.max(FRAMING.min_size),
         };
-        let framed = Framed::with_capacity(io, FrameCodec::new(cap), READ_MIN);
+        let framed = Framed::with_capacity(io, FrameCodec::new(cap, tap), READ_MIN);
         let mut this = Self { framed, frames: None, address };
         this.write(Step::Greeting, &PROTOCOL_HEADER).await?;
         let start = match this.receive(Step::Greeting).await? {
@@ -136,6 +138,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Handshake<T> {
     }
 
     async fn write(&mut self, step: Step, octets: &[u8]) -> Result<(), ConnectError> {
+        if let Some(tapping) = self.framed.codec_mut().tapping() {
+            tapping.sent([octets]);
+        }
         let io = self.framed.get_mut();
         let written = match io.write_all(octets).await {
             Ok(()) => io.flush().await,

@@ -174,7 +174,7 @@ impl Connector {
     where
         T: AsyncRead + AsyncWrite + Unpin,
     {
-        let greet = Handshake::greet(io, address.to_owned(), &self.options);
+        let greet = Handshake::greet(io, address.to_owned(), &self.options, self.tap.clone());
         let (handshake, start) = within(&span, deadline, Step::Greeting, greet).await?;
         log_greeting(&span, &start.server_properties, &start.mechanisms);
         Ok(Greeted::new(handshake, start, self.clone(), dial, span))

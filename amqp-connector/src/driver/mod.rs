@@ -191,6 +191,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         let Self { shared, queue, written, wrote_at, .. } = self;
         let Self { flushed, report, spent, spare, state, turn, .. } = self;
         let driver = Ready::holding(cx.waker(), spare.take());
+        let waits = queue.is_empty();
         let view = shared.with(|session| {
             if overdue {
                 session.handle_look(now, quiet);
@@ -242,6 +243,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             shared.with(|session| session.set_driver(&driver));
         }
         self.frames = frames.filter(|frames| !frames.is_empty());
+        if let Some(tapping) = self.framed.codec_mut().tapping()
+            && waits
+        {
+            tapping.sent(self.queue.pieces());
+        }
         view
     }
 

@@ -53,6 +53,13 @@ macro_rules! property_setters {
                 self
             }
 
+            /// To which trace the message belongs: two headers, in place of those that are there.
+            #[cfg(feature = "trace-context")]
+            pub fn trace_context(mut self, context: &$crate::TraceContext) -> Self {
+                context.write_to(self.set_properties().headers.get_or_insert_default());
+                self
+            }
+
             /// 1 for a message that a restart of the broker may lose, 2 for a persistent one.
             pub fn delivery_mode(mut self, delivery_mode: u8) -> Self {
                 self.set_properties().delivery_mode = Some(delivery_mode);

@@ -48,6 +48,7 @@ mod stream_consuming;
 mod stream_ending;
 mod streaming;
 mod support;
+mod tap;
 mod timers;
 mod turns;
 mod typed;

@@ -21,6 +21,7 @@ mod heartbeats;
 mod leaks;
 mod life;
 mod limits;
+mod observing;
 mod opening;
 mod poison;
 mod publishing;

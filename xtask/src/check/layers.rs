@@ -80,14 +80,16 @@ enum Known {
 
 /// handles -> session <- driver. Modules that are not listed (how to reach a broker, what ties it
 /// all together) may know any.
-const CONNECTOR: [(&str, Known); 17] = [
+const CONNECTOR: [(&str, Known); 19] = [
     ("error", Known::Only(&["error"])),
     ("options", Known::Only(&["error", "options"])),
     ("outcome", Known::Only(&["error", "outcome"])),
     ("arguments", Known::Only(&["arguments", "error"])),
     ("session", Known::Only(&["session", "error", "options", "outcome"])),
     ("shared", Known::Only(&["session", "shared", "error", "options", "turn"])),
-    ("codec", Known::Only(&["codec", "error"])),
+    ("codec", Known::Only(&["codec", "error", "tap"])),
+    ("tap", Known::Only(&["tap"])),
+    ("trace_context", Known::Only(&["trace_context", "consumer"])),
     ("driver", Known::Only(&["driver", "codec", "session", "shared", "error", "options"])),
     ("channel", DRIVER_SIDE),
     ("connection", DRIVER_SIDE),

@@ -192,6 +192,11 @@ impl WriteQueue {
         count
     }
 
+    /// All octets of what was put into it, in order; before any is written.
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        self.segments.iter().flat_map(|segment| (0..).map_while(|n| segment.piece(n)))
+    }
+
     /// Goes on by what was written; segments that are done go to `done`.
     pub(crate) fn advance(&mut self, octets: usize, mut done: impl FnMut(Segment)) {
         self.offset += octets;
