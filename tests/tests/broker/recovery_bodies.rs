@@ -40,7 +40,9 @@ fn a_streamed_publish_that_is_cut_ends_with_the_reason_and_is_never_seen() {
             link.cut();
             let error = timeout(SOON, publishing).await.unwrap().unwrap().unwrap_err();
             let cause = error.close_reason().map(|reason| reason.cause());
-            assert_eq!(cause, Some(CloseCause::TransportEnded), "{error}");
+            // Writing may meet the cut before reading does.
+            let cut = [CloseCause::TransportEnded, CloseCause::TransportFailed];
+            assert!(cause.is_some_and(|cause| cut.contains(&cause)), "{error}");
             let report = recovered(&mut events).await;
             assert_eq!((report.channels, report.failures.len()), (1, 0), "{report}");
             // What was there before goes on, and so does publishing of streams.

@@ -278,7 +278,7 @@ fn nothing_is_left_of_clients_that_are_closed_or_dropped_while_their_connection_
 }
 
 #[test]
-fn the_best_way_is_direct_where_the_broker_tells_that_it_has_it() {
+fn the_best_way_is_direct_where_the_broker_tells_that_it_has_it_and_a_queue_elsewhere() {
     broker_test(async |t| {
         let connection = t.connect().await;
         let (channel, queue) = queue(t, &connection, "queue").await;
@@ -288,8 +288,14 @@ fn the_best_way_is_direct_where_the_broker_tells_that_it_has_it() {
         let call = tokio::spawn(client.request(request(&queue, "x")));
         let asked = next(&mut requests).await;
         let address = asked.properties.reply_to.clone().expect("an address");
-        assert!(address.as_bytes().starts_with(b"amq.rabbitmq.reply-to."), "{address:?}");
-        assert_eq!(exclusive_queues(t).await, "0");
+        let direct = connection.server_properties().has_capability("direct_reply_to");
+        assert_eq!(
+            address.as_bytes().starts_with(b"amq.rabbitmq.reply-to."),
+            direct,
+            "{address:?}"
+        );
+        let queues = if direct { "0" } else { "1" };
+        assert_eq!(exclusive_queues(t).await, queues);
         reply(&channel, &asked, String::new()).await;
         call.await.unwrap().unwrap();
         delete(&channel, &queue).await;
