@@ -49,6 +49,7 @@
 //! None is on by default, and each only adds.
 //!
 //! - `rustls`: TLS, by `amqps://` URIs and [`Connector`]'s `tls`.
+//! - `native-tls`: the same by what the operating system has; needs OpenSSL's headers on Linux.
 //! - `trace-context`: the trace that a message belongs to, by W3C's rules, in its headers.
 //! - `testing`: a scripted peer and a broker in memory, for tests.
 //!
@@ -106,7 +107,7 @@ pub use channel::{
     AccessRequest, AccessTicket, BasicConsume, BasicGet, Channel, ExchangeBind, ExchangeDeclare,
     ExchangeDelete, ExchangeUnbind, Prefetch, QueueBind, QueueDeclare, QueueDelete, QueueUnbind,
 };
-#[cfg(feature = "rustls")]
+#[cfg(feature = "__tls")]
 pub use connect::Tls;
 pub use connect::{
     Connector, Greeted, Mechanism, SaslError, SaslExchange, SaslMechanism, Transport,

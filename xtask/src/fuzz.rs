@@ -141,7 +141,7 @@ impl Fuzz {
         println!("building {DIALOGUES} ...");
         let mut cargo = project::cargo();
         cargo.args(["test", "--quiet", "--profile", "fuzz", "--package", "amqp-connector"]);
-        cargo.args(["--all-features", "--test", DIALOGUES, "--no-run"]);
+        cargo.args(["--features", "testing", "--test", DIALOGUES, "--no-run"]);
         cargo.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
         let out = cargo.output().context("cannot run cargo test")?;
         let messages = String::from_utf8_lossy(&out.stdout).into_owned();

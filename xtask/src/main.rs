@@ -8,6 +8,7 @@ mod broker;
 mod check;
 mod demo;
 mod fuzz;
+mod openssl;
 mod project;
 mod scratch;
 mod soak;

@@ -16,6 +16,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use crate::broker::{Interrupt, Lease};
+use crate::openssl;
 use crate::project;
 use crate::spec::{choice, package};
 use crate::suggest::did_you_mean;
@@ -64,6 +65,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         spec => vec![Spec::parse(spec)?],
     };
     args.url.as_deref().map(Url::parse).transpose()?;
+    openssl::ensure()?;
     let official = package::ensure();
     let interrupt = Interrupt::install()?;
     let lease = match args.url {

@@ -2,10 +2,10 @@
 
 use crate::connect::connector::Connector;
 use crate::connect::sasl::Mechanism;
-#[cfg(feature = "rustls")]
+#[cfg(feature = "__tls")]
 use crate::connect::tls::Tls;
 use crate::connect::uri::Uri;
-#[cfg(feature = "rustls")]
+#[cfg(feature = "__tls")]
 use crate::connect::uri::UriTls;
 use crate::connection::Connection;
 use crate::error::{ConnectError, UriError};
@@ -41,7 +41,7 @@ impl Connector {
         if !uri.mechanisms.is_empty() {
             connector = connector.mechanisms(mechanisms(&uri.mechanisms)?);
         }
-        #[cfg(feature = "rustls")]
+        #[cfg(feature = "__tls")]
         if let Some(tls) = uri.tls {
             connector = connector.tls(tls_of(tls));
         }
@@ -59,7 +59,7 @@ impl Connection {
     ///
     /// The URI follows RabbitMQ's URI specification: `amqp://user:password@host:port/vhost`, each part
     /// optional and percent-encoded, with the query keys `heartbeat` (seconds), `channel_max`,
-    /// `frame_max`, `connection_timeout` (milliseconds), `auth_mechanism`, `locale` and `name`. With the feature `rustls` also
+    /// `frame_max`, `connection_timeout` (milliseconds), `auth_mechanism`, `locale` and `name`. With the feature `rustls` or `native-tls` also
     /// `amqps://`, with `cacertfile`, `certfile` and `keyfile` (paths), `verify` (`verify_peer`, which is the default, or
     /// `verify_none`) and `server_name_indication`.
     ///
@@ -93,7 +93,7 @@ fn mechanisms(names: &[String]) -> Result<Vec<Mechanism>, ConnectError> {
     names.iter().map(known).collect()
 }
 
-#[cfg(feature = "rustls")]
+#[cfg(feature = "__tls")]
 fn tls_of(uri: UriTls) -> Tls {
     let mut tls = Tls::new();
     if let Some(path) = uri.authorities {

@@ -7,7 +7,7 @@ use amqp_types::protocol;
 use amqp_types::{FieldTable, FieldValue, ShortStr};
 
 use crate::connect::sasl::Mechanism;
-#[cfg(feature = "rustls")]
+#[cfg(feature = "__tls")]
 use crate::connect::tls::Tls;
 use crate::connect::transport::TcpOptions;
 use crate::error::Address;
@@ -40,7 +40,7 @@ pub struct Connector {
     /// In place of host and port.
     pub(super) socket_path: Option<PathBuf>,
     pub(super) tcp: TcpOptions,
-    #[cfg(feature = "rustls")]
+    #[cfg(feature = "__tls")]
     pub(super) tls: Option<Tls>,
     pub(super) virtual_host: String,
     pub(super) options: Options,
@@ -63,7 +63,7 @@ impl Default for Connector {
             shuffled: false,
             socket_path: None,
             tcp: TcpOptions::default(),
-            #[cfg(feature = "rustls")]
+            #[cfg(feature = "__tls")]
             tls: None,
             virtual_host: "/".to_owned(),
             options: Options::default(),
@@ -140,7 +140,7 @@ impl Connector {
     }
 
     /// Protects connections by TLS. The port is 5671 then, unless one is [set](Self::port).
-    #[cfg(feature = "rustls")]
+    #[cfg(feature = "__tls")]
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
         self

@@ -11,7 +11,7 @@ mod reach;
 mod redirect;
 mod sasl;
 mod span;
-#[cfg(feature = "rustls")]
+#[cfg(feature = "__tls")]
 mod tls;
 mod transport;
 mod uri;
@@ -19,6 +19,6 @@ mod uri;
 pub use connector::Connector;
 pub use greeted::Greeted;
 pub use sasl::{Mechanism, SaslError, SaslExchange, SaslMechanism, UnexpectedChallenge};
-#[cfg(feature = "rustls")]
+#[cfg(feature = "__tls")]
 pub use tls::Tls;
 pub use transport::Transport;

@@ -17,7 +17,7 @@ use crate::connect::greeted::Greeted;
 use crate::connect::handshake::Handshake;
 use crate::connect::span::{in_step, log_greeting};
 use crate::connect::transport::{Place, Transport, dialling};
-#[cfg(feature = "rustls")]
+#[cfg(feature = "__tls")]
 use crate::error::TlsError;
 use crate::error::{Address, ConnectError, Step};
 #[cfg(doc)]
@@ -29,7 +29,7 @@ use crate::session::after;
 const GIVEN: &str = "the given transport";
 
 /// Where AMQP over TLS is offered.
-#[cfg(feature = "rustls")]
+#[cfg(feature = "__tls")]
 const TLS_PORT: u16 = 5671;
 
 impl Connector {
@@ -50,17 +50,17 @@ impl Connector {
         let places = self.places();
         let span = self.span(places.first());
         let time = self.options.connect_timeout;
-        #[cfg(not(feature = "rustls"))]
+        #[cfg(not(feature = "__tls"))]
         let dial = dialling(places, time, self.tcp);
-        #[cfg(feature = "rustls")]
+        #[cfg(feature = "__tls")]
         let dial = dialling(places, time, self.tcp, self.tls.clone());
         self.connect_by_dialling(&dial, span).await
     }
 
     fn places(&self) -> Vec<Place> {
-        #[cfg(feature = "rustls")]
+        #[cfg(feature = "__tls")]
         let usual = if self.tls.is_some() { TLS_PORT } else { protocol::DEFAULT_PORT };
-        #[cfg(not(feature = "rustls"))]
+        #[cfg(not(feature = "__tls"))]
         let usual = protocol::DEFAULT_PORT;
         let (host, port) = (self.host.clone(), self.port.unwrap_or(usual));
         let first = match &self.socket_path {
@@ -127,7 +127,7 @@ impl Connector {
         let deadline = after(Instant::now(), self.options.connect_timeout);
         let io = within(&span, deadline, Step::Transport, (dial.open)()).await?;
         let greeted = self.greet(io, &dial.address, deadline, Some(dial.clone()), span).await;
-        #[cfg(feature = "rustls")]
+        #[cfg(feature = "__tls")]
         if self.tls.is_some() {
             return greeted.map_err(|error| refused(error, &dial.address));
         }
@@ -155,7 +155,7 @@ impl Connector {
 
     /// A transport of the program's own is used as it is: without the TLS that is asked for, it would be in the clear.
     fn check_given(&self) -> Result<(), ConnectError> {
-        #[cfg(feature = "rustls")]
+        #[cfg(feature = "__tls")]
         if self.tls.is_some() {
             let address = GIVEN.to_owned();
             return Err(ConnectError::Tls { address, source: TlsError::GivenTransport });
@@ -202,7 +202,7 @@ fn given_failed(source: io::Error) -> ConnectError {
 }
 
 /// With TLS 1.3 a server says what it thinks of our certificate when our side of the handshake is done.
-#[cfg(feature = "rustls")]
+#[cfg(feature = "__tls")]
 fn refused(error: ConnectError, address: &str) -> ConnectError {
     let source = match error {
         ConnectError::Io { step: Step::Greeting, source, .. } => source,

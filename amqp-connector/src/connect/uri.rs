@@ -48,7 +48,7 @@ impl Default for UriTls {
 impl Uri {
     pub(crate) fn parse(text: &str) -> Result<Self, UriError> {
         let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
-        let encrypted = cfg!(feature = "rustls") && scheme.eq_ignore_ascii_case("amqps");
+        let encrypted = cfg!(feature = "__tls") && scheme.eq_ignore_ascii_case("amqps");
         if !encrypted && !scheme.eq_ignore_ascii_case("amqp") {
             // Without one it may be anything that was pasted here.
             let is_scheme = scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    #[cfg(feature = "rustls")]
+    #[cfg(feature = "__tls")]
     fn query_keys_of_tls() {
         let uri = parse("amqps://h");
         assert_eq!(uri.tls, Some(UriTls::default()));
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    #[cfg(not(feature = "rustls"))]
+    #[cfg(not(feature = "__tls"))]
     fn a_build_without_tls_names_the_feature() {
         let error = Uri::parse("amqps://user:s3cr3t@h").err().map(|error| error.to_string());
         assert!(error.is_some_and(|text| text.contains("feature `rustls`")));

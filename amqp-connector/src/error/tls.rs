@@ -43,22 +43,6 @@ pub enum TlsError {
     Refused(io::Error),
 }
 
-#[cfg(feature = "rustls")]
-impl TlsError {
-    pub(crate) fn from_handshake(error: io::Error) -> Self {
-        use tokio_rustls::rustls::Error;
-        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
-        match inner {
-            Some(Error::InvalidCertificate(_)) => Self::Certificate(error),
-            _ => Self::Handshake(error),
-        }
-    }
-
-    pub(crate) fn from_rustls(error: tokio_rustls::rustls::Error) -> Self {
-        Self::from_handshake(io::Error::other(error))
-    }
-}
-
 impl TlsError {
     /// Whether trying again, unchanged, may succeed.
     pub(crate) fn is_transient(&self) -> bool {

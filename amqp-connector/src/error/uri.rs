@@ -41,7 +41,7 @@ impl fmt::Display for UriError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Scheme(scheme) if scheme == "amqps" => {
-                f.write_str("amqps:// needs the feature `rustls` of amqp-connector")
+                f.write_str("amqps:// needs the feature `rustls` or `native-tls` of amqp-connector")
             }
             Self::Scheme(scheme) => write!(f, "URI scheme {scheme:?} is not amqp://"),
             Self::Escape { part } => write!(f, "bad percent-escape in the URI's {part}"),

@@ -220,7 +220,7 @@ async fn credentials_that_do_not_fit_a_first_frame_are_refused_before_they_are_s
 
 /// It would go over it in the clear.
 #[tokio::test(start_paused = true)]
-#[cfg(feature = "rustls")]
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
 async fn tls_is_not_forgotten_over_a_transport_that_is_given() {
     use amqp_connector::{Tls, TlsError};
     let connector = Connector::new().tls(Tls::new());

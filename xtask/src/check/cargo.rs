@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::project;
+use crate::{openssl, project};
 
 /// Linted one by one: together, features that one member asks for would hide what another lacks.
 pub(crate) const MEMBERS: [&str; 5] =
@@ -25,6 +25,7 @@ pub(crate) fn fmt() -> Result<String> {
 
 /// clippy says nothing about a member, with all its targets and features.
 pub(crate) fn clippy(member: &str) -> Result<String> {
+    openssl::ensure()?;
     let mut cargo = project::cargo();
     cargo.args(["clippy", "--quiet", "--package", member, "--all-targets", "--all-features"]);
     cargo.args(["--", "--deny", "warnings"]);
@@ -41,6 +42,7 @@ pub(crate) fn clippy_bench() -> Result<String> {
 
 /// rustdoc says nothing, private items included.
 pub(crate) fn doc() -> Result<String> {
+    openssl::ensure()?;
     let mut cargo = project::cargo();
     cargo.args(["doc", "--quiet", "--workspace", "--no-deps", "--all-features"]);
     cargo.arg("--document-private-items").env("RUSTDOCFLAGS", "--deny warnings");

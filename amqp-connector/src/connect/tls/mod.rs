@@ -1,27 +1,84 @@
-//! TLS by rustls (feature `rustls`): whom to trust, what to show, and the handshake.
+//! TLS: whom to trust, what to show, and the handshake.
 //!
 //! Plain values until a connection is opened; files are read then, each time anew, so that renewed certificates are seen.
+//! The handshake is `by_rustls` (feature `rustls`) or `by_native` (feature `native-tls`); nothing else knows of these.
 
-mod material;
+#[cfg(feature = "native-tls")]
+mod by_native;
+#[cfg(feature = "rustls")]
+mod by_rustls;
+mod pem;
 
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+#[cfg(feature = "rustls")]
 use std::sync::Arc;
 
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
+#[cfg(feature = "rustls")]
 use tokio_rustls::rustls::ClientConfig;
-use tokio_rustls::rustls::pki_types::ServerName;
+#[cfg(all(feature = "rustls", feature = "native-tls"))]
+use tokio_util::either::Either;
 
 use crate::connect::transport::Socket;
 use crate::error::TlsError;
-use material::{Pem, Trust};
+use pem::{Identity, Pem, Trust};
+
+#[cfg(not(any(feature = "rustls", feature = "native-tls")))]
+compile_error!("`__tls` does nothing by itself: turn on the feature `rustls` or `native-tls`");
+
+/// What a handshake ends with.
+#[cfg(all(feature = "rustls", feature = "native-tls"))]
+pub(super) type Stream = Either<by_rustls::Stream, by_native::Stream>;
+#[cfg(all(feature = "rustls", not(feature = "native-tls")))]
+pub(super) type Stream = by_rustls::Stream;
+#[cfg(all(feature = "native-tls", not(feature = "rustls")))]
+pub(super) type Stream = by_native::Stream;
+
+/// Who does it, and with which configuration of the program's own.
+#[derive(Clone)]
+enum Backend {
+    #[cfg(feature = "rustls")]
+    Rustls(Option<Arc<ClientConfig>>),
+    #[cfg(feature = "native-tls")]
+    Native(Option<native_tls::TlsConnector>),
+}
+
+impl Default for Backend {
+    fn default() -> Self {
+        #[cfg(feature = "rustls")]
+        return Self::Rustls(None);
+        #[cfg(not(feature = "rustls"))]
+        Self::Native(None)
+    }
+}
+
+impl Backend {
+    /// Whether everything that a handshake needs was given.
+    fn is_configured(&self) -> bool {
+        match self {
+            #[cfg(feature = "rustls")]
+            Self::Rustls(config) => config.is_some(),
+            #[cfg(feature = "native-tls")]
+            Self::Native(config) => config.is_some(),
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            #[cfg(feature = "rustls")]
+            Self::Rustls(_) => "rustls",
+            #[cfg(feature = "native-tls")]
+            Self::Native(_) => "native-tls",
+        }
+    }
+}
 
 /// How TLS protects a connection; see [`Connector::tls`](crate::Connector::tls).
 ///
 /// By default the server has to show a certificate for the name it was reached by, from an authority that the operating
-/// system trusts. Files are read whenever a connection is opened, a lost one again included.
+/// system trusts. It is done by rustls where that is compiled in (feature `rustls`), else by what the operating system has
+/// (feature `native-tls`). Files are read whenever a connection is opened, a lost one again included.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
@@ -37,10 +94,10 @@ use material::{Pem, Trust};
 pub struct Tls {
     authorities: Option<Pem>,
     /// The certificate and its key.
-    identity: Option<(Pem, Pem)>,
+    identity: Option<Identity>,
     server_name: Option<String>,
     trusts_all: bool,
-    config: Option<Arc<ClientConfig>>,
+    backend: Backend,
 }
 
 impl Tls {
@@ -61,7 +118,8 @@ impl Tls {
         self
     }
 
-    /// Shows this certificate to the server: a chain of certificates and the key of the first, both in PEM. With
+    /// Shows this certificate to the server: a chain of certificates and the key of the first, both in PEM, the key as
+    /// PKCS #8 where the operating system's TLS is used. With
     /// [`Mechanism::External`](crate::Mechanism::External) that is who the client is.
     pub fn identity(mut self, chain: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
         self.identity = Some((Pem::octets(chain), Pem::octets(key)));
@@ -90,41 +148,72 @@ impl Tls {
 
     /// Uses a configuration of rustls as it is; of everything else that is set here only the
     /// [server's name](Self::server_name) counts then.
+    #[cfg(feature = "rustls")]
     pub fn rustls_config(mut self, config: Arc<ClientConfig>) -> Self {
-        self.config = Some(config);
+        self.backend = Backend::Rustls(Some(config));
         self
     }
 
-    pub(super) async fn shake_hands(
-        &self,
-        socket: Socket,
-        host: &str,
-    ) -> Result<TlsStream<Socket>, TlsError> {
-        let name = self.server_name.as_deref().unwrap_or(host);
-        let bad_name = |_| TlsError::ServerName(name.to_owned());
-        let server_name = ServerName::try_from(name.to_owned()).map_err(bad_name)?;
-        let config = match &self.config {
-            Some(config) => config.clone(),
-            None => self.read_config().await?,
-        };
-        if self.trusts_all && self.config.is_none() {
-            tracing::warn!(host, "the server's certificate is not verified: anybody may be it");
-        }
-        let connected = TlsConnector::from(config).connect(server_name, socket).await;
-        connected.map_err(TlsError::from_handshake)
+    /// Lets the operating system do it: OpenSSL, SChannel or Security Framework. That is so by default where `rustls` is not
+    /// compiled in.
+    #[cfg(feature = "native-tls")]
+    pub fn native_tls(mut self) -> Self {
+        self.backend = Backend::Native(None);
+        self
     }
 
-    /// Reads the files aside: they may lie anywhere.
-    async fn read_config(&self) -> Result<Arc<ClientConfig>, TlsError> {
+    /// Uses a configuration of native-tls as it is; of everything else that is set here only the
+    /// [server's name](Self::server_name) counts then.
+    #[cfg(feature = "native-tls")]
+    pub fn native_tls_config(mut self, config: native_tls::TlsConnector) -> Self {
+        self.backend = Backend::Native(Some(config));
+        self
+    }
+
+    pub(super) async fn shake_hands(&self, socket: Socket, host: &str) -> Result<Stream, TlsError> {
+        let name = self.server_name.as_deref().unwrap_or(host);
+        if self.trusts_all && !self.backend.is_configured() {
+            tracing::warn!(host, "the server's certificate is not verified: anybody may be it");
+        }
+        match &self.backend {
+            #[cfg(feature = "rustls")]
+            Backend::Rustls(config) => {
+                let config = match config {
+                    Some(config) => config.clone(),
+                    None => self.read(by_rustls::config).await.map(Arc::new)?,
+                };
+                let stream = by_rustls::shake_hands(config, name, socket).await?;
+                #[cfg(feature = "native-tls")]
+                let stream = Either::Left(stream);
+                Ok(stream)
+            }
+            #[cfg(feature = "native-tls")]
+            Backend::Native(config) => {
+                let config = match config {
+                    Some(config) => config.clone(),
+                    None => self.read(by_native::config).await?,
+                };
+                let stream = by_native::shake_hands(config, name, socket).await?;
+                #[cfg(feature = "rustls")]
+                let stream = Either::Right(stream);
+                Ok(stream)
+            }
+        }
+    }
+
+    /// Makes a configuration of what was set. Files are read aside: they may lie anywhere.
+    async fn read<C: Send + 'static>(
+        &self,
+        config: fn(&Trust, Option<&Identity>) -> Result<C, TlsError>,
+    ) -> Result<C, TlsError> {
         let trust = match (&self.authorities, self.trusts_all) {
             (_, true) => Trust::Anybody,
             (Some(pem), false) => Trust::Only(pem.clone()),
             (None, false) => Trust::Platform,
         };
         let identity = self.identity.clone();
-        let reading = move || material::config(&trust, identity.as_ref());
-        let read = tokio::task::spawn_blocking(reading).await;
-        read.unwrap_or_else(|error| Err(TlsError::Handshake(io::Error::other(error)))).map(Arc::new)
+        let read = tokio::task::spawn_blocking(move || config(&trust, identity.as_ref())).await;
+        read.unwrap_or_else(|error| Err(TlsError::Handshake(io::Error::other(error))))
     }
 }
 
@@ -136,7 +225,8 @@ impl fmt::Debug for Tls {
             .field("identity", &self.identity.as_ref().map(|(chain, _)| chain))
             .field("server_name", &self.server_name)
             .field("trusts_all", &self.trusts_all)
-            .field("rustls_config", &self.config.is_some())
+            .field("backend", &self.backend.name())
+            .field("is_configured", &self.backend.is_configured())
             .finish()
     }
 }

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use tokio_util::either::Either;
 
 use super::{Socket, Transport};
-#[cfg(feature = "rustls")]
+#[cfg(feature = "__tls")]
 use crate::connect::tls::Tls;
 use crate::error::{Address, ConnectError, Step};
 use crate::recovery::supervisor::{Dial, Dialling, Opening};
@@ -86,7 +86,7 @@ struct Way {
     /// What all places but the last have of the step's time, each.
     share: Duration,
     tcp: TcpOptions,
-    #[cfg(feature = "rustls")]
+    #[cfg(feature = "__tls")]
     tls: Option<Tls>,
 }
 
@@ -95,14 +95,14 @@ pub(in crate::connect) fn dialling(
     places: Vec<Place>,
     time: Duration,
     tcp: TcpOptions,
-    #[cfg(feature = "rustls")] tls: Option<Tls>,
+    #[cfg(feature = "__tls")] tls: Option<Tls>,
 ) -> Dial<Transport> {
     let share = time / u32::try_from(places.len()).unwrap_or(u32::MAX).max(1);
     let way = Arc::new(Way {
         places,
         share,
         tcp,
-        #[cfg(feature = "rustls")]
+        #[cfg(feature = "__tls")]
         tls,
     });
     let (address, first) = (names(&way.places), AtomicUsize::new(0));
@@ -149,7 +149,7 @@ impl Way {
         let failed =
             |source| ConnectError::Io { step: Step::Transport, address: place.to_string(), source };
         let socket = self.socket(place).await.map_err(failed)?;
-        #[cfg(feature = "rustls")]
+        #[cfg(feature = "__tls")]
         if let Some(tls) = &self.tls {
             let host = match place {
                 Place::Tcp(address) => address.host.as_str(),
@@ -206,17 +206,17 @@ mod tests {
 
     fn dial(places: Vec<Place>, tcp: TcpOptions) -> Dial<Transport> {
         let time = Duration::from_secs(10);
-        #[cfg(not(feature = "rustls"))]
+        #[cfg(not(feature = "__tls"))]
         return dialling(places, time, tcp);
-        #[cfg(feature = "rustls")]
+        #[cfg(feature = "__tls")]
         dialling(places, time, tcp, None)
     }
 
     /// What is below it, there being no TLS.
     fn socket(transport: &Transport) -> &Socket {
-        #[cfg(not(feature = "rustls"))]
+        #[cfg(not(feature = "__tls"))]
         return &transport.0;
-        #[cfg(feature = "rustls")]
+        #[cfg(feature = "__tls")]
         match &transport.0 {
             Either::Left(socket) => socket,
             Either::Right(stream) => panic!("{stream:?}"),

@@ -10,9 +10,11 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-#[cfg(any(unix, feature = "rustls"))]
+#[cfg(any(unix, feature = "__tls"))]
 use tokio_util::either::Either;
 
+#[cfg(feature = "__tls")]
+use crate::connect::tls;
 pub(super) use dial::{Place, TcpOptions, dialling};
 
 /// What the operating system gives.
@@ -21,9 +23,9 @@ pub(super) type Socket = Either<TcpStream, tokio::net::UnixStream>;
 #[cfg(not(unix))]
 pub(super) type Socket = TcpStream;
 
-#[cfg(feature = "rustls")]
-type Carrier = Either<Socket, Box<tokio_rustls::client::TlsStream<Socket>>>;
-#[cfg(not(feature = "rustls"))]
+#[cfg(feature = "__tls")]
+type Carrier = Either<Socket, Box<tls::Stream>>;
+#[cfg(not(feature = "__tls"))]
 type Carrier = Socket;
 
 /// What carries the octets to a broker: TCP or a Unix socket, with TLS over it or without. Made by
@@ -33,13 +35,13 @@ pub struct Transport(Carrier);
 
 impl Transport {
     fn plain(socket: Socket) -> Self {
-        #[cfg(feature = "rustls")]
+        #[cfg(feature = "__tls")]
         let socket = Either::Left(socket);
         Self(socket)
     }
 
-    #[cfg(feature = "rustls")]
-    fn tls(stream: tokio_rustls::client::TlsStream<Socket>) -> Self {
+    #[cfg(feature = "__tls")]
+    fn tls(stream: tls::Stream) -> Self {
         Self(Either::Right(Box::new(stream)))
     }
 }

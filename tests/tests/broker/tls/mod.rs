@@ -17,6 +17,14 @@ use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_secs(30);
 
+/// Ways to do it; what is set goes for each.
+fn ways() -> Vec<Tls> {
+    let ways = vec![Tls::new()];
+    #[cfg(feature = "native-tls")]
+    let ways = [ways, vec![Tls::new().native_tls()]].concat();
+    ways
+}
+
 /// A listener of the broker's, as long as this lives.
 struct Listener<'a> {
     broker: &'a Broker,
@@ -105,19 +113,21 @@ fn a_server_of_the_right_authority_is_believed_and_all_goes_over_tls() {
     broker_test(async |t| {
         let authority = Authority::new();
         let listener = Listener::new(t, &authority.vouch_for("localhost"), None).await;
-        let tls = Tls::new().authorities(authority.certificate.clone());
-        let greeted = listener.connector().tls(tls).connect().await.unwrap();
-        let connection = greeted.authenticate("guest", "guest").await.unwrap();
-        let encrypted = t
-            .eval(&format!(
-                "[rabbit_data_coercion:to_list(V) || [{{port, {}}}, {{ssl, V}}] <- \
-                 rabbit_networking:connection_info_all([port, ssl])]",
-                listener.port
-            ))
-            .await;
-        assert_eq!(encrypted.unwrap(), "true");
-        use_well(t, &connection).await;
-        connection.close().await;
+        for tls in ways() {
+            let tls = tls.authorities(authority.certificate.clone());
+            let greeted = listener.connector().tls(tls).connect().await.unwrap();
+            let connection = greeted.authenticate("guest", "guest").await.unwrap();
+            let encrypted = t
+                .eval(&format!(
+                    "[rabbit_data_coercion:to_list(V) || [{{port, {}}}, {{ssl, V}}] <- \
+                     rabbit_networking:connection_info_all([port, ssl])]",
+                    listener.port
+                ))
+                .await;
+            assert_eq!(encrypted.unwrap(), "true");
+            use_well(t, &connection).await;
+            connection.close().await;
+        }
     });
 }
 
@@ -154,14 +164,17 @@ fn a_server_that_nobody_vouches_for_is_not_believed() {
     broker_test(async |t| {
         let (authority, another) = (Authority::new(), Authority::new());
         let listener = Listener::new(t, &authority.vouch_for("localhost"), None).await;
-        let refused = listener.refused(Tls::new().authorities(another.certificate)).await;
-        assert!(matches!(refused, TlsError::Certificate(_)), "{refused}");
-        // The operating system's authorities do not know it either, where there are any.
-        let refused = listener.refused(Tls::new()).await;
-        assert!(
-            matches!(refused, TlsError::Certificate(_) | TlsError::NoRoots { .. }),
-            "{refused}"
-        );
+        for tls in ways() {
+            let knowing = tls.clone().authorities(another.certificate.clone());
+            let refused = listener.refused(knowing).await;
+            assert!(matches!(refused, TlsError::Certificate(_)), "{refused}");
+            // The operating system's authorities do not know it either, where there are any.
+            let refused = listener.refused(tls).await;
+            assert!(
+                matches!(refused, TlsError::Certificate(_) | TlsError::NoRoots { .. }),
+                "{refused}"
+            );
+        }
     });
 }
 
@@ -170,11 +183,13 @@ fn a_server_of_another_name_is_not_believed_unless_that_one_was_meant() {
     broker_test(async |t| {
         let authority = Authority::new();
         let listener = Listener::new(t, &authority.vouch_for("elsewhere.example"), None).await;
-        let tls = Tls::new().authorities(authority.certificate.clone());
-        let refused = listener.refused(tls.clone()).await;
-        assert!(matches!(refused, TlsError::Certificate(_)), "{refused}");
-        let connection = listener.open(tls.server_name("elsewhere.example")).await.unwrap();
-        connection.close().await;
+        for tls in ways() {
+            let tls = tls.authorities(authority.certificate.clone());
+            let refused = listener.refused(tls.clone()).await;
+            assert!(matches!(refused, TlsError::Certificate(_)), "{refused}");
+            let connection = listener.open(tls.server_name("elsewhere.example")).await.unwrap();
+            connection.close().await;
+        }
     });
 }
 
@@ -183,9 +198,11 @@ fn a_certificate_out_of_date_is_not_believed_and_not_tried_again() {
     broker_test(async |t| {
         let authority = Authority::new();
         let listener = Listener::new(t, &authority.vouch_once_for("localhost"), None).await;
-        let tls = Tls::new().authorities(authority.certificate.clone());
-        let error = listener.open(tls).await.unwrap_err();
-        assert!(!error.is_transient() && error.to_string().contains("not believed"), "{error}");
+        for tls in ways() {
+            let tls = tls.authorities(authority.certificate.clone());
+            let error = listener.open(tls).await.unwrap_err();
+            assert!(!error.is_transient() && error.to_string().contains("not believed"), "{error}");
+        }
     });
 }
 
@@ -193,8 +210,10 @@ fn a_certificate_out_of_date_is_not_believed_and_not_tried_again() {
 fn any_server_is_taken_only_on_request() {
     broker_test(async |t| {
         let listener = Listener::new(t, &Authority::new().vouch_once_for("nobody"), None).await;
-        let connection = listener.open(Tls::new().danger_trust_any_server()).await.unwrap();
-        connection.close().await;
+        for tls in ways() {
+            let connection = listener.open(tls.danger_trust_any_server()).await.unwrap();
+            connection.close().await;
+        }
         let uri = format!("amqps://127.0.0.1:{}/%2f?verify=verify_none", listener.port);
         Connection::open(&uri).await.unwrap().close().await;
     });
@@ -205,17 +224,19 @@ fn a_server_that_demands_a_certificate_takes_that_of_its_authority_alone() {
     broker_test(async |t| {
         let (authority, clients) = (Authority::new(), Authority::new());
         let listener = Listener::new(t, &authority.vouch_for("localhost"), Some(&clients)).await;
-        let tls = Tls::new().authorities(authority.certificate.clone());
-        let shown = |by: &Authority| {
-            let client = by.vouch_for("a client");
-            tls.clone().identity(client.certificate, client.key)
-        };
-        let connection = listener.open(shown(&clients)).await.unwrap();
-        connection.close().await;
-        // The server may say so only when the client takes the handshake for done.
-        for tls in [tls.clone(), shown(&Authority::new())] {
-            let refused = listener.refused(tls).await;
-            assert!(matches!(refused, TlsError::Refused(_)), "{refused}");
+        for tls in ways() {
+            let tls = tls.authorities(authority.certificate.clone());
+            let shown = |by: &Authority| {
+                let client = by.vouch_for("a client");
+                tls.clone().identity(client.certificate, client.key)
+            };
+            let connection = listener.open(shown(&clients)).await.unwrap();
+            connection.close().await;
+            // The server may say so only when the client takes the handshake for done.
+            for tls in [tls.clone(), shown(&Authority::new())] {
+                let refused = listener.refused(tls).await;
+                assert!(matches!(refused, TlsError::Refused(_)), "{refused}");
+            }
         }
     });
 }
@@ -253,23 +274,31 @@ fn a_key_that_is_none_is_told_by_its_place_and_never_shown() {
         let authority = Authority::new();
         let listener = Listener::new(t, &authority.vouch_for("localhost"), None).await;
         let identity = authority.vouch_for("a client");
-        let tls = Tls::new().authorities(authority.certificate.clone());
-        let tls = tls.identity(identity.certificate.clone(), identity.certificate);
-        let shown = format!("{tls:?}");
-        assert!(!shown.contains("CERTIFICATE"), "{shown}");
-        let refused = listener.refused(tls).await;
-        assert!(matches!(refused, TlsError::Pem { what: "private key", .. }), "{refused}");
+        for tls in ways() {
+            let certificate = &identity.certificate;
+            let tls = tls.authorities(authority.certificate.clone());
+            let bad_key = tls.clone().identity(certificate.clone(), certificate.clone());
+            let shown = format!("{bad_key:?}");
+            assert!(!shown.contains("CERTIFICATE"), "{shown}");
+            let refused = listener.refused(bad_key).await;
+            assert!(matches!(refused, TlsError::Pem { what: "private key", .. }), "{refused}");
+            let no_chain = tls.identity("", identity.key.clone());
+            let refused = listener.refused(no_chain).await;
+            assert!(matches!(refused, TlsError::Pem { what: "certificate", .. }), "{refused}");
+        }
     });
 }
 
 #[test]
 fn tls_with_a_server_that_has_none_ends_with_an_error() {
     broker_test(async |t| {
-        let connector = t.connector().tls(Tls::new().danger_trust_any_server());
-        let opened = timeout(SOON, connector.connect()).await.expect("it ends");
-        match opened {
-            Err(ConnectError::Tls { source: TlsError::Handshake(_), .. }) => {}
-            other => panic!("{other:?}"),
+        for tls in ways() {
+            let connector = t.connector().tls(tls.danger_trust_any_server());
+            let opened = timeout(SOON, connector.connect()).await.expect("it ends");
+            match opened {
+                Err(ConnectError::Tls { source: TlsError::Handshake(_), .. }) => {}
+                other => panic!("{other:?}"),
+            }
         }
     });
 }

@@ -1,10 +1,10 @@
-//! Certificates and keys: from where they lie to a configuration of rustls.
+//! TLS by rustls.
 
-use std::borrow::Cow;
-use std::fmt;
-use std::path::PathBuf;
+use std::io;
 use std::sync::Arc;
 
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::client::danger::{
     HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
 };
@@ -17,81 +17,39 @@ use tokio_rustls::rustls::{
     ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
 
+use super::pem::{Identity, Pem, Trust};
+use crate::connect::transport::Socket;
 use crate::error::TlsError;
 
-/// Something in PEM.
-#[derive(Clone)]
-pub(super) enum Pem {
-    Octets(Arc<[u8]>),
-    File(PathBuf),
+pub(super) type Stream = TlsStream<Socket>;
+
+pub(super) async fn shake_hands(
+    config: Arc<ClientConfig>,
+    name: &str,
+    socket: Socket,
+) -> Result<Stream, TlsError> {
+    let bad_name = |_| TlsError::ServerName(name.to_owned());
+    let server_name = ServerName::try_from(name.to_owned()).map_err(bad_name)?;
+    let connected = TlsConnector::from(config).connect(server_name, socket).await;
+    connected.map_err(handshake_failed)
 }
 
-impl Pem {
-    pub(super) fn octets(pem: impl Into<Vec<u8>>) -> Self {
-        Self::Octets(pem.into().into())
+fn handshake_failed(error: io::Error) -> TlsError {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    match inner {
+        Some(Error::InvalidCertificate(_)) => TlsError::Certificate(error),
+        _ => TlsError::Handshake(error),
     }
-
-    fn read(&self) -> Result<Cow<'_, [u8]>, TlsError> {
-        match self {
-            Self::Octets(octets) => Ok(Cow::Borrowed(octets)),
-            Self::File(path) => match std::fs::read(path) {
-                Ok(octets) => Ok(Cow::Owned(octets)),
-                Err(source) => Err(TlsError::File { path: path.clone(), source }),
-            },
-        }
-    }
-
-    /// Where it is, for errors.
-    fn place(&self) -> String {
-        match self {
-            Self::Octets(_) => "what was given".to_owned(),
-            Self::File(path) => path.display().to_string(),
-        }
-    }
-
-    fn bad(&self, what: &'static str, why: impl fmt::Display) -> TlsError {
-        TlsError::Pem { what, place: self.place(), why: why.to_string() }
-    }
-
-    fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-        let octets = self.read()?;
-        let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&octets).collect();
-        let read = read.map_err(|error| self.bad("certificate", error))?;
-        match read.is_empty() {
-            true => Err(self.bad("certificate", "there is none")),
-            false => Ok(read),
-        }
-    }
-
-    fn key(&self) -> Result<PrivateKeyDer<'static>, TlsError> {
-        let octets = self.read()?;
-        PrivateKeyDer::from_pem_slice(&octets).map_err(|error| self.bad("private key", error))
-    }
-}
-
-/// Without what it holds: that may be a key.
-impl fmt::Debug for Pem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.place())
-    }
-}
-
-/// Which servers are believed.
-pub(super) enum Trust {
-    Platform,
-    Only(Pem),
-    Anybody,
 }
 
 /// Everything that a handshake needs.
-pub(super) fn config(
-    trust: &Trust,
-    identity: Option<&(Pem, Pem)>,
-) -> Result<ClientConfig, TlsError> {
+pub(super) fn config(trust: &Trust, identity: Option<&Identity>) -> Result<ClientConfig, TlsError> {
     // Named, since a program may have compiled rustls with several, of which none is the default then.
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone());
-    let builder = builder.with_safe_default_protocol_versions().map_err(TlsError::from_rustls)?;
+    let builder = builder
+        .with_safe_default_protocol_versions()
+        .map_err(|error| handshake_failed(io::Error::other(error)))?;
     let builder = match trust {
         Trust::Anybody => {
             builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider)))
@@ -102,14 +60,29 @@ pub(super) fn config(
     match identity {
         None => Ok(builder.with_no_client_auth()),
         Some((chain, key)) => builder
-            .with_client_auth_cert(chain.certificates()?, key.key()?)
+            .with_client_auth_cert(certificates(chain)?, private_key(key)?)
             .map_err(|error| key.bad("private key", error)),
     }
 }
 
+fn certificates(pem: &Pem) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let octets = pem.read()?;
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&octets).collect();
+    let read = read.map_err(|error| pem.bad("certificate", error))?;
+    match read.is_empty() {
+        true => Err(pem.bad("certificate", "there is none")),
+        false => Ok(read),
+    }
+}
+
+fn private_key(pem: &Pem) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let octets = pem.read()?;
+    PrivateKeyDer::from_pem_slice(&octets).map_err(|error| pem.bad("private key", error))
+}
+
 fn only(pem: &Pem) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
-    for certificate in pem.certificates()? {
+    for certificate in certificates(pem)? {
         roots.add(certificate).map_err(|error| pem.bad("authority", error))?;
     }
     Ok(roots)
