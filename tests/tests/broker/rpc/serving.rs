@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use amqp_connector::amqp_types::if_spec;
-use amqp_connector::rpc::{CallError, Failure, FailureKind, Received, Server, ServerOptions};
+use amqp_connector::rpc::{Failure, FailureKind, Received, Server, ServerOptions};
 use amqp_connector::typed::Text;
 use amqp_connector::{
     BasicGet, BasicPublish, Bytes, Channel, ConsumerEnd, FieldValue, QueueDeclare,
@@ -230,7 +230,7 @@ if_spec! { confirm.select => {
             t.await_messages(&queue, 1, 0).await;
             let client = client(&connection, WAYS[0]).await;
             let error = client.request(request(&queue, "second")).await.unwrap_err();
-            assert!(matches!(error, CallError::Nacked), "{error:?}");
+            assert!(matches!(error, amqp_connector::rpc::CallError::Nacked), "{error:?}");
 
             publish(&channel, BasicPublish::new("", &replies, "in the way")).await;
             t.await_messages(&replies, 1, 0).await;
