@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::task::{Poll, Waker};
 
+use crate::error::CloseReason;
 use crate::outcome::Event;
 use crate::session::Caller;
 use crate::session::{Garbage, Phase, Session};
@@ -14,6 +15,9 @@ use crate::session::{Garbage, Phase, Session};
 /// Events that wait for one subscriber; after that the oldest are dropped, and it learns how many. More than
 /// the frames that the driver hands over under one lock, so that who is prompt misses nothing.
 const EVENTS_MAX: usize = 4096;
+/// The same of their octets: names and texts are the peer's and the authors' of messages, an alert has a table. The last
+/// one stays, whatever it has.
+const OCTETS_MAX: usize = 4 << 20;
 /// Slots that a queue keeps when a burst is read.
 const KEPT: usize = 64;
 
@@ -27,6 +31,8 @@ pub(super) struct Subscribers {
 struct Subscriber {
     id: u64,
     queue: VecDeque<Event>,
+    /// What they cost in memory beside their own size.
+    octets: usize,
     missed: u64,
     waker: Option<Waker>,
 }
@@ -61,7 +67,8 @@ impl Session {
         }
         let id = self.subscribers.next;
         self.subscribers.next += 1;
-        self.subscribers.list.push(Subscriber { id, queue, missed: 0, waker: None });
+        let octets = queue.iter().map(octets).sum();
+        self.subscribers.list.push(Subscriber { id, queue, octets, missed: 0, waker: None });
         id
     }
 
@@ -85,6 +92,7 @@ impl Session {
             return Poll::Ready(Some(Event::Lagged { missed }));
         }
         if let Some(event) = subscriber.queue.pop_front() {
+            subscriber.octets = subscriber.octets.saturating_sub(octets(&event));
             if subscriber.queue.is_empty() && subscriber.queue.capacity() > KEPT {
                 subscriber.queue = VecDeque::new();
             }
@@ -107,14 +115,41 @@ impl Session {
 
     #[cold]
     fn record_for_all(&mut self, event: &Event) {
+        let cost = octets(event);
         for subscriber in &mut self.subscribers.list {
-            if subscriber.queue.len() >= EVENTS_MAX {
-                let dropped = subscriber.queue.pop_front();
-                subscriber.missed += 1;
-                self.effects.discard(Garbage::Events(dropped.into_iter().collect()));
+            let Subscriber { queue, octets: held, missed, waker, .. } = subscriber;
+            let mut dropped = VecDeque::new();
+            while queue.len() >= EVENTS_MAX || held.saturating_add(cost) > OCTETS_MAX {
+                let Some(oldest) = queue.pop_front() else { break };
+                *held = held.saturating_sub(octets(&oldest));
+                *missed += 1;
+                dropped.push_back(oldest);
             }
-            subscriber.queue.push_back(event.clone());
-            self.effects.wake(subscriber.waker.take());
+            if !dropped.is_empty() {
+                self.effects.discard(Garbage::Events(dropped));
+            }
+            queue.push_back(event.clone());
+            *held = held.saturating_add(cost);
+            self.effects.wake(waker.take());
         }
+    }
+}
+
+/// What an event holds that a peer has chosen. Reports of recoveries grow with what the user has declared, and with
+/// nothing else.
+fn octets(event: &Event) -> usize {
+    match event {
+        Event::Blocked { reason } => reason.heap_size(),
+        Event::Alerted { alert, .. } => {
+            alert.reply_text.heap_size().saturating_add(alert.details.heap_size())
+        }
+        Event::Unreadable { exchange, routing_key, .. } => {
+            exchange.heap_size() + routing_key.heap_size()
+        }
+        Event::ChannelClosed { reason, .. }
+        | Event::Recovering { reason }
+        | Event::Closing { reason }
+        | Event::Closed { reason } => size_of::<CloseReason>() + reason.text().len(),
+        _ => 0,
     }
 }

@@ -62,6 +62,7 @@ use self::calls::pending::{CallSlot, PendingCall};
 use self::calls::unsent::UnsentCalls;
 use self::channel::{ChannelPhase, ChannelState, ChannelTable};
 use self::consume::backlog::Crowd;
+use self::consume::give_back::SENT_BACK_MAX;
 use self::consume::hold::Hold;
 use self::events::Subscribers;
 use self::output::outbox::Outbox;
@@ -154,8 +155,9 @@ pub(crate) struct Session {
     aborted: bool,
     /// Answers to the peer since it last read everything.
     answers: u32,
-    /// Messages that came for nobody and went back, since all was written for the last time.
-    sent_back: u32,
+    /// Messages that came for nobody and went back, since all was written for the last time; and how many may.
+    sent_back: usize,
+    sent_back_max: usize,
     flush_waiters: WaitList,
     /// Octets published since a task was charged for them.
     uncharged: usize,
@@ -223,6 +225,7 @@ impl Session {
             aborted: false,
             answers: 0,
             sent_back: 0,
+            sent_back_max: SENT_BACK_MAX,
             flush_waiters: WaitList::default(),
             uncharged: 0,
             driver: None,

@@ -17,8 +17,9 @@ use crate::turn::{poll_turn, spend};
 
 /// What happens to a connection, in order: a stream that ends after [`Event::Closed`].
 ///
-/// Read it by [`recv`](Self::recv) or as a [`Stream`]. Its queue holds 4096 events. Who does not keep up loses the
-/// oldest and is told how many by [`Event::Lagged`]; nothing of the connection ever waits for it.
+/// Read it by [`recv`](Self::recv) or as a [`Stream`]. Its queue holds 4096 events, and 4 MiB of what the peer has told
+/// in them. Who does not keep up loses the oldest and is told how many by [`Event::Lagged`]; nothing of the connection
+/// ever waits for it.
 ///
 /// It does not keep the connection open: when the last handle is gone it tells of the end, and ends.
 ///

@@ -26,7 +26,7 @@ use crate::session::consume::unread::Keeps;
 pub(in crate::session) const MANY: usize = 32;
 
 /// So much may go back that nobody has asked for, without the peer reading any of it; and be gathered on a channel.
-const SENT_BACK_MAX: usize = 1 << 20;
+pub(in crate::session) const SENT_BACK_MAX: usize = 1 << 20;
 
 /// Whether the specification can settle many by one method, but as acked.
 const fn has_nack() -> bool {
@@ -125,10 +125,11 @@ impl Session {
     ) {
         let consumer = self.channels.get(key).and_then(|channel| channel.consumers.by_id(id));
         let many = consumer.is_some_and(|it| it.gathers || it.late > MANY);
+        let limit = self.sent_back_max;
         if keeps == Keeps::No
             && many
             && let Some(channel) = self.gather(key, id)
-            && channel.giving.len() < SENT_BACK_MAX
+            && channel.giving.len() < limit
         {
             return channel.giving.push(tag);
         }
@@ -141,7 +142,7 @@ impl Session {
     /// and reads nothing of what goes back ends the connection: false then.
     pub(in crate::session) fn note_sent_back(&mut self) -> bool {
         self.sent_back += 1;
-        if usize::try_from(self.sent_back).is_ok_and(|count| count <= SENT_BACK_MAX) {
+        if self.sent_back <= self.sent_back_max {
             return true;
         }
         let text =

@@ -6,7 +6,7 @@
 pub(in crate::session) mod backlog;
 pub(in crate::session) mod coalesce;
 pub(in crate::session) mod consumer;
-mod give_back;
+pub(in crate::session) mod give_back;
 pub(in crate::session) mod hold;
 pub(in crate::session) mod in_flight;
 pub(in crate::session) mod offsets;

@@ -139,3 +139,33 @@ fn a_subscriber_is_woken_and_leaves_nothing() {
     let gone = bench.run(|session| session.poll_event(id, Waker::noop()));
     assert!(matches!(gone, Poll::Ready(None)));
 }
+
+amqp_types::if_spec! { channel.alert => {
+#[test]
+fn large_events_that_nobody_takes_are_bounded_in_octets_and_the_newest_is_never_lost() {
+    let mut bench = Bench::new();
+    let id = bench.run(Session::subscribe);
+    let key = bench.open();
+    let values = amqp_types::FieldArray::from(vec![amqp_types::FieldValue::Void; 60_000]);
+    let details = amqp_types::field_table! { "k" => values };
+    let cost = details.heap_size();
+    const ALERTS: u16 = 50;
+    for reply_code in 1..=ALERTS {
+        let alert = channel::Alert { reply_code, details: details.clone(), ..Default::default() };
+        bench.receive(key.id, alert);
+    }
+    let told = bench.told(id);
+    let missed: usize = told[0].split(' ').next().and_then(|n| n.parse().ok()).expect("a number");
+    let kept = told.len() - 1;
+    assert_eq!(missed + kept, usize::from(ALERTS) + 2, "{told:?}");
+    assert!(kept > 0 && kept * cost <= 4 << 20, "{kept} of {cost} octets are kept");
+    assert!(told.last().expect("one").contains(&format!(": {ALERTS} ")), "{told:?}");
+
+    // What is taken makes room again.
+    for _ in 0..kept {
+        let alert = channel::Alert { details: details.clone(), ..Default::default() };
+        bench.receive(key.id, alert);
+    }
+    assert!(bench.told(id).iter().all(|event| !event.contains("missed")));
+}
+} else {} }

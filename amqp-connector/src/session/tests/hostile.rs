@@ -2,7 +2,7 @@
 
 use super::consume::drain;
 use super::*;
-use crate::{CloseCause, ConsumerEnd};
+use crate::ConsumerEnd;
 
 fn consume_call(bench: &mut Bench, key: ChannelKey, tag: &str) -> CallId {
     bench.call(key, basic::Consume { consumer_tag: short(tag), ..Default::default() })
@@ -265,24 +265,6 @@ fn answers_to_a_peer_that_does_not_read_are_bounded() {
     }
     let octets = bench.session.leftovers().octets;
     assert!(octets <= 2 * Options::default().outbound_budget, "{octets} octets");
-}
-
-/// Not this: what goes back of a flood for nobody piles up without bound for a peer that does not read.
-#[test]
-fn messages_for_nobody_from_a_peer_that_does_not_read_are_bounded() {
-    let mut bench = Bench::new();
-    let key = bench.open();
-    let mut sent = 0_u64;
-    while bench.session.close_reason().is_none() {
-        sent += 1;
-        assert!(sent < 1_100_000, "it is never enough");
-        bench.deliver(key, "nobody", sent, b"");
-    }
-    assert!(sent > 1_000_000, "{sent}: a peer that is slow to read is no enemy");
-    let octets = bench.session.leftovers().octets;
-    assert!(octets <= 32 << 20, "{octets} octets");
-    let reason = bench.session.close_reason().expect("over").clone();
-    assert!(matches!(reason.cause(), CloseCause::LimitExceeded), "{reason}");
 }
 
 amqp_types::if_spec! { confirm.select => {

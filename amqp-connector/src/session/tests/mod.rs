@@ -10,6 +10,7 @@
 
 mod blame;
 mod bodies;
+mod bounds;
 mod calls;
 amqp_types::if_spec! { connection.blocked => { mod blocked; } else {} }
 mod causes;
