@@ -33,7 +33,7 @@ pub struct Tapped<'a> {
     pub direction: Direction,
     /// When it was read, or handed out to be written.
     pub time: SystemTime,
-    /// The frame, with all of its octets: those of secrets, too.
+    /// The frame, with all of its octets: those of secrets, too. Shown by `Debug` it has none of them.
     pub frame: FrameRef<'a>,
 }
 

@@ -107,6 +107,12 @@ fn what_a_peer_proves_itself_by_is_shown_by_no_specification() {
             let line = shown(spec, FrameKind::Method, octets.clone());
             assert!(line.contains(&format!("{}=[14 octets]", field.name)), "{line}");
             assert!(!line.contains("hunter2"), "{line}");
+            let frame = Frame { kind: FrameKind::Method, channel: 0, payload: octets.clone() };
+            let described = Described::new(spec, (&frame).into());
+            let debugs = [format!("{method:?}"), format!("{frame:?}"), format!("{described:#?}")];
+            for debug in debugs {
+                assert!(debug.contains("octets]") && !debug.contains("hunter2"), "{debug}");
+            }
             // Cut short, what is left of it is not shown either.
             let line = shown(spec, FrameKind::Method, octets.slice(..octets.len() - 1));
             assert!(line.contains("cannot be read") && !line.contains("hunter"), "{line}");

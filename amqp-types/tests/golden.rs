@@ -64,7 +64,16 @@ fn identity_comes_from_the_file() {
     assert_eq!(golden::constants::FRAME_MIN_SIZE, 8192);
     assert_eq!(Spec::INFO.name, "golden");
     let names: Vec<_> = Spec::INFO.classes.iter().map(|class| class.name).collect();
-    assert_eq!(names, ["box", "ask", "content", "amqp-types", "constants"]);
+    assert_eq!(names, ["box", "ask", "content", "amqp-types", "connection", "constants"]);
+}
+
+#[test]
+fn secrets_are_shown_by_their_size_at_most() {
+    let (response, new_secret) = (Bytes::from_static(b"hunter2"), short("hunter2"));
+    let method = golden::connection::Secure { note: short("shown"), response, new_secret };
+    let shown = format!("{method:?}");
+    let expected = "Secure { note: \"shown\", response: [7 octets], new_secret: [hidden] }";
+    assert_eq!(shown, expected);
 }
 
 #[test]

@@ -145,7 +145,7 @@ impl Uri {
         }
         self.port = match port {
             None | Some("") => None,
-            Some(port) => Some(port.parse().map_err(|_| UriError::Port(port.to_owned()))?),
+            Some(port) => Some(port.parse().map_err(|_| UriError::Port(shown_port(port)))?),
         };
         Ok(())
     }
@@ -184,6 +184,12 @@ impl UriTls {
         }
         Ok(())
     }
+}
+
+/// What is said of a port that is none. Without an `@` it may be a password.
+fn shown_port(port: &str) -> String {
+    let is_number = port.len() <= 5 && port.bytes().all(|octet| octet.is_ascii_digit());
+    if is_number { port.to_owned() } else { String::new() }
 }
 
 fn decode(text: &str, part: &'static str) -> Result<String, UriError> {
@@ -306,6 +312,9 @@ mod tests {
             "user:s3cr3t@host",
             "amqpt://user:s3cr3t@host",
             "amqp://user:1?verify=s3cr3t@host",
+            "amqp://user:s3cr3t",
+            "amqp://user:s3cr3t/vhost",
+            "amqp://user:12s3cr3t?heartbeat=1",
         ] {
             let error = Uri::parse(text).err().unwrap_or_else(|| panic!("{text} was taken"));
             let shown = format!("{error} {error:?}");

@@ -13,7 +13,8 @@ pub enum UriError {
         /// The part it stands in, such as `virtual host`.
         part: &'static str,
     },
-    /// The port is no number up to 65535.
+    /// The port is no number up to 65535. Empty where it has other characters than a port could, since it may be the
+    /// password of a URI that lacks its host.
     Port(String),
     /// The host is empty where one must stand, or an IPv6 literal is not closed.
     Host,
@@ -45,6 +46,9 @@ impl fmt::Display for UriError {
             }
             Self::Scheme(scheme) => write!(f, "URI scheme {scheme:?} is not amqp://"),
             Self::Escape { part } => write!(f, "bad percent-escape in the URI's {part}"),
+            Self::Port(port) if port.is_empty() => f.write_str(
+                "the URI's port is no number (behind a user and a password stand an @ and the host)",
+            ),
             Self::Port(port) => write!(f, "URI port {port:?} is no number up to 65535"),
             Self::Host => f.write_str("the URI's host is malformed"),
             Self::Unescaped => f.write_str(

@@ -4,7 +4,7 @@ use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 
 use super::class::odd_case;
-use super::model::{Argument, Class, Field, Method, Reply, Spec};
+use super::model::{Argument, Class, Field, Method, Reply, Spec, WireType};
 use super::{docs, ident, reflect};
 
 /// All items of one method.
@@ -36,14 +36,45 @@ fn structure(method: &Method, class: &Class, spec: &Spec, runtime: &TokenStream)
         quote!(#doc pub #name: #kind)
     });
     let allow = method.fields().find_map(|field| odd_case(&field.name.plain));
+    let hidden = hidden(method, class);
+    let debug = hidden.is_none().then(|| quote!(Debug,));
     quote! {
         #doc
         #allow
-        #[derive(Clone, Debug, Default, PartialEq)]
+        #[derive(Clone, #debug Default, PartialEq)]
         pub struct #name {
             #(#fields,)*
         }
+
+        #hidden
     }
+}
+
+/// `Debug` of a method with secrets, which are not shown.
+fn hidden(method: &Method, class: &Class) -> Option<TokenStream> {
+    method.fields().find(|field| field.is_secret(class))?;
+    let shown = method.fields().filter(|field| !field.reserved).map(|field| {
+        let place = ident(&field.name.value);
+        let name = &field.name.plain;
+        match (field.is_secret(class), field.wire) {
+            (false, _) => quote!(.field(#name, &self.#place)),
+            (true, WireType::LongStr) => {
+                quote!(.field(#name, &::core::format_args!("[{} octets]", self.#place.len())))
+            }
+            (true, _) => quote!(.field(#name, &::core::format_args!("[hidden]"))),
+        }
+    });
+    let (name, text) = (ident(&method.type_name), &method.type_name);
+    Some(quote! {
+        /// Of a secret the size alone.
+        impl ::core::fmt::Debug for #name {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                f.debug_struct(#text)
+                    #(#shown)*
+                    .finish()
+            }
+        }
+    })
 }
 
 fn method_trait(method: &Method, class: &Class, spec: &Spec, runtime: &TokenStream) -> TokenStream {

@@ -176,6 +176,15 @@ pub(crate) struct Field {
     pub(crate) reserved: bool,
 }
 
+impl Field {
+    /// Whether a peer proves itself by this field of a method, or may: it is not shown. `MethodInfo::is_secret` of the
+    /// runtime knows the same fields.
+    pub(crate) fn is_secret(&self, class: &Class) -> bool {
+        class.name.spec == "connection"
+            && ["response", "new-secret", "challenge"].contains(&self.name.spec.as_str())
+    }
+}
+
 /// How a value stands on the wire: the closed set that every domain resolves to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WireType {

@@ -32,6 +32,7 @@ pub static INFO: ::amqp_types::reflect::SpecInfo = ::amqp_types::reflect::SpecIn
         ask::Method::INFO,
         content::Method::INFO,
         amqp_types_::Method::INFO,
+        connection::Method::INFO,
         constants_::Method::INFO,
     ],
     constants: &[
@@ -200,6 +201,8 @@ pub enum Method {
     Content(content::Method),
     /// Of class `amqp-types`.
     AmqpTypes(amqp_types_::Method),
+    /// Of class `connection`.
+    Connection(connection::Method),
     /// Of class `constants`.
     Constants(constants_::Method),
 }
@@ -211,6 +214,7 @@ impl ::amqp_types::AnyMethod for Method {
             Self::Ask(method) => method.info(),
             Self::Content(method) => method.info(),
             Self::AmqpTypes(method) => method.info(),
+            Self::Connection(method) => method.info(),
             Self::Constants(method) => method.info(),
         }
     }
@@ -228,6 +232,7 @@ impl ::amqp_types::AnyMethod for Method {
             20 => ask::Method::decode_into(place, method_id, reader),
             30 => content::Method::decode_into(place, method_id, reader),
             40 => amqp_types_::Method::decode_into(place, method_id, reader),
+            50 => connection::Method::decode_into(place, method_id, reader),
             0 => constants_::Method::decode_into(place, method_id, reader),
             unknown => {
                 ::core::result::Result::Err(
@@ -248,6 +253,7 @@ impl ::amqp_types::AnyMethod for Method {
             Self::Ask(method) => method.encode(writer),
             Self::Content(method) => method.encode(writer),
             Self::AmqpTypes(method) => method.encode(writer),
+            Self::Connection(method) => method.encode(writer),
             Self::Constants(method) => method.encode(writer),
         }
     }
@@ -257,6 +263,7 @@ impl ::amqp_types::AnyMethod for Method {
             Self::Ask(method) => method.values(),
             Self::Content(method) => method.values(),
             Self::AmqpTypes(method) => method.values(),
+            Self::Connection(method) => method.values(),
             Self::Constants(method) => method.values(),
         }
     }
@@ -311,6 +318,14 @@ impl ::amqp_types::AnyProperties for Properties {
                 <amqp_types_::Properties as ::amqp_types::Properties>::decode_into(
                     place,
                     reader,
+                )
+            }
+            50 => {
+                ::core::result::Result::Err(
+                    ::amqp_types::DecodeError::new(
+                        ::amqp_types::DecodeErrorKind::UnexpectedClass,
+                        0,
+                    ),
                 )
             }
             0 => {
@@ -2142,9 +2157,171 @@ pub mod amqp_types_ {
         }
     }
 }
-/// Class `constants`, number 0: 0 methods.
+/// Class `connection`, number 50: 1 method.
 ///
 /// Declared in `golden.xml:122`.
+pub mod connection {
+    /// Any method of class `connection`.
+    #[allow(clippy::large_enum_variant)]
+    #[derive(Clone, Debug, PartialEq)]
+    pub enum Method {
+        /// `connection.secure`.
+        Secure(Secure),
+    }
+    impl Method {
+        /// The static description of class `connection`.
+        pub const INFO: &'static ::amqp_types::reflect::ClassInfo = &::amqp_types::reflect::ClassInfo {
+            name: "connection",
+            id: 50,
+            properties: &[],
+            methods: &[<Secure as ::amqp_types::Method>::INFO],
+        };
+        pub(super) fn decode_into(
+            place: &mut ::core::option::Option<super::Method>,
+            method_id: u16,
+            reader: &mut ::amqp_types::wire::Reader<'_>,
+        ) -> ::core::result::Result<
+            &'static ::amqp_types::reflect::MethodInfo,
+            ::amqp_types::DecodeError,
+        > {
+            match method_id {
+                1 => {
+                    <Secure as ::amqp_types::Method>::decode_arguments_into(
+                        place,
+                        reader,
+                    )
+                }
+                _ => {
+                    ::core::result::Result::Err(
+                        ::amqp_types::DecodeError::new(
+                            ::amqp_types::DecodeErrorKind::UnknownMethod(50, method_id),
+                            2,
+                        ),
+                    )
+                }
+            }
+        }
+        pub(super) fn info(&self) -> &'static ::amqp_types::reflect::MethodInfo {
+            match self {
+                Self::Secure(_) => <Secure as ::amqp_types::Method>::INFO,
+            }
+        }
+        pub(super) fn encode(
+            &self,
+            writer: &mut ::amqp_types::wire::Writer<'_>,
+        ) -> ::core::result::Result<(), ::amqp_types::EncodeError> {
+            match self {
+                Self::Secure(method) => ::amqp_types::Method::encode(method, writer),
+            }
+        }
+        pub(super) fn values(&self) -> ::std::vec::Vec<::amqp_types::reflect::Value> {
+            match self {
+                Self::Secure(method) => ::amqp_types::Method::values(method),
+            }
+        }
+    }
+    /// `connection.secure`: class 50, method 1; sent by the client; no reply.
+    ///
+    /// Declared in `golden.xml:123`.
+    #[doc(alias = "connection.secure")]
+    #[derive(Clone, Default, PartialEq)]
+    pub struct Secure {
+        /// `note`: shortstr.
+        pub note: ::amqp_types::ShortStr,
+        /// `response`: longstr.
+        pub response: ::amqp_types::bytes::Bytes,
+        /// `new-secret`: shortstr.
+        pub new_secret: ::amqp_types::ShortStr,
+    }
+    /// Of a secret the size alone.
+    impl ::core::fmt::Debug for Secure {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            f.debug_struct("Secure")
+                .field("note", &self.note)
+                .field(
+                    "response",
+                    &::core::format_args!("[{} octets]", self.response.len()),
+                )
+                .field("new_secret", &::core::format_args!("[hidden]"))
+                .finish()
+        }
+    }
+    impl ::amqp_types::Method for Secure {
+        type Protocol = super::Spec;
+        const CLASS_ID: u16 = 50;
+        const METHOD_ID: u16 = 1;
+        const NAME: &'static str = "connection.secure";
+        const INFO: &'static ::amqp_types::reflect::MethodInfo = &::amqp_types::reflect::MethodInfo {
+            class: "connection",
+            name: "secure",
+            full_name: "connection.secure",
+            class_id: 50,
+            method_id: 1,
+            fields: {
+                use ::amqp_types::reflect::WireType;
+                &[
+                    super::Spec::field("note", WireType::ShortStr, "shortstr"),
+                    super::Spec::field("response", WireType::LongStr, "longstr"),
+                    super::Spec::field("new-secret", WireType::ShortStr, "shortstr"),
+                ]
+            },
+            synchronous: false,
+            content: false,
+            responses: &[],
+            from_client: true,
+            from_server: false,
+        };
+        #[inline]
+        fn encode_arguments(
+            &self,
+            writer: &mut ::amqp_types::wire::Writer<'_>,
+        ) -> ::core::result::Result<(), ::amqp_types::EncodeError> {
+            writer.short_str(&self.note);
+            writer.long_str(&self.response)?;
+            writer.short_str(&self.new_secret);
+            ::core::result::Result::Ok(())
+        }
+        fn read_arguments(
+            &mut self,
+            reader: &mut ::amqp_types::wire::Reader<'_>,
+        ) -> ::core::result::Result<(), ::amqp_types::DecodeError> {
+            reader.short_str_into(&mut self.note)?;
+            self.response = reader.long_str()?;
+            reader.short_str_into(&mut self.new_secret)?;
+            ::core::result::Result::Ok(())
+        }
+        fn values(&self) -> ::std::vec::Vec<::amqp_types::reflect::Value> {
+            ::std::vec![
+                ::amqp_types::reflect::Value::ShortStr(self.note.clone()),
+                ::amqp_types::reflect::Value::LongStr(self.response.clone()),
+                ::amqp_types::reflect::Value::ShortStr(self.new_secret.clone())
+            ]
+        }
+        fn into_any(self) -> super::Method {
+            super::Method::Connection(Method::Secure(self))
+        }
+        fn from_any(any: super::Method) -> ::core::result::Result<Self, super::Method> {
+            match any {
+                super::Method::Connection(Method::Secure(method)) => {
+                    ::core::result::Result::Ok(method)
+                }
+                other => ::core::result::Result::Err(other),
+            }
+        }
+        fn from_any_mut(any: &mut super::Method) -> ::core::option::Option<&mut Self> {
+            match any {
+                super::Method::Connection(Method::Secure(method)) => {
+                    ::core::option::Option::Some(method)
+                }
+                _ => ::core::option::Option::None,
+            }
+        }
+    }
+    impl ::amqp_types::ClientMethod for Secure {}
+}
+/// Class `constants`, number 0: 0 methods.
+///
+/// Declared in `golden.xml:132`.
 pub mod constants_ {
     /// Any method of class `constants`.
     #[allow(clippy::large_enum_variant)]
@@ -2367,6 +2544,21 @@ macro_rules! if_golden {
         $($yes)*
     };
     (amqp_types . properties . None => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (connection => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (connection . secure => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (connection . secure . note => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (connection . secure . response => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
+        $($yes)*
+    };
+    (connection . secure . new_secret => { $($yes:tt)* } $(else { $($no:tt)* })?) => {
         $($yes)*
     };
     (constants => { $($yes:tt)* } $(else { $($no:tt)* })?) => {

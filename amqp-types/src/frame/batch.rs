@@ -3,6 +3,8 @@
 //! Made by [`Framing::split`] for receivers. A frame of its own shares the buffer by counting
 //! references, twice for each frame; here that is done once for all of them. Looks into no payload.
 
+use std::fmt;
+
 use bytes::Bytes;
 
 use super::{Frame, FrameKind, Framing, HEADER_SIZE, OVERHEAD};
@@ -12,7 +14,7 @@ use crate::wire::Payload;
 ///
 /// As long as it is there, or a [`Bytes`] made of one of its payloads is, the buffer that was read
 /// into cannot be used again.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Frames {
     framing: Framing,
     /// Invariant: nothing but whole frames, as [`Framing::split`] found them.
@@ -21,8 +23,8 @@ pub struct Frames {
     at: usize,
 }
 
-/// A frame whose payload is borrowed from the buffer it was read into.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A frame whose payload is borrowed from the buffer it was read into. Shown by `Debug` as a [`Frame`] is.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct FrameRef<'a> {
     /// What it holds.
     pub kind: FrameKind,
@@ -63,6 +65,19 @@ impl Frames {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+/// Their number of octets alone.
+impl fmt::Debug for Frames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Frames").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for FrameRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        super::show("FrameRef", *self, f)
     }
 }
 

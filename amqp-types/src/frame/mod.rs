@@ -12,6 +12,8 @@ mod error;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 pub use batch::{FrameRef, Frames};
@@ -73,7 +75,10 @@ pub enum FrameKind {
 }
 
 /// A frame.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// `Debug` shows no payload of a method on channel 0, which may hold what a peer proves itself by, but its size.
+/// [`Described`](crate::reflect::Described) shows it by names, without secrets.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Frame {
     /// What it holds.
     pub kind: FrameKind,
@@ -81,6 +86,26 @@ pub struct Frame {
     pub channel: u16,
     /// What it holds, without the octets around it.
     pub payload: Bytes,
+}
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        show("Frame", self.into(), f)
+    }
+}
+
+/// Without secrets: those of every specification are in methods on channel 0.
+fn show(name: &str, frame: FrameRef<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let FrameRef { kind, channel, payload } = frame;
+    let mut shown = f.debug_struct(name);
+    shown.field("kind", &kind).field("channel", &channel);
+    match (kind, channel) {
+        (FrameKind::Method, 0) => {
+            shown.field("payload", &format_args!("[{} octets]", payload.len()))
+        }
+        _ => shown.field("payload", &payload),
+    };
+    shown.finish()
 }
 
 /// Where a frame begins whose payload is being written; see [`Framing::begin`].

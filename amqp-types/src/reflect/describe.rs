@@ -47,6 +47,8 @@ const SECRETIVE: &str = "connection";
 ///
 /// Numbers in tables have their type behind them if it is not the common one, 32 bits signed: `5_i64`. A byte
 /// array is `x"..."`, a timestamp `@` and its seconds.
+///
+/// `Debug` shows no secret either.
 #[derive(Clone, Debug)]
 pub struct Described<'a> {
     frame: FrameRef<'a>,
@@ -248,7 +250,8 @@ impl fmt::Display for Described<'_> {
 }
 
 impl MethodInfo {
-    /// Whether the field of this name holds what a peer proves itself by, or may: it has no place in a log.
+    /// Whether the field of this name holds what a peer proves itself by, or may: it has no place in a log, and `Debug` of
+    /// a method shows its size at most.
     #[must_use]
     pub fn is_secret(&self, field: &str) -> bool {
         self.class == SECRETIVE && SECRETS.contains(&field)

@@ -3,6 +3,8 @@
 //! For tools that know a method by name only: an analyser, a test runner. Slower than the emitted
 //! structs, but the same octets; tests compare the two.
 
+use std::fmt;
+
 use super::value::Place;
 use super::{ClassInfo, FieldInfo, MethodInfo, SpecInfo, Value, WireType};
 use crate::wire::{FLAGS_PER_WORD, Limits, Payload, Reader, Writer};
@@ -26,7 +28,9 @@ use crate::{DecodeError, DecodeErrorKind, EncodeError};
 /// assert_eq!(tune.get("channel-max"), Some(&Value::Short(2047)));
 /// # Ok::<(), amqp_types::EncodeError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+///
+/// Shown by `Debug` without [secrets](MethodInfo::is_secret).
+#[derive(Clone, PartialEq)]
 pub struct DynamicMethod {
     info: &'static MethodInfo,
     /// One for each of `info.fields`, and of its type.
@@ -132,6 +136,22 @@ impl DynamicMethod {
     /// Names and values of all fields, in the order of the wire.
     pub fn fields(&self) -> impl Iterator<Item = (&'static str, &Value)> {
         self.info.fields.iter().map(|field| field.name).zip(&self.values)
+    }
+}
+
+impl fmt::Debug for DynamicMethod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct(self.info.full_name);
+        for (name, value) in self.fields() {
+            match (self.info.is_secret(name), value) {
+                (false, value) => shown.field(name, value),
+                (true, Value::LongStr(octets)) => {
+                    shown.field(name, &format_args!("[{} octets]", octets.len()))
+                }
+                (true, _) => shown.field(name, &format_args!("[hidden]")),
+            };
+        }
+        shown.finish()
     }
 }
 

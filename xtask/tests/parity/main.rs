@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use catalogue::{Tests, tests_of};
 
 /// What the paths of tests begin with, and the root file of their program.
-const PROGRAMS: [(&str, &str); 13] = [
+const PROGRAMS: [(&str, &str); 14] = [
     ("broker", "tests/tests/broker/main.rs"),
     ("scripted", "amqp-connector/tests/scripted/main.rs"),
     ("connector", "amqp-connector/src/lib.rs"),
@@ -26,6 +26,7 @@ const PROGRAMS: [(&str, &str); 13] = [
     ("bounds", "amqp-connector/tests/bounds.rs"),
     ("dialogues", "amqp-connector/tests/dialogues/main.rs"),
     ("content", "amqp-types/tests/content.rs"),
+    ("describe", "amqp-types/tests/describe.rs"),
     ("properties", "amqp-types/tests/properties.rs"),
     ("unreadable", "amqp-types/tests/unreadable.rs"),
 ];
