@@ -33,14 +33,16 @@ impl Drop for ConnectionHandle {
 /// The last of these closes the channel.
 pub(crate) struct ChannelHandle {
     connection: Arc<ConnectionHandle>,
-    /// Its key, packed. Changes under the session's lock only, when the channel is reopened: who must not miss that
-    /// asks for it there.
-    key: AtomicU64,
+    /// Its key, packed. Changes under the session's lock only, when the channel is reopened or gets another number while it
+    /// is restored: who must not miss that asks for it there.
+    key: Arc<AtomicU64>,
 }
 
 impl ChannelHandle {
     pub(crate) fn new(connection: Arc<ConnectionHandle>, key: ChannelKey) -> Arc<Self> {
-        Arc::new(Self { connection, key: AtomicU64::new(key.packed()) })
+        let place = Arc::new(AtomicU64::new(key.packed()));
+        connection.shared().with(|session| session.follow(key, &place));
+        Arc::new(Self { connection, key: place })
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

@@ -64,7 +64,8 @@ impl Channel {
         &self.handle
     }
 
-    /// The channel's number on its connection. Numbers are reused once a channel is closed.
+    /// The channel's number on its connection. Numbers are reused once a channel is closed. It is another one after a
+    /// [`reopen`](Self::reopen), and after a recovery in which the broker closed the channel, for a consumer that it refused.
     #[must_use]
     pub fn id(&self) -> u16 {
         self.handle.key().id

@@ -13,8 +13,8 @@ use crate::outcome::Topology;
 /// How a connection comes back after it was lost; see [`Connector::recovery`](crate::Connector::recovery).
 ///
 /// Any end but the program's own is a loss: the broker's close, the end of the transport, a silent peer. What was declared
-/// on the connection (exchanges, queues, bindings) is declared again; channels come back under their numbers, with
-/// prefetch, confirm mode and consumers; all handles stay what they were, and consumers go on as the same streams.
+/// on the connection (exchanges, queues, bindings) is declared again; channels come back with
+/// prefetch, confirm mode and consumers, under their numbers, but for one that the broker closes on the way; all handles stay what they were, and consumers go on as the same streams.
 ///
 /// What was in flight is never taken for something else: confirmations end as [`Outcome::Unknown`](crate::Outcome::Unknown),
 /// calls with the reason, deliveries are [`Stale`](crate::ErrorKind::Stale) when they are settled, and come again. Meanwhile

@@ -132,9 +132,12 @@ impl<'a> Restorer<'a> {
     }
 
     /// Opens a channel again, with all that it had. What it is closed for is left out, and it is opened once more.
-    async fn restore_channel(&mut self, key: ChannelKey) -> Result<(), GivenUp> {
-        let mut tries = 0;
+    async fn restore_channel(&mut self, mut key: ChannelKey) -> Result<(), GivenUp> {
+        let (mut tries, mut again) = (0, false);
         loop {
+            if std::mem::replace(&mut again, true) {
+                key = self.shared.with(|session| session.renumber(key));
+            }
             let Some(lasting) = self.shared.with(|session| session.lasting(key)) else {
                 return Ok(());
             };

@@ -375,6 +375,7 @@ impl Session {
         ticket: &mut Option<u64>,
         waker: &dyn Caller,
     ) -> Poll<Result<()>> {
+        let channel = self.channels.current(channel);
         if position.is_none() {
             self.write_acks(channel);
             if let Some(reason) = self.lost_acks(channel) {
@@ -412,6 +413,14 @@ impl Session {
 
     /// A task waits no more.
     pub(crate) fn leave_line(&mut self, line: Line, ticket: u64) {
+        let now = |key| self.channels.current(key);
+        let line = match line {
+            Line::ChannelClosed(key) => Line::ChannelClosed(now(key)),
+            Line::Returned(key) => Line::Returned(now(key)),
+            Line::Settled(key) => Line::Settled(now(key)),
+            Line::Answered(key) => Line::Answered(now(key)),
+            line => line,
+        };
         let list = match line {
             Line::Closed => Some(&mut self.close_waiters),
             Line::Finished => Some(&mut self.finish_waiters),

@@ -96,6 +96,7 @@ impl Session {
 
     /// Nobody waits for the channel any more: what it has not brought to an end is cut off.
     pub(crate) fn give_up_draining(&mut self, key: ChannelKey) {
+        let key = self.channels.current(key);
         self.drains.retain(|(draining, _)| *draining != key);
         self.finish_drain(key);
     }

@@ -19,6 +19,7 @@ mod table;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -102,6 +103,8 @@ pub(crate) struct ChannelState {
     pub(crate) reopening: bool,
     /// The epochs of its last incarnations, if it was reopened.
     pub(in crate::session) former: VecDeque<u64>,
+    /// Where its handle has its key, packed.
+    pub(in crate::session) handle_key: Option<Arc<AtomicU64>>,
     /// No handle is left; the state goes as soon as the channel is closed.
     pub(crate) released: bool,
     /// The peer's own close has crossed ours and is answered: another frame would be on a channel that it has forgotten.
@@ -221,6 +224,7 @@ impl ChannelState {
             own: false,
             reopening: false,
             former: VecDeque::new(),
+            handle_key: None,
             released: false,
             close_answered: false,
             assembler,

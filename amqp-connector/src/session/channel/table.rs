@@ -30,6 +30,8 @@ pub(in crate::session) struct ChannelTable {
     epochs: u64,
     /// How incarnations ended that were reopened as others, for whoever still knows the channel by those.
     former: HashMap<u64, Arc<CloseReason>>,
+    /// What the key is now of those that got another number while they came back with their connection.
+    moved: HashMap<u64, ChannelKey>,
 }
 
 impl ChannelTable {
@@ -43,6 +45,7 @@ impl ChannelTable {
             max,
             epochs: 0,
             former: HashMap::new(),
+            moved: HashMap::new(),
         }
     }
 
@@ -113,12 +116,14 @@ impl ChannelTable {
         }
     }
 
-    /// Another highest number holds from now on. Those that were too high till now may be free again.
+    /// Another highest number holds from now on, on another connection. Those that were too high till now may be free again.
     pub(crate) fn set_max(&mut self, max: u16) {
         self.max = max;
         let used = (1..=max).take_while(|id| u32::from(*id) < self.next_id);
         let is_free = |id: &u16| self.slots.get(usize::from(*id)).is_none_or(Option::is_none);
         self.free = used.filter(is_free).map(Reverse).collect();
+        // Nothing comes late on a connection that has just begun.
+        self.resting.clear();
     }
 
     /// Frees the number of a closed channel; its state stays while a handle of it exists.
@@ -144,6 +149,7 @@ impl ChannelTable {
     fn drop_former(&mut self, channel: &ChannelState) {
         for epoch in &channel.former {
             self.former.remove(epoch);
+            self.moved.remove(epoch);
         }
     }
 
@@ -154,6 +160,28 @@ impl ChannelTable {
         key: ChannelKey,
         reason: &Arc<CloseReason>,
     ) -> Option<ChannelKey> {
+        let new = self.move_to_free(key)?;
+        self.former.insert(key.epoch, reason.clone());
+        Some(new)
+    }
+
+    /// Gives a channel another number, and so another key, though it is the same incarnation for its user. Not if there is
+    /// none.
+    pub(crate) fn renumber(&mut self, key: ChannelKey) -> Option<ChannelKey> {
+        let new = self.move_to_free(key)?;
+        for moved in self.moved.values_mut().filter(|moved| **moved == key) {
+            *moved = new;
+        }
+        self.moved.insert(key.epoch, new);
+        Some(new)
+    }
+
+    /// The key of the incarnation that had this one when it was asked for.
+    pub(crate) fn current(&self, key: ChannelKey) -> ChannelKey {
+        self.moved.get(&key.epoch).copied().unwrap_or(key)
+    }
+
+    fn move_to_free(&mut self, key: ChannelKey) -> Option<ChannelKey> {
         let in_slot = self.slots.get_mut(usize::from(key.id));
         let mut channel = match in_slot.and_then(|slot| slot.take_if(|it| it.key == key)) {
             Some(channel) => {
@@ -171,9 +199,9 @@ impl ChannelTable {
             && let Some(oldest) = channel.former.pop_front()
         {
             self.former.remove(&oldest);
+            self.moved.remove(&oldest);
         }
         channel.former.push_back(key.epoch);
-        self.former.insert(key.epoch, reason.clone());
         let key = ChannelKey { id, epoch: self.next_epoch().0 };
         (channel.key, channel.reused) = (key, reused);
         self.place(channel);

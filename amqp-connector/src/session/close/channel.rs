@@ -77,6 +77,7 @@ impl Session {
         ticket: &mut Option<u64>,
         waker: &dyn Caller,
     ) -> Poll<Option<Arc<CloseReason>>> {
+        let key = self.channels.current(key);
         match self.channels.get(key) {
             Some(channel) => match channel.ended().or(channel.reopened_from()) {
                 Some(reason) => Poll::Ready(Some(reason.clone())),
@@ -97,6 +98,7 @@ impl Session {
         ticket: &mut Option<u64>,
         waker: &dyn Caller,
     ) -> Poll<()> {
+        let key = self.channels.current(key);
         if self.is_closed() {
             return Poll::Ready(());
         }

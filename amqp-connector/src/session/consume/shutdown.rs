@@ -97,6 +97,7 @@ impl Session {
         ticket: &mut Option<u64>,
         waker: &dyn Caller,
     ) -> Poll<()> {
+        let key = self.channels.current(key);
         if self.live_channel(key).is_err() {
             return Poll::Ready(());
         }
@@ -121,6 +122,7 @@ impl Session {
     }
 
     pub(crate) fn consumer_shutdown_state(&mut self, key: ChannelKey, id: u64) -> ShutdownState {
+        let key = self.channels.current(key);
         let closed = self.live_channel(key).err().and_then(Error::into_reason);
         let consumer = self.channels.get(key).and_then(|channel| channel.consumers.by_id(id));
         ShutdownState {

@@ -114,6 +114,7 @@ impl Session {
         ticket: &mut Option<u64>,
         waker: &dyn Caller,
     ) -> Poll<Result<ConfirmCounts>> {
+        let key = self.channels.current(key);
         let Some(channel) = self.channels.get(key) else {
             return Poll::Ready(Err(Error::stale(None)));
         };

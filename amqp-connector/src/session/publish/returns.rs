@@ -71,6 +71,7 @@ impl Session {
         ticket: &mut Option<u64>,
         waker: &dyn Caller,
     ) -> Poll<Result<Returned>> {
+        let key = self.channels.current(key);
         if let Some(returned) = self.take_returned(key) {
             return Poll::Ready(Ok(returned));
         }

@@ -320,6 +320,7 @@ impl Session {
         ticket: &mut Option<u64>,
         waker: &dyn Caller,
     ) -> Poll<Result<()>> {
+        let key = self.channels.current(key);
         let coming = self.is_coming_back();
         let waiting = self.channels.get(key).filter(|channel| {
             !channel.reopening && (channel.restoring().is_some() || coming && channel.is_open())

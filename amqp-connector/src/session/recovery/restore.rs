@@ -1,9 +1,10 @@
 //! What restores a connection, sent step by step by its supervisor: each step is a call whose reply is awaited.
 //!
-//! The channels keep their numbers. A channel that the peer closes meanwhile waits again from the beginning, and the
-//! supervisor goes on without what was to blame.
+//! The channels keep their numbers. A channel that the peer closes meanwhile waits again from the beginning, with another
+//! number, and the supervisor goes on without what was to blame.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use amqp_types::protocol::{Method, basic, channel};
 use amqp_types::{Method as _, ShortStr};
@@ -11,7 +12,7 @@ use amqp_types::{Method as _, ShortStr};
 use crate::error::{CloseReason, Error, Result};
 use crate::outcome::{ConsumerEnd, Event, RecoveryEvent, Topology};
 use crate::session::calls::pending::Undo;
-use crate::session::channel::{ChannelKey, ChannelPhase, Restoring};
+use crate::session::channel::{ChannelKey, ChannelPhase, ChannelState, Restoring};
 use crate::session::consume::consumer::Phase as ConsumerPhase;
 use crate::session::{CallId, CallOptions, Session};
 
@@ -81,6 +82,31 @@ impl Session {
             prefetch_global: channel.prefetch_global,
             consumers: consumers.collect(),
         })
+    }
+
+    /// The channel was closed by the peer while it was being restored, and is to be opened once more. What the peer had in hand
+    /// for it may come even after that, so it gets another number, if there is one. Gives its key, which is its handle's, too.
+    pub(crate) fn renumber(&mut self, key: ChannelKey) -> ChannelKey {
+        let waits = |it: &&mut ChannelState| {
+            it.restoring() == Some(Restoring::Waiting) && !it.reopening && it.handle_key.is_some()
+        };
+        if self.channels.get(key).filter(waits).is_none() {
+            return key;
+        }
+        let Some(new) = self.channels.renumber(key) else { return key };
+        if let Some(place) = self.channels.get(new).and_then(|it| it.handle_key.as_ref()) {
+            place.store(new.packed(), Ordering::Relaxed);
+        }
+        new
+    }
+
+    /// A channel's handle has its key here, and wants it changed where that changes.
+    pub(crate) fn follow(&mut self, key: ChannelKey, place: &Arc<AtomicU64>) {
+        let now = self.channels.current(key);
+        if let Some(channel) = self.channels.get(now) {
+            place.store(now.packed(), Ordering::Relaxed);
+            channel.handle_key = Some(place.clone());
+        }
     }
 
     /// Opens a channel again under its number, unless it is open.

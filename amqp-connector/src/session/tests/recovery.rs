@@ -320,6 +320,21 @@ fn channels_above_a_smaller_maximum_end_and_their_numbers_serve_again_when_it_gr
     assert_eq!([bench.open().id, bench.open().id], [2, 3]);
 }
 
+#[test]
+fn a_number_that_rested_when_the_connection_was_lost_is_given_to_one_channel_only() {
+    let mut bench = bench(Options::default());
+    let [lives, ends] = [bench.open(), bench.open()];
+    bench.receive(ends.id, channel::Close { reply_code: 404, ..Default::default() });
+    lose(&mut bench);
+    resume(&mut bench, 3);
+    restore(&mut bench, lives);
+    let (one, other) = (bench.open(), bench.open());
+    assert_eq!([one.id, other.id], [2, 3]);
+    let options = bench.options::<channel::Open>();
+    assert!(bench.run(|session| session.open(&options)).is_err(), "all numbers are in use");
+    assert_eq!(bench.session.channel_count(), 3);
+}
+
 amqp_types::if_spec! { connection.blocked => {
     #[test]
     fn a_block_ends_with_the_connection_that_was_blocked_and_its_watch_goes_on() {

@@ -4,6 +4,7 @@ mod channels;
 mod corners;
 mod ending;
 mod log;
+mod numbers;
 amqp_connector::amqp_types::if_spec! { confirm.select => {
     mod republishing;
 } else {} }
