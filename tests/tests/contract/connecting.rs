@@ -12,20 +12,25 @@ contract! {
 }
 
 async fn every_mechanism_logs_in(side: &Side<'_>) {
-    for mechanism in [Mechanism::Plain, Mechanism::AmqPlain] {
+    for mechanism in [Mechanism::Plain, Mechanism::AmqPlain, Mechanism::RabbitCrDemo] {
         let change = |connector: amqp_connector::Connector| connector.mechanisms([mechanism]);
         side.connect_as(change, "guest").await.unwrap().close().await;
     }
 }
 
 async fn a_wrong_password_is_refused_with_rabbitmqs_text(side: &Side<'_>) {
-    let refused = side.connect_as(|connector| connector, "wrong").await.unwrap_err();
-    let ConnectError::CredentialsRefused { reason: Some(reason) } = refused else {
-        panic!("{refused:?}")
-    };
-    let text = "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN. For details see the \
-                broker logfile.";
-    assert_eq!((reason.code().unwrap().0, reason.text()), (403, text));
+    for mechanism in [Mechanism::Plain, Mechanism::RabbitCrDemo] {
+        let name = mechanism.name().to_owned();
+        let change = |connector: amqp_connector::Connector| connector.mechanisms([mechanism]);
+        let refused = side.connect_as(change, "wrong").await.unwrap_err();
+        let ConnectError::CredentialsRefused { reason: Some(reason) } = refused else {
+            panic!("{refused:?}")
+        };
+        let text = format!(
+            "ACCESS_REFUSED - Login was refused using authentication mechanism {name}. For details see the broker logfile."
+        );
+        assert_eq!((reason.code().unwrap().0, reason.text()), (403, text.as_str()));
+    }
 }
 
 async fn an_unknown_virtual_host_is_refused_with_rabbitmqs_text(side: &Side<'_>) {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use amqp_connector::testing::broker::MemoryBroker;
+use amqp_connector::testing::broker::{MemoryBroker, Settings};
 use amqp_connector::{
     BasicGet, BasicPublish, Body, Channel, CloseReason, Connection, Connector, Consumer, Delivery,
     QueueDeclare,
@@ -23,7 +23,8 @@ pub(crate) enum Side<'a> {
 /// Runs a test against a broker of its own in memory; nothing may be left of it.
 pub(crate) fn in_memory(body: impl AsyncFnOnce(&Side<'_>)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(body(&Side::Memory(MemoryBroker::start())));
+    let settings = Settings::new().challenges(true);
+    runtime.block_on(body(&Side::Memory(MemoryBroker::start_with(settings))));
     let deadline = Instant::now() + SOON;
     while runtime.metrics().num_alive_tasks() > 0 {
         assert!(Instant::now() < deadline, "tasks are left");

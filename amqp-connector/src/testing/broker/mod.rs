@@ -30,7 +30,7 @@
 //!
 //! # What it does
 //!
-//! Login by PLAIN and AMQPLAIN, heartbeats, virtual hosts; exchanges of the four types with alternates and bindings
+//! Login by PLAIN and AMQPLAIN, and by a challenge where its [`Settings`] say so; heartbeats, virtual hosts; exchanges of the four types with alternates and bindings
 //! between them; queues that are durable, exclusive, deleting themselves or named by the broker, with dead letters,
 //! time to live and a maximum length; publishing with returns, confirms and transactions; consuming, getting, settling,
 //! prefetch of consumers and channels, recover. "Durable" is kept and compared; nothing outlives the broker.

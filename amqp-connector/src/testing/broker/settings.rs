@@ -27,12 +27,15 @@ pub struct Settings {
     /// Names and passwords.
     pub(super) users: Vec<(String, String)>,
     pub(super) virtual_hosts: Vec<String>,
+    /// A mechanism with a challenge is offered, too.
+    pub(super) challenges: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         let guest = || "guest".to_owned();
-        Self { users: vec![(guest(), guest())], virtual_hosts: vec!["/".to_owned()] }
+        let virtual_hosts = vec!["/".to_owned()];
+        Self { users: vec![(guest(), guest())], virtual_hosts, challenges: false }
     }
 }
 
@@ -47,6 +50,13 @@ impl Settings {
         let name = name.into();
         self.users.retain(|(other, _)| *other != name);
         self.users.push((name, password.into()));
+        self
+    }
+
+    /// Whether login by RABBIT-CR-DEMO is offered, too, which has a challenge (`connection.secure`): as by a RabbitMQ whose
+    /// `auth_mechanisms` name it. Default: no.
+    pub fn challenges(mut self, offered: bool) -> Self {
+        self.challenges = offered;
         self
     }
 
@@ -66,6 +76,7 @@ impl std::fmt::Debug for Settings {
         f.debug_struct("Settings")
             .field("users", &users)
             .field("virtual_hosts", &self.virtual_hosts)
+            .field("challenges", &self.challenges)
             .finish()
     }
 }

@@ -57,7 +57,7 @@ fn watch(walk: &Walk, channel: &Channel) -> Walked {
 }
 
 /// What a specification lacks is an error at once, and no end of the dialogue.
-fn supported<T>(result: Result<T, Error>) -> Walked<Option<T>> {
+pub(super) fn supported<T>(result: Result<T, Error>) -> Walked<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(error) if error.kind() == ErrorKind::Unsupported => Ok(None),

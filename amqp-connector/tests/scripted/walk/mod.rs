@@ -8,6 +8,7 @@
 
 mod asking;
 mod dialogues;
+mod returning;
 mod run;
 mod transport;
 
@@ -90,6 +91,16 @@ fn nothing_hangs_whatever_frame_of_requests_and_replies_goes_wrong() {
     walk_through("asking", asking::asking);
 }
 
+#[test]
+fn nothing_hangs_whatever_frame_of_a_challenge_and_a_new_secret_goes_wrong() {
+    walk_through("proving", returning::proving);
+}
+
+#[test]
+fn nothing_hangs_whatever_frame_of_a_connection_that_comes_back_goes_wrong() {
+    walk_through("returning", returning::returning);
+}
+
 /// Without a fault all dialogues succeed, and await between them every future that the register has.
 #[test]
 fn every_public_future_is_awaited_in_a_dialogue() {
@@ -100,6 +111,8 @@ fn every_public_future_is_awaited_in_a_dialogue() {
     awaited.extend(run(dialogues::streaming, None).awaited);
     awaited.extend(run(dialogues::obeying, None).awaited);
     awaited.extend(run(asking::asking, None).awaited);
+    awaited.extend(run(returning::proving, None).awaited);
+    awaited.extend(run(returning::returning, None).awaited);
     println!("{} futures are awaited, {} need TCP", awaited.len(), BY_TCP.len());
     awaited.extend(BY_TCP);
     let register = include_str!("../../futures.tsv").lines();

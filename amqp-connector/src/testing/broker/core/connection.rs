@@ -32,6 +32,7 @@ const BACKLOG: usize = 1 << 20;
 pub(crate) enum Phase {
     Header,
     StartOk,
+    SecureOk,
     TuneOk,
     Open,
     Running,

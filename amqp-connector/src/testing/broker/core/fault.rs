@@ -36,6 +36,10 @@ impl Fault {
         Self::new(403, "ACCESS_REFUSED", text)
     }
 
+    pub(crate) fn syntax(text: impl AsRef<str>) -> Self {
+        Self::new(502, "SYNTAX_ERROR", text)
+    }
+
     pub(crate) fn not_found(text: impl AsRef<str>) -> Self {
         Self::new(404, "NOT_FOUND", text)
     }

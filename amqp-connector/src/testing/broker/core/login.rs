@@ -13,6 +13,11 @@ use crate::testing::broker::core::Core;
 use crate::testing::broker::core::connection::Phase;
 use crate::testing::broker::core::fault::{Fault, Handled};
 
+/// RabbitMQ's mechanism with a challenge, and what the two say.
+const DEMO: &str = "RABBIT-CR-DEMO";
+const DEMO_CHALLENGE: &[u8] = b"Please tell me your password";
+const DEMO_ANSWER: &[u8] = b"My password is ";
+
 /// What clients are offered.
 const TUNE: (u16, u32, u16) = (2047, 131_072, 60);
 
@@ -40,7 +45,10 @@ impl Core {
                 .with(short_str!("product"), text("in-memory broker"))
                 .with(short_str!("version"), text(env!("CARGO_PKG_VERSION")))
                 .with(short_str!("capabilities"), FieldValue::Table(capabilities)),
-            mechanisms: Bytes::from_static(b"AMQPLAIN PLAIN"),
+            mechanisms: Bytes::from_static(match self.settings.challenges {
+                true => b"AMQPLAIN PLAIN RABBIT-CR-DEMO",
+                false => b"AMQPLAIN PLAIN",
+            }),
             locales: Bytes::from_static(b"en_US"),
         };
         if let Some(connection) = self.connections.get_mut(&id) {
@@ -65,6 +73,9 @@ impl Core {
             (Phase::Closing | Phase::Ended, _) => {}
             (Phase::StartOk, connection::Method::StartOk(start_ok)) => {
                 self.log_in(id, &start_ok)?
+            }
+            (Phase::SecureOk, connection::Method::SecureOk(secure_ok)) => {
+                self.take_answer(id, &secure_ok)?
             }
             (Phase::TuneOk, connection::Method::TuneOk(tune_ok)) => self.tune(id, &tune_ok)?,
             (Phase::Open, connection::Method::Open(open)) => self.open_host(id, &open)?,
@@ -97,6 +108,7 @@ impl Core {
         let credentials = match &*mechanism {
             "PLAIN" => plain(&start_ok.response),
             "AMQPLAIN" => amqplain(&start_ok.response),
+            DEMO if self.settings.challenges => None,
             _ => {
                 return Err(Fault::not_allowed(format!(
                     "mechanism '{mechanism}' is not supported"
@@ -110,6 +122,34 @@ impl Core {
         connection.takes_cancels = can("consumer_cancel_notify");
         connection.name = start_ok.client_properties.get_str("connection_name").map(str::to_owned);
         connection.reports_refusals = can("authentication_failure_close");
+        if mechanism == DEMO {
+            connection.user = String::from_utf8_lossy(&start_ok.response).into_owned();
+            connection.phase = Phase::SecureOk;
+            let challenge = Bytes::from_static(DEMO_CHALLENGE);
+            self.send(id, 0, &connection::Secure { challenge }.into_any());
+            return Ok(());
+        }
+        self.let_in(id, &mechanism, credentials)
+    }
+
+    /// The answer to the challenge, for the user that was named before.
+    fn take_answer(&mut self, id: u64, secure_ok: &connection::SecureOk) -> Handled {
+        let user = self.connections.get(&id).map(|it| it.user.clone()).unwrap_or_default();
+        let Some(password) = secure_ok.response.strip_prefix(DEMO_ANSWER) else {
+            return Err(Fault::syntax("Invalid response"));
+        };
+        let password = String::from_utf8(password.to_vec()).ok();
+        self.let_in(id, DEMO, password.map(|password| (user, password)))
+    }
+
+    /// Who is known goes on to tuning.
+    fn let_in(
+        &mut self,
+        id: u64,
+        mechanism: &str,
+        credentials: Option<(String, String)>,
+    ) -> Handled {
+        let Some(connection) = self.connections.get_mut(&id) else { return Ok(()) };
         let known = credentials.filter(|(user, password)| {
             self.settings.users.iter().any(|(name, secret)| name == user && secret == password)
         });
