@@ -2,6 +2,7 @@
 
 mod channels;
 mod corners;
+mod deadlines;
 mod ending;
 mod log;
 mod numbers;
