@@ -51,6 +51,7 @@
 //! - `rustls`: TLS, by `amqps://` URIs and [`Connector`]'s `tls`.
 //! - `native-tls`: the same by what the operating system has; needs OpenSSL's headers on Linux.
 //! - `trace-context`: the trace that a message belongs to, by W3C's rules, in its headers.
+//! - `serde`: a [`Topology`], and the values in its tables, as values of serde's.
 //! - `testing`: a scripted peer and a broker in memory, for tests.
 //!
 //! # Cancel safety
@@ -88,6 +89,7 @@ mod shared;
 mod tap;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod topology;
 #[cfg(feature = "trace-context")]
 mod trace_context;
 mod turn;

@@ -7,6 +7,7 @@ use amqp_types::{FieldTable, InvalidShortStr, ShortStr};
 
 use super::Channel;
 use crate::call::{Call, Completion};
+use crate::error::Result;
 use crate::name::{InvalidName, short_str, valid};
 
 /// A binding in the making. The names of both ends are given by the one who makes it.
@@ -38,6 +39,13 @@ macro_rules! bindings {
                     arguments: FieldTable::default(),
                     invalid,
                 }
+            }
+
+            /// Both names, the routing key and the arguments, unless one of them cannot be sent.
+            #[allow(dead_code, reason = "of those that are to end it is not asked")]
+            pub(crate) fn into_parts(self) -> Result<(ShortStr, ShortStr, ShortStr, FieldTable)> {
+                let Self { $to, $from, routing_key, arguments, invalid } = self;
+                valid(($to, $from, routing_key, arguments), invalid)
             }
 
             /// The binding's arguments, which a headers exchange matches.

@@ -74,7 +74,7 @@ impl ExchangeDeclare {
         self
     }
 
-    fn into_method(self) -> Result<exchange::Declare> {
+    pub(crate) fn into_method(self) -> Result<exchange::Declare> {
         let Self { mut method, arguments } = self;
         method.arguments = arguments.into_table()?;
         Ok(method)

@@ -64,6 +64,11 @@ impl Channel {
         &self.handle
     }
 
+    /// What is declared on it from now on is not recorded to be declared again after a loss.
+    pub(crate) fn leave_unrecorded(&self) {
+        self.handle.shared().with(|session| session.leave_unrecorded(self.handle.key()));
+    }
+
     /// The channel's number on its connection. Numbers are reused once a channel is closed. It is another one after a
     /// [`reopen`](Self::reopen), and after a recovery in which the broker closed the channel, for a consumer that it refused.
     #[must_use]

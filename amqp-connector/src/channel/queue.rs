@@ -72,7 +72,7 @@ impl QueueDeclare {
 
     /// Quorum queues and streams are durable and shared, whatever the broker's release: what cannot be is
     /// refused here and costs no channel.
-    fn into_method(self) -> Result<queue::Declare> {
+    pub(crate) fn into_method(self) -> Result<queue::Declare> {
         let Self { mut method, arguments } = self;
         let replicated = arguments.get("x-queue-type").is_some_and(|queue_type| {
             [QueueType::Quorum, QueueType::Stream].into_iter().any(|it| *queue_type == it.into())

@@ -1,15 +1,19 @@
-//! What a connection has declared, as a value: recorded from its requests and their replies, read and edited by the
-//! user, declared again after the connection was lost.
+//! Exchanges, queues and bindings as a value: recorded from a connection's requests and their replies, or made by the
+//! user; read, edited, and declared again after the connection was lost.
 //!
-//! Plain data. Fed by the session, read by the supervisor; nothing here sends anything.
+//! Plain data. Fed by the session, read by the supervisor; nothing here sends anything. What a user does with one stands
+//! in the module `topology`.
 
+use amqp_types::protocol::{exchange, queue};
 use amqp_types::{FieldTable, ShortStr};
 
-/// The exchanges, queues and bindings that were declared on a connection and are to exist after a recovery; see
-/// [`Connection::topology`](crate::Connection::topology).
-///
-/// What was only looked for (`passive`) is not in it, nor what was deleted or has gone by itself.
+/// Exchanges, queues and bindings, as a value: put together by a program, to be applied to a broker, compared with it
+/// and removed from it, as the module [`topology`](crate::topology) tells; or those that were declared on a connection
+/// and are to exist after a recovery, from [`Connection::topology`](crate::Connection::topology). There, what was only
+/// looked for (`passive`) is not in it, nor what was deleted or has gone by itself.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[non_exhaustive]
 pub struct Topology {
     /// In the order in which they were declared first.
@@ -22,42 +26,59 @@ pub struct Topology {
 
 /// An exchange as it was declared.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct DeclaredExchange {
     /// Its name.
     pub name: ShortStr,
     /// Its type, such as `topic`.
+    #[cfg_attr(feature = "serde", serde(rename = "type"))]
     pub kind: ShortStr,
     /// It survives a restart of the broker.
+    #[cfg_attr(feature = "serde", serde(default))]
     pub durable: bool,
     /// It is deleted when the last binding from it is gone.
+    #[cfg_attr(feature = "serde", serde(default))]
     pub auto_delete: bool,
     /// Nobody may publish to it.
+    #[cfg_attr(feature = "serde", serde(default))]
     pub internal: bool,
     /// Further arguments.
+    #[cfg_attr(feature = "serde", serde(default))]
     pub arguments: FieldTable,
 }
 
 /// A queue as it was declared.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct DeclaredQueue {
-    /// Its name; of one that the broker has named, its present one.
+    /// Its name; of one that the broker has named, its present one. Of one that it is yet to name, what the bindings here
+    /// call it.
     pub name: ShortStr,
     /// The broker has named it, and gives it another name each time.
+    #[cfg_attr(feature = "serde", serde(default))]
     pub server_named: bool,
     /// It survives a restart of the broker.
+    #[cfg_attr(feature = "serde", serde(default))]
     pub durable: bool,
     /// It belongs to this connection, and ends with it.
+    #[cfg_attr(feature = "serde", serde(default))]
     pub exclusive: bool,
     /// It is deleted when its last consumer is gone.
+    #[cfg_attr(feature = "serde", serde(default))]
     pub auto_delete: bool,
     /// Further arguments.
+    #[cfg_attr(feature = "serde", serde(default))]
     pub arguments: FieldTable,
 }
 
 /// A binding of a queue, or of an exchange, to an exchange.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct Binding {
     /// The exchange that messages come from.
@@ -65,18 +86,62 @@ pub struct Binding {
     /// Where they go.
     pub destination: Destination,
     /// The routing key.
+    #[cfg_attr(feature = "serde", serde(default))]
     pub routing_key: ShortStr,
     /// Further arguments.
+    #[cfg_attr(feature = "serde", serde(default))]
     pub arguments: FieldTable,
 }
 
 /// Where a binding leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Destination {
     /// To the queue of this name.
     Queue(ShortStr),
     /// To the exchange of this name.
     Exchange(ShortStr),
+}
+
+impl From<exchange::Declare> for DeclaredExchange {
+    fn from(declare: exchange::Declare) -> Self {
+        Self {
+            auto_delete: is_auto_delete(&declare),
+            internal: is_internal(&declare),
+            name: declare.exchange,
+            kind: declare.r#type,
+            durable: declare.durable,
+            arguments: declare.arguments,
+        }
+    }
+}
+
+fn is_auto_delete(declare: &exchange::Declare) -> bool {
+    amqp_types::if_spec! { exchange.declare.auto_delete => { declare.auto_delete } else {
+        let _ = declare;
+        false
+    } }
+}
+
+fn is_internal(declare: &exchange::Declare) -> bool {
+    amqp_types::if_spec! { exchange.declare.internal => { declare.internal } else {
+        let _ = declare;
+        false
+    } }
+}
+
+impl From<queue::Declare> for DeclaredQueue {
+    fn from(declare: queue::Declare) -> Self {
+        Self {
+            server_named: declare.queue.is_empty(),
+            name: declare.queue,
+            durable: declare.durable,
+            exclusive: declare.exclusive,
+            auto_delete: declare.auto_delete,
+            arguments: declare.arguments,
+        }
+    }
 }
 
 impl Binding {

@@ -5,9 +5,10 @@ use std::time::Duration;
 use amqp_connector::amqp_types::Method as _;
 use amqp_connector::protocol::{basic, channel as channel_class};
 use amqp_connector::testing::Peer;
+use amqp_connector::topology::Removal;
 use amqp_connector::{
     AccessRequest, BasicConsume, BasicPublishStream, CloseCause, ConfirmOptions, Connector,
-    ErrorKind, Prefetch, QueueDeclare,
+    ErrorKind, ExchangeDeclare, Prefetch, QueueBind, QueueDeclare, Topology,
 };
 use tokio::io::AsyncReadExt as _;
 
@@ -59,6 +60,27 @@ async fn sending_a_content_can_be_dropped() {
 async fn a_request_for_access_can_be_dropped() {
     survives(async |_, channel, polls| {
         drop(poll_and_drop(polls, channel.access_request(AccessRequest::new("/data"))).await);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn applying_comparing_and_removing_a_topology_can_be_dropped() {
+    let topology = Topology::default()
+        .with_exchange(ExchangeDeclare::new("x", "topic"))
+        .and_then(|it| it.with_queue(QueueDeclare::new("t")))
+        .and_then(|it| it.with_queue_binding(QueueBind::new("t", "x", "#")))
+        .expect("a topology");
+    survives(async |connection, _, polls| {
+        drop(poll_and_drop(polls, topology.apply(connection)).await);
+    })
+    .await;
+    survives(async |connection, _, polls| {
+        drop(poll_and_drop(polls, topology.compare(connection)).await);
+    })
+    .await;
+    survives(async |connection, _, polls| {
+        drop(poll_and_drop(polls, topology.remove(connection, Removal::new())).await);
     })
     .await;
 }

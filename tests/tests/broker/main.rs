@@ -44,4 +44,5 @@ mod stream_reading;
 mod streaming;
 mod tls;
 mod topology;
+mod topology_value;
 mod typed;

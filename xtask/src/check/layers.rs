@@ -80,7 +80,7 @@ enum Known {
 
 /// handles -> session <- driver. Modules that are not listed (how to reach a broker, what ties it
 /// all together) may know any.
-const CONNECTOR: [(&str, Known); 19] = [
+const CONNECTOR: [(&str, Known); 20] = [
     ("error", Known::Only(&["error"])),
     ("options", Known::Only(&["error", "options"])),
     ("outcome", Known::Only(&["error", "outcome"])),
@@ -100,6 +100,7 @@ const CONNECTOR: [(&str, Known); 19] = [
     ("watch", DRIVER_SIDE),
     // On top of the handles, by what they offer to everybody.
     ("typed", Known::Only(&["typed", "consumer", "publish"])),
+    ("topology", Known::Only(&["topology", "channel", "connection", "error", "outcome"])),
     (
         "rpc",
         Known::AllBut(&["session", "shared", "driver", "codec", "connect", "recovery", "call"]),

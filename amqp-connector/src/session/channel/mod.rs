@@ -99,6 +99,8 @@ pub(crate) struct ChannelState {
     pub(crate) reused: bool,
     /// The supervisor's own, while a connection is being restored: nobody is told of it.
     pub(crate) own: bool,
+    /// What is declared on it is not to be declared again after a loss: it only asks what there is.
+    pub(crate) unrecorded: bool,
     /// Somebody awaits that it is open again after it was closed. Until then it is closed for all others.
     pub(crate) reopening: bool,
     /// The epochs of its last incarnations, if it was reopened.
@@ -222,6 +224,7 @@ impl ChannelState {
             phase: ChannelPhase::Opening,
             reused,
             own: false,
+            unrecorded: false,
             reopening: false,
             former: VecDeque::new(),
             handle_key: None,

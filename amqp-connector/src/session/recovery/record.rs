@@ -11,7 +11,7 @@ use amqp_types::{AnyMethod as _, ShortStr};
 use bytes::BytesMut;
 
 use crate::error::{Error, Result};
-use crate::outcome::{Binding, DeclaredExchange, DeclaredQueue, Destination, Topology};
+use crate::outcome::{Binding, DeclaredQueue, Destination, Topology};
 use crate::session::Session;
 use crate::session::channel::{ChannelKey, ChannelState};
 
@@ -39,6 +39,9 @@ impl Session {
 
     #[cold]
     fn copy_change(&mut self, key: ChannelKey, request: &Method) -> Option<Box<Method>> {
+        if self.channels.get(key).is_some_and(|channel| channel.unrecorded) {
+            return None;
+        }
         let changes =
             matches!(request, Method::Queue(_) | Method::Exchange(_)) || is_secret(request);
         let mut copy = changes.then(|| copied(request)).flatten()?;
@@ -54,6 +57,13 @@ impl Session {
     pub(crate) fn name_last_queue(&mut self, key: ChannelKey, request: &mut Method) {
         if let Some(channel) = self.channels.get(key).filter(|channel| channel.lost.is_some()) {
             name_queue(request, &channel.last_queue);
+        }
+    }
+
+    /// Nothing that is declared on this channel from now on is recorded.
+    pub(crate) fn leave_unrecorded(&mut self, key: ChannelKey) {
+        if let Some(channel) = self.channels.get(key) {
+            channel.unrecorded = true;
         }
     }
 
@@ -99,14 +109,7 @@ impl Session {
             return;
         }
         if let Some(recovery) = &mut self.recovery {
-            recovery.topology.add_queue(DeclaredQueue {
-                name,
-                server_named: declare.queue.is_empty(),
-                durable: declare.durable,
-                exclusive: declare.exclusive,
-                auto_delete: declare.auto_delete,
-                arguments: declare.arguments.clone(),
-            });
+            recovery.topology.add_queue(DeclaredQueue { name, ..declare.clone().into() });
         }
     }
 
@@ -309,30 +312,9 @@ fn note_exchange(topology: &mut Topology, change: exchange::Method) {
     } else {} }
     match change {
         exchange::Method::Declare(declare) if !declare.passive => {
-            topology.add_exchange(DeclaredExchange {
-                auto_delete: is_auto_delete(&declare),
-                internal: is_internal(&declare),
-                name: declare.exchange,
-                kind: declare.r#type,
-                durable: declare.durable,
-                arguments: declare.arguments,
-            });
+            topology.add_exchange(declare.into());
         }
         exchange::Method::Delete(delete) => topology.remove_exchange(&delete.exchange),
         _ => {}
     }
-}
-
-fn is_auto_delete(declare: &exchange::Declare) -> bool {
-    amqp_types::if_spec! { exchange.declare.auto_delete => { declare.auto_delete } else {
-        let _ = declare;
-        false
-    } }
-}
-
-fn is_internal(declare: &exchange::Declare) -> bool {
-    amqp_types::if_spec! { exchange.declare.internal => { declare.internal } else {
-        let _ = declare;
-        false
-    } }
 }

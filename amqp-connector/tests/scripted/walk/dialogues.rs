@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use amqp_connector::amqp_types::if_spec;
 use amqp_connector::protocol::{basic, tx};
+use amqp_connector::topology::Removal;
 use amqp_connector::typed::{Raw, Undecodable};
 use amqp_connector::{
     AccessRequest, BasicConsume, BasicGet, BasicPublish, BasicPublishStream, Bytes, Channel,
     Connection, Error, ErrorKind, ExchangeDeclare, Prefetch, QueueBind, QueueDeclare, QueueDelete,
+    Topology,
 };
 use tokio::io::AsyncReadExt as _;
 use tokio::join;
@@ -21,6 +23,8 @@ use super::transport::Tap;
 
 /// A shutdown's deadline.
 pub(super) const SHUTDOWN: Duration = Duration::from_secs(7);
+/// A topology's, of which the first that is not answered ends the others: an opening, a call, a close.
+const STEPS: Duration = Duration::from_secs(100);
 /// Two frames, and a body with a queue of its own.
 const LARGE: usize = 150_000;
 /// Two frames where they are small.
@@ -80,6 +84,7 @@ pub(crate) async fn calling(walk: &Walk, tap: Tap) -> Walked {
     exchange?;
     let again = channel.queue_declare(QueueDeclare::new("q")).repeated();
     walk.within("Call::repeated", CALL, again).await?;
+    declaring(walk, &connection).await?;
     let selected = walk.within("Completion::repeated", CALL, channel.confirm_select().repeated());
     supported(selected.await)?;
     publishing(walk, &channel).await?;
@@ -96,6 +101,26 @@ pub(crate) async fn calling(walk: &Walk, tap: Tap) -> Walked {
     walk.within("Channel::close", CLOSE, channel.close()).await?;
     walk.within("Connection::close_within", SHUTDOWN, connection.close_within(SHUTDOWN)).await;
     Ok(())
+}
+
+/// A topology, applied, compared and removed: what fails of it is in its reports.
+async fn declaring(walk: &Walk, connection: &Connection) -> Walked {
+    let topology = Topology::default()
+        .with_exchange(ExchangeDeclare::new("t", "topic"))
+        .and_then(|it| it.with_queue(QueueDeclare::new("t")))
+        .and_then(|it| it.with_queue_binding(QueueBind::new("t", "t", "#")));
+    let Ok(topology) = topology else { return Err(Failed::Over) };
+    let applied = walk.within("Topology::apply", STEPS, topology.apply(connection)).await;
+    walk.note("topology applied:", applied.map(|it| it.is_complete()));
+    let compared = walk.within("Topology::compare", STEPS, topology.compare(connection)).await;
+    walk.note("topology the same:", compared.map(|it| it.is_same()));
+    let removing = topology.remove(connection, Removal::new());
+    let removed = walk.within("Topology::remove", STEPS, removing).await;
+    walk.note("topology removed:", removed.map(|it| it.is_complete()));
+    match connection.close_reason() {
+        Some(_) => Err(Failed::Over),
+        None => Ok(()),
+    }
 }
 
 async fn publishing(walk: &Walk, channel: &Channel) -> Walked {
