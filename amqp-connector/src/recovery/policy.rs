@@ -24,8 +24,10 @@ use crate::outcome::Topology;
 /// [`stream_offset`](crate::BasicConsume::stream_offset) goes on in its stream from where it was; one of a stream that was
 /// started without gets what is published from when it is back.
 ///
-/// Each step is told by [`Connection::events`](crate::Connection::events), and what came of all of them by
-/// [`RecoveryReport`](crate::RecoveryReport).
+/// How it goes on is told by [`Connection::events`](crate::Connection::events), and what came of each step by
+/// [`RecoveryReport`](crate::RecoveryReport). Connecting has [`Options::connect_timeout`](crate::Options::connect_timeout) as
+/// ever, and each step that restores something [`Options::call_timeout`](crate::Options::call_timeout): a broker that misses
+/// that is lost, as [`CallUnanswered`](crate::CloseCause::CallUnanswered), and the next attempt begins.
 ///
 /// ```
 /// use amqp_connector::Recovery;
