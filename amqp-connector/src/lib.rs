@@ -48,6 +48,7 @@
 //!
 //! None is on by default, and each only adds.
 //!
+//! - `blocking`: connections and calls for programs without async.
 //! - `rustls`: TLS, by `amqps://` URIs and [`Connector`]'s `tls`.
 //! - `native-tls`: the same by what the operating system has; needs OpenSSL's headers on Linux.
 //! - `trace-context`: the trace that a message belongs to, by W3C's rules, in its headers.
@@ -68,6 +69,8 @@ amqp_types::if_spec! { basic.consume_ok => {} else {
 } }
 
 pub mod arguments;
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod call;
 mod channel;
 mod codec;

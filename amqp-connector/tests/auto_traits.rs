@@ -32,6 +32,13 @@ const fn is_shared<T: Send + Sync + Unpin + 'static>() {}
 const fn is_sent<T: Send + Unpin>() {}
 const fn is_fused<T: FusedStream>() {}
 
+#[cfg(feature = "blocking")]
+const _: () = {
+    is_shared::<amqp_connector::blocking::Connection>();
+    is_shared::<amqp_connector::blocking::Channel>();
+    is_shared::<amqp_connector::blocking::Consumer>();
+};
+
 const _: () = {
     is_shared::<Connection>();
     is_shared::<Channel>();

@@ -174,6 +174,12 @@ pub enum ConnectError {
         /// How long it is.
         source: InvalidShortStr,
     },
+    /// There is no thread for a connection of the module `blocking`: the operating system has none, or nothing to wait for
+    /// sockets by.
+    NoThread {
+        /// The operating system's error.
+        source: io::Error,
+    },
     /// A connection that is to be recovered cannot be made in this way; nothing was sent, or no more than the greeting.
     NoRecovery {
         /// What to do instead.
@@ -206,7 +212,10 @@ impl ConnectError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Io { .. } | Self::Deadline { .. } | Self::EndOfStream { .. } => true,
+            Self::Io { .. }
+            | Self::NoThread { .. }
+            | Self::Deadline { .. }
+            | Self::EndOfStream { .. } => true,
             Self::Tls { source, .. } => source.is_transient(),
             Self::Closed { reason, .. } => {
                 reason.code() == Some(protocol::ReplyCode::CONNECTION_FORCED)
@@ -291,6 +300,7 @@ impl fmt::Display for ConnectError {
             ),
             Self::Invalid(error) => error.fmt(f),
             Self::InvalidName { what, source } => write!(f, "the {what} is too long: {source}"),
+            Self::NoThread { source } => write!(f, "no thread for the connection: {source}"),
             Self::NoRecovery { text } => f.write_str(text),
             Self::InvalidCredentials { what, mechanism } => {
                 write!(f, "the {what} holds an octet of zero, which {mechanism} cannot carry")
@@ -340,7 +350,7 @@ impl std::error::Error for ConnectError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Uri(error) => Some(error),
-            Self::Io { source, .. } => Some(source),
+            Self::Io { source, .. } | Self::NoThread { source } => Some(source),
             Self::Tls { source, .. } => Some(source),
             Self::NotAmqp { source } | Self::Frame { source, .. } => Some(source),
             Self::Decode { source, .. } => Some(source),

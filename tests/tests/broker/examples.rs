@@ -11,11 +11,17 @@ macro_rules! example {
     };
 }
 
+example!(blocking, "../../../amqp-connector/examples/blocking.rs");
 example!(confirms, "../../../amqp-connector/examples/confirms.rs");
 example!(rpc, "../../../amqp-connector/examples/rpc.rs");
 example!(work_queue, "../../../amqp-connector/examples/work_queue.rs");
 example!(topology, "../../../amqp-connector/examples/topology.rs");
 example!(transactions, "../../../amqp-connector/examples/transactions.rs");
+
+#[test]
+fn example_blocking_works_on_jobs_without_async() {
+    broker_test(async |t| blocking::run(&t.url()).map_err(|error| error.to_string()));
+}
 
 #[test]
 fn example_confirms_tells_what_became_of_each_message() {

@@ -8,6 +8,7 @@
 
 mod arguments;
 mod article;
+mod blocking;
 mod calls;
 mod cancellation;
 mod channels;

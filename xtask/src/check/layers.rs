@@ -80,7 +80,7 @@ enum Known {
 
 /// handles -> session <- driver. Modules that are not listed (how to reach a broker, what ties it
 /// all together) may know any.
-const CONNECTOR: [(&str, Known); 20] = [
+const CONNECTOR: [(&str, Known); 21] = [
     ("error", Known::Only(&["error"])),
     ("options", Known::Only(&["error", "options"])),
     ("outcome", Known::Only(&["error", "outcome"])),
@@ -100,6 +100,7 @@ const CONNECTOR: [(&str, Known); 20] = [
     ("watch", DRIVER_SIDE),
     // On top of the handles, by what they offer to everybody.
     ("typed", Known::Only(&["typed", "consumer", "publish"])),
+    ("blocking", Known::AllBut(&["session", "shared", "driver", "codec", "recovery", "call"])),
     ("topology", Known::Only(&["topology", "channel", "connection", "error", "outcome"])),
     (
         "rpc",
