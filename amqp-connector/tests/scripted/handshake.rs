@@ -98,6 +98,20 @@ async fn a_first_frame_of_absurd_size_is_refused_at_its_header() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn before_a_size_is_agreed_on_no_frame_is_larger_than_what_we_would_agree_on() {
+    // Payloads of frames of 128 KiB, and of one octet more; none of their octets is sent.
+    for (payload, refused) in [(131_064_u32, false), (131_065, true)] {
+        let octets = [&[1, 0, 0][..], &payload.to_be_bytes()].concat();
+        let error = answered_by(&octets).await;
+        match error {
+            ConnectError::NotAmqp { .. } => assert!(refused, "{payload}: {error}"),
+            ConnectError::Deadline { .. } => assert!(!refused, "{payload}: {error}"),
+            error => panic!("{payload}: {error}"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_method_that_cannot_be_read_is_told_as_such() {
     let error = answered_by(b"\x01\x00\x00\x00\x00\x00\x05\x00\x0a\xff\xff\x00\xce").await;
     assert!(matches!(error, ConnectError::Decode { step: Step::Greeting, .. }), "{error:?}");
