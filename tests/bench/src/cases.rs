@@ -11,6 +11,8 @@ pub struct Case {
     pub work: Work,
     /// Whether it is done with a real broker in place of the sink.
     pub broker: bool,
+    /// Whether it is done over TLS.
+    pub tls: bool,
 }
 
 /// What a case does.
@@ -120,7 +122,8 @@ pub fn headers(count: usize) -> Vec<(String, HeaderValue)> {
 pub fn all() -> Vec<Case> {
     let mut cases = Vec::new();
     let mut sink = |name: &str, work| {
-        cases.push(Case { name: name.to_owned(), work, broker: false });
+        let tls = name.starts_with("tls-");
+        cases.push(Case { name: name.to_owned(), work, broker: false, tls });
     };
     let sizes = [("16", 16), ("1k", 1 << 10), ("64k", 64 << 10), ("1m", 1 << 20)];
     for in_flight in [1, 64] {
@@ -163,8 +166,12 @@ pub fn all() -> Vec<Case> {
         sink(&format!("connections-idle-{count}"), Work::IdleConnections { count });
     }
     sink("channels", Work::Channels);
+    for (label, body) in sizes.into_iter().take(3) {
+        sink(&format!("tls-publish-{label}"), Work::Publish(publish(body)));
+        sink(&format!("tls-consume-{label}"), Work::Consume(consume(body)));
+    }
     let mut broker = |name: &str, work| {
-        cases.push(Case { name: name.to_owned(), work, broker: true });
+        cases.push(Case { name: name.to_owned(), work, broker: true, tls: false });
     };
     broker("broker-publish-confirm-1k", Work::PublishConfirm { body: 1 << 10, window: 1000 });
     let work = Work::Consume(Consume { prefetch: Some(500), ..consume(16) });

@@ -10,7 +10,7 @@ use crate::meter::Meter;
 /// The surroundings of one measurement.
 #[derive(Clone, Debug)]
 pub struct Context {
-    /// The peer: `amqp://user:password@host:port/vhost`.
+    /// The peer: `amqp://user:password@host:port/vhost`, or `amqps://` with query keys for TLS.
     pub url: String,
     /// The same, in parts.
     pub peer: Peer,
@@ -82,7 +82,9 @@ impl Context {
 
 impl Peer {
     fn parse(url: &str) -> Result<Self> {
-        let rest = url.strip_prefix("amqp://").context("the URL must begin with amqp://")?;
+        let rest = url.strip_prefix("amqp://").or_else(|| url.strip_prefix("amqps://"));
+        let rest = rest.context("the URL must begin with amqp:// or amqps://")?;
+        let rest = rest.split('?').next().unwrap_or_default();
         let (user_info, rest) = rest.split_once('@').context("no user in the URL")?;
         let (user, password) = user_info.split_once(':').context("no password in the URL")?;
         let (authority, vhost) = rest.split_once('/').unwrap_or((rest, "%2f"));
@@ -108,6 +110,8 @@ mod tests {
         assert_eq!((peer.host.as_str(), peer.port), ("127.0.0.1", 1234));
         assert_eq!((peer.user.as_str(), peer.password.as_str()), ("guest", "secret"));
         assert_eq!(peer.vhost, "/each");
+        let encrypted = "amqps://guest:secret@127.0.0.1:1234/%2feach?verify=verify_none";
+        assert_eq!(Peer::parse(encrypted).unwrap(), peer);
         assert!(Peer::parse("http://localhost").is_err());
     }
 }

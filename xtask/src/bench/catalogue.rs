@@ -41,10 +41,17 @@ pub(crate) struct Case {
     pub(crate) has_in_flight: bool,
     /// It has a bar in the picture.
     pub(crate) is_pictured: bool,
+    /// Over TLS.
+    pub(crate) is_encrypted: bool,
 }
 
 const fn sink(name: &'static str, kind: Kind, title: &'static str) -> Case {
-    Case { name, title, place: Place::Sink, kind, has_in_flight: false, is_pictured: false }
+    let (has_in_flight, is_pictured, is_encrypted) = (false, false, false);
+    Case { name, title, place: Place::Sink, kind, has_in_flight, is_pictured, is_encrypted }
+}
+
+const fn encrypted(name: &'static str, title: &'static str) -> Case {
+    Case { is_encrypted: true, ..sink(name, Kind::Rate, title) }
 }
 
 const fn broker(name: &'static str, kind: Kind, title: &'static str) -> Case {
@@ -100,6 +107,12 @@ pub(crate) const CASES: &[Case] = {
         sink("connections-idle-100", Memory, "100 idle connections"),
         sink("connections-idle-1000", Memory, "1,000 idle connections"),
         sink("channels", Rate, "channels opened and closed"),
+        encrypted("tls-publish-16", "TLS: publish 16 B"),
+        encrypted("tls-publish-1k", "TLS: publish 1 KiB"),
+        encrypted("tls-publish-64k", "TLS: publish 64 KiB"),
+        encrypted("tls-consume-16", "TLS: consume 16 B"),
+        encrypted("tls-consume-1k", "TLS: consume 1 KiB"),
+        encrypted("tls-consume-64k", "TLS: consume 64 KiB"),
         broker("broker-publish-confirm-1k", Rate, "RabbitMQ: publish 1 KiB, confirmed"),
         broker("broker-consume-ack-16", Rate, "RabbitMQ: consume 16 B, ack each"),
         broker("broker-rpc", Latency, "RabbitMQ: rpc"),
@@ -121,7 +134,7 @@ pub(crate) enum Role {
     RustPeer,
     /// Another client, in another language.
     Peer,
-    /// No client: writes or reads what was encoded before, in large pieces.
+    /// No client: writes or reads what was encoded before, in large pieces; over TLS by a bare stream of rustls.
     Raw,
     /// No client: makes the fewest system calls that the exchange can take, blocking, and does nothing else.
     Floor,

@@ -61,6 +61,7 @@ impl Library for Ours {
     type Deliveries = Deliveries;
 
     const ACCEPTS_WITHOUT_BOUND: bool = false;
+    const SPEAKS_TLS: bool = true;
 
     async fn connect(ctx: &Context) -> Result<Connection> {
         Ok(Connection::open(&ctx.url).await?)

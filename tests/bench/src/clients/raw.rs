@@ -1,11 +1,11 @@
 //! The machine's ceiling: pre-encoded frames in large writes, and reads of which only the frames are counted.
 //!
-//! No client can be faster with this peer; cases that wait for answers have no such ceiling, see
+//! Over TLS it is a bare stream of rustls with the same octets. No client can be faster with this peer; cases that wait for answers have no such ceiling, see
 //! [`floor`](super::floor).
 
 use anyhow::Result;
 
-use super::transport::Blocking;
+use super::transport::{Blocking, BlockingTls};
 use super::{Client, floor, locked, unsupported};
 use crate::cases::{Case, Work};
 use crate::context::Context;
@@ -28,6 +28,12 @@ impl Client for Raw {
 
     async fn run(case: Case, ctx: Context) -> Result<Measured> {
         match &case.work {
+            Work::Publish(publish) if case.tls => {
+                floor::without_confirms::<BlockingTls>(publish, &ctx, WRITE)
+            }
+            Work::Consume(consume) if case.tls => {
+                floor::consume::<BlockingTls>(&case, &ctx, consume)
+            }
             Work::Publish(publish) => floor::without_confirms::<Blocking>(publish, &ctx, WRITE),
             Work::Consume(consume) if consume.prefetch.is_none() => {
                 floor::consume::<Blocking>(&case, &ctx, consume)

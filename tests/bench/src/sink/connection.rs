@@ -4,12 +4,8 @@
 //! a client that writes before it reads cannot make the two wait for each other.
 
 use std::io;
-use std::net::TcpStream;
 
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
-
+use super::link::Link;
 use super::scanner::Scanner;
 use super::session::Session;
 
@@ -23,22 +19,17 @@ const LEAST_FREE: usize = 128 << 10;
 /// # Errors
 ///
 /// Of the socket, or what the client sent wrongly.
-pub(crate) fn serve(socket: &TcpStream) -> anyhow::Result<()> {
-    socket.set_nodelay(true)?;
+pub(super) fn serve(mut link: impl Link) -> anyhow::Result<()> {
     let (mut session, mut scanner) = (Session::new(), Scanner::default());
     let mut buffer = vec![0; BUFFER];
     let (mut from, mut to) = (0, 0);
     loop {
-        let pending = write(socket, &mut session)?;
+        let pending = write(&mut link, &mut session)?;
         if session.is_over() && pending == Pending::Nothing {
             return Ok(());
         }
-        let mut flags = RecvFlags::empty();
-        if pending != Pending::Nothing {
-            flags = RecvFlags::DONTWAIT;
-        }
         if pending == Pending::NoRoom {
-            wait(socket)?;
+            link.wait()?;
         }
         if buffer.len() - to < LEAST_FREE {
             buffer.copy_within(from..to, 0);
@@ -47,11 +38,11 @@ pub(crate) fn serve(socket: &TcpStream) -> anyhow::Result<()> {
         let Some(free) = buffer.get_mut(to..).filter(|free| !free.is_empty()) else {
             anyhow::bail!("a method or header is larger than {BUFFER} octets");
         };
-        match recv(socket, free, flags) {
-            Ok((_, 0)) => return Ok(()),
-            Ok((_, count)) => to += count,
-            Err(Errno::AGAIN | Errno::INTR) => continue,
-            Err(error) => return Err(io::Error::from(error).into()),
+        match link.read(free, pending == Pending::Nothing) {
+            Ok(0) => return Ok(()),
+            Ok(count) => to += count,
+            Err(error) if is_passing(&error) => continue,
+            Err(error) => return Err(error.into()),
         }
         let mut read = buffer.get(from..to).unwrap_or_default();
         from += session.greet(read)?;
@@ -76,33 +67,30 @@ enum Pending {
     NoRoom,
 }
 
+/// Nothing is there, or there is no room, for now.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
 /// Writes what there is to write; of a flood, one part.
-fn write(socket: &TcpStream, session: &mut Session) -> anyhow::Result<Pending> {
+fn write(link: &mut impl Link, session: &mut Session) -> anyhow::Result<Pending> {
     let mut written = 0;
     loop {
         let octets = session.next()?;
         if octets.is_empty() {
-            return Ok(Pending::Nothing);
+            return Ok(if link.flush()? { Pending::Nothing } else { Pending::NoRoom });
         }
         if written >= BUFFER {
             return Ok(Pending::More);
         }
-        match send(socket, octets, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+        match link.write(octets) {
             Ok(count) => {
                 session.wrote(count);
                 written += count;
             }
-            Err(Errno::AGAIN) => return Ok(Pending::NoRoom),
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(io::Error::from(error).into()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Pending::NoRoom),
+            Err(error) if is_passing(&error) => {}
+            Err(error) => return Err(error.into()),
         }
-    }
-}
-
-fn wait(socket: &TcpStream) -> anyhow::Result<()> {
-    let mut sockets = [PollFd::new(socket, PollFlags::IN | PollFlags::OUT)];
-    match poll(&mut sockets, None) {
-        Ok(_) | Err(Errno::INTR) => Ok(()),
-        Err(error) => Err(error.into()),
     }
 }

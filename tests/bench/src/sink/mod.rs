@@ -16,6 +16,7 @@ mod answers;
 mod channel;
 mod connection;
 mod flood;
+mod link;
 pub mod scanner;
 mod session;
 #[cfg(test)]
@@ -23,30 +24,58 @@ mod tests;
 
 use std::io;
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 
 use amqp_types::FieldTable;
+use rustls::ServerConfig;
+use rustls::pki_types::PrivateKeyDer;
 
 use crate::frames::short;
 
-/// Serves whoever comes, for ever.
+/// Serves whoever comes, for ever; by TLS with this configuration.
 ///
 /// # Errors
 ///
 /// If no connections can be accepted any more.
-pub fn serve(listener: &TcpListener) -> io::Result<()> {
+pub fn serve(listener: &TcpListener, tls: Option<&Arc<ServerConfig>>) -> io::Result<()> {
     loop {
         let (socket, _) = listener.accept()?;
+        let tls = tls.cloned();
         let thread = std::thread::Builder::new().stack_size(256 << 10);
-        thread.spawn(move || serve_one(&socket))?;
+        thread.spawn(move || serve_one(&socket, tls))?;
     }
 }
 
-fn serve_one(socket: &TcpStream) {
-    let Err(error) = connection::serve(socket) else { return };
+/// A configuration with a certificate of its own, which nobody vouches for.
+///
+/// # Errors
+///
+/// If the certificate cannot be made.
+pub fn tls() -> anyhow::Result<Arc<ServerConfig>> {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()])?;
+    let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder =
+        ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let config = builder.with_no_client_auth().with_single_cert(vec![made.cert.into()], key)?;
+    Ok(Arc::new(config))
+}
+
+fn serve_one(socket: &TcpStream, tls: Option<Arc<ServerConfig>>) {
+    let Err(error) = speak(socket, tls) else { return };
     // A client that has measured enough goes without a word.
-    let gone = [io::ErrorKind::ConnectionReset, io::ErrorKind::BrokenPipe];
+    let gone =
+        [io::ErrorKind::ConnectionReset, io::ErrorKind::BrokenPipe, io::ErrorKind::UnexpectedEof];
     if !error.downcast_ref::<io::Error>().is_some_and(|error| gone.contains(&error.kind())) {
         eprintln!("sink: {error:#}");
+    }
+}
+
+fn speak(socket: &TcpStream, tls: Option<Arc<ServerConfig>>) -> anyhow::Result<()> {
+    socket.set_nodelay(true)?;
+    match tls {
+        None => connection::serve(link::Plain(socket)),
+        Some(config) => connection::serve(link::Tls::new(socket, config)?),
     }
 }
 

@@ -159,6 +159,7 @@ impl Runner<'_> {
         };
         let Some(name) = it.case(case) else { return Ok(()) };
         let (url, target) = match (case.place, &self.sink, &self.lease) {
+            (Place::Sink, Some(sink), _) if case.is_encrypted => (sink.tls_url(), "sink"),
             (Place::Sink, Some(sink), _) => (sink.url(), "sink"),
             (Place::Broker, _, Some(lease)) => (lease.node().url(), "broker"),
             _ => return Ok(()),

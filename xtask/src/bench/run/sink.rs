@@ -28,6 +28,8 @@ pub(crate) struct Sink {
     /// Open for as long as it is to serve.
     input: Option<ChildStdin>,
     address: String,
+    /// Where it speaks TLS.
+    tls: Option<String>,
     program: PathBuf,
     folder: PathBuf,
 }
@@ -44,12 +46,13 @@ impl Sink {
             command.process_group(0).spawn().with_context(|| program.display().to_string())?;
         let input = child.stdin.take();
         let (program, folder) = (program.to_owned(), folder.to_owned());
-        let mut sink = Self { child, input, address: String::new(), program, folder };
+        let mut sink = Self { child, input, address: String::new(), tls: None, program, folder };
         let deadline = Instant::now() + START;
         loop {
             interrupt.check()?;
-            if let Some(address) = listening(&out)? {
+            if let Some(address) = told(&out, "listening ")? {
                 sink.address = address;
+                sink.tls = told(&out, "tls ")?;
                 return Ok(sink);
             }
             if !sink.is_alive() || Instant::now() > deadline {
@@ -72,6 +75,12 @@ impl Sink {
         format!("amqp://guest:guest@{}/%2f", self.address)
     }
 
+    /// Whom it is, nobody can tell: its certificate is its own.
+    pub(crate) fn tls_url(&self) -> String {
+        let address = self.tls.as_deref().unwrap_or(&self.address);
+        format!("amqps://guest:guest@{address}/%2f?verify=verify_none")
+    }
+
     pub(crate) fn is_alive(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
@@ -90,11 +99,11 @@ impl Drop for Sink {
     }
 }
 
-/// The address of the line `listening ADDRESS`, once all of it is there.
-fn listening(out: &Path) -> Result<Option<String>> {
+/// The address of the line that begins so, once all of it is there.
+fn told(out: &Path, what: &str) -> Result<Option<String>> {
     let mut text = String::new();
     File::open(out)?.read_to_string(&mut text)?;
-    let line = text.split_inclusive('\n').find_map(|line| line.strip_prefix("listening "));
+    let line = text.split_inclusive('\n').find_map(|line| line.strip_prefix(what));
     Ok(line.and_then(|address| address.strip_suffix('\n')).map(str::to_owned))
 }
 
@@ -107,10 +116,14 @@ mod tests {
     fn sink_serves_until_its_input_ends_and_is_started_again_when_it_died() {
         let interrupt = Interrupt::install().unwrap();
         let folder = std::env::temp_dir().join(format!("amqp-sink-test-{}", std::process::id()));
-        let program = script(&folder.join("sink"), "echo listening 127.0.0.1:$$\ncat >/dev/null\n");
+        let program = script(
+            &folder.join("sink"),
+            "echo tls 127.0.0.1:1\necho listening 127.0.0.1:$$\ncat >/dev/null\n",
+        );
         let mut sink = Sink::start(&program, &folder, &interrupt).unwrap();
         let first = sink.url();
         assert_eq!(first, format!("amqp://guest:guest@127.0.0.1:{}/%2f", sink.child.id()));
+        assert_eq!(sink.tls_url(), "amqps://guest:guest@127.0.0.1:1/%2f?verify=verify_none");
         sink.revive(&interrupt).unwrap();
         assert_eq!(sink.url(), first);
         drop(sink.input.take());

@@ -46,6 +46,9 @@ impl<T: Transport> Client for On<T> {
     }
 
     async fn run(case: Case, ctx: Context) -> Result<Measured> {
+        if case.tls {
+            return Err(unsupported("over TLS there is `raw`"));
+        }
         match &case.work {
             Work::Publish(publish) => without_confirms::<T>(publish, &ctx, publish::WRITE),
             Work::PublishConfirm { body, window } => {

@@ -51,6 +51,8 @@ pub(super) trait Library: Client + Sized + 'static {
     /// Whether a publish is accepted however many octets wait to be written. A task that publishes large
     /// bodies without end has to wait for confirms then.
     const ACCEPTS_WITHOUT_BOUND: bool;
+    /// Whether it is built with TLS.
+    const SPEAKS_TLS: bool = false;
 
     /// Connects.
     fn connect(ctx: &Context) -> impl Future<Output = Result<Self::Connection>> + Send;
@@ -112,6 +114,9 @@ pub(super) trait Library: Client + Sized + 'static {
 
 /// Runs a case.
 pub(super) async fn run<L: Library>(case: Case, ctx: Context) -> Result<Measured> {
+    if case.tls && !L::SPEAKS_TLS {
+        return Err(unsupported("it is measured without TLS only"));
+    }
     give_up_beyond::<L>(MEMORY_KIB, case.clone(), ctx.workers);
     let measured = match &case.work {
         Work::Publish(work) => publish::publish::<L>(work, &ctx).await?.measured(),
