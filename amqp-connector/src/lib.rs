@@ -49,6 +49,8 @@
 //! None is on by default, and each only adds.
 //!
 //! - `blocking`: connections and calls for programs without async.
+//! - `cli`: nothing of the library, but the program `amqp` for the command line
+//!   (`cargo install amqp-connector --features cli`).
 //! - `rustls`: TLS, by `amqps://` URIs and [`Connector`]'s `tls`.
 //! - `native-tls`: the same by what the operating system has; needs OpenSSL's headers on Linux.
 //! - `trace-context`: the trace that a message belongs to, by W3C's rules, in its headers.

@@ -12,6 +12,7 @@ mod blocking;
 mod calls;
 mod cancellation;
 mod channels;
+mod cli;
 mod closing;
 mod consuming;
 mod contents;
