@@ -51,6 +51,7 @@
 //! - `blocking`: connections and calls for programs without async.
 //! - `cli`: nothing of the library, but the program `amqp` for the command line
 //!   (`cargo install amqp-connector --features cli`).
+//! - `metrics`: what a connection counts, told by the facade of that name.
 //! - `rustls`: TLS, by `amqps://` URIs and [`Connector`]'s `tls`.
 //! - `native-tls`: the same by what the operating system has; needs OpenSSL's headers on Linux.
 //! - `trace-context`: the trace that a message belongs to, by W3C's rules, in its headers.
@@ -83,6 +84,7 @@ mod deadline;
 mod driver;
 mod error;
 mod handle;
+mod measure;
 mod name;
 mod options;
 mod outcome;

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use tokio::runtime::{Handle, Id};
 use tracing::Span;
 
+use crate::measure::Instruments;
 use crate::options::Options;
 use crate::session::{Asking, Caller, Line, Ready, Session};
 use crate::turn::{poll_turn, spend};
@@ -24,14 +25,21 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     /// What is logged of the connection is logged within.
     pub(crate) span: Span,
+    /// Where what is counted of it is told.
+    pub(crate) instruments: Instruments,
     /// Where the connection was made, and so one that has timers.
     runtime: Option<Id>,
 }
 
 impl Shared {
-    pub(crate) fn new(session: Session, options: Options, span: Span) -> Self {
+    pub(crate) fn new(
+        session: Session,
+        options: Options,
+        span: Span,
+        instruments: Instruments,
+    ) -> Self {
         let session = Apart(Mutex::new(session));
-        Self { session, options, span, runtime: current_runtime() }
+        Self { session, options, span, instruments, runtime: current_runtime() }
     }
 
     /// Whether this is polled on the runtime that the connection was made on. Of no other one can be asked whether it has
@@ -47,7 +55,11 @@ impl Shared {
         let mut session = self.session.0.lock().unwrap_or_else(PoisonError::into_inner);
         let result = operation(&mut session);
         let effects = session.take_effects();
+        let counts = session.take_last_counts();
         drop(session);
+        if let Some(mut counts) = counts {
+            self.instruments.tell(&mut counts);
+        }
         if let Some(effects) = effects {
             effects.run(&self.span);
         }

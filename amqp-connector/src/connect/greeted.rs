@@ -18,6 +18,7 @@ use crate::connect::sasl::{Exchange, Mechanism};
 use crate::connection::Connection;
 use crate::driver::Driver;
 use crate::error::{ConnectError, Step};
+use crate::measure::Instruments;
 use crate::options::Tuning;
 use crate::outcome::ServerProperties;
 use crate::recovery::supervisor::{Dial, Redial, supervise};
@@ -121,10 +122,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Greeted<T> {
         let server = self.server.clone();
         let options = self.connector.options.clone();
         let span = self.span.clone();
+        let name = self.connector.client_properties.get_str("connection_name").map(str::to_owned);
         let (handshake, tuning) = self.log_in(user, password).await?;
         let mut session = Session::new(options.clone(), tuning, Instant::now());
         session.set_server(server);
-        let shared = Arc::new(Shared::new(session, options, span));
+        let instruments = Instruments::new(name.as_deref());
+        let shared = Arc::new(Shared::new(session, options, span, instruments));
         let driver = Driver::new(shared.clone(), handshake.framed, handshake.frames);
         Ok((Connection::new(shared), driver))
     }

@@ -21,6 +21,7 @@ use tokio_util::codec::Framed;
 
 use self::timer::Timer;
 use crate::codec::{CodecError, FrameCodec};
+use crate::measure::Batch;
 use crate::session::{Chunk, Ready, Segment, Session, WriteQueue};
 use crate::shared::Shared;
 
@@ -79,6 +80,8 @@ pub struct Driver<T> {
     /// Octets of a frame that is not complete yet, and whether any came since the session was told last.
     partial: usize,
     received: usize,
+    /// What is measured, and was not told yet.
+    batch: Batch,
     state: DriverState,
 }
 
@@ -116,6 +119,8 @@ impl<T> Driver<T> {
         framed: Framed<T, FrameCodec>,
         frames: Option<Frames>,
     ) -> Self {
+        let mut batch = Batch::default();
+        batch.received(frames.as_ref().map_or(0, Frames::len));
         Self {
             shared,
             framed,
@@ -138,6 +143,7 @@ impl<T> Driver<T> {
             timeout: None,
             partial: 0,
             received: 0,
+            batch,
             state: DriverState::Running,
         }
     }
@@ -156,6 +162,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             Poll::Ready(Some(Ok(frames))) => {
                 self.read += frames.len();
                 self.received += frames.len();
+                self.batch.received(frames.len());
                 self.partial = self.framed.read_buffer().len();
                 self.frames = Some(frames);
                 // There may be more, and then no waker is registered for it.
@@ -189,7 +196,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         let mut frames = self.frames.take();
         let copy_max = self.framed.codec().copy_max();
         let Self { shared, queue, written, wrote_at, .. } = self;
-        let Self { flushed, report, spent, spare, state, turn, .. } = self;
+        let Self { flushed, report, spent, spare, state, turn, batch, .. } = self;
         let driver = Ready::holding(cx.waker(), spare.take());
         let waits = queue.is_empty();
         let view = shared.with(|session| {
@@ -227,6 +234,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
                 *flushed &= queue.is_empty();
             }
             session.set_driver(&driver);
+            session.take_counts(batch);
             View {
                 closed: session.is_closed() || session.is_lost(),
                 aborted: session.is_aborted(),
@@ -235,6 +243,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
                 timeout: session.poll_timeout(),
             }
         });
+        shared.instruments.tell(batch);
         let again = driver.is_wanted();
         *spare = driver.into_spare();
         if again {
@@ -266,6 +275,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(octets)) => {
                     self.written += octets;
+                    self.batch.sent(octets);
                     self.wrote_at = self.now;
                     self.wrote += octets;
                     let spent = &mut self.spent;
@@ -445,7 +455,12 @@ impl<T> Driver<T> {
     /// Nothing moves any more: whoever still waits gets the reason.
     fn finish(&mut self) {
         self.queue.clear();
-        self.shared.with(Session::handle_driver_gone);
+        let Self { shared, batch, .. } = self;
+        shared.with(|session| {
+            session.handle_driver_gone();
+            session.take_counts(batch);
+        });
+        shared.instruments.tell(batch);
     }
 }
 

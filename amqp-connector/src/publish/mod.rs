@@ -24,6 +24,7 @@ pub use stream::BasicPublishStream;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::handle::ChannelHandle;
+use crate::measure::Stamp;
 use crate::session::{Accepted, Asking, Caller, Place, Ready};
 use crate::turn::{poll_turn, spend};
 
@@ -107,8 +108,11 @@ impl Publish {
             return refused(cx, Error::invalid("the publish was completed before"));
         }
         let shared = channel.shared();
-        let accepted = shared
-            .with(|session| session.poll_publish(channel.key(), message, caller, place, waker));
+        let now = Stamp::now();
+        let accepted = shared.with(|session| {
+            session.publish_at(now);
+            session.poll_publish(channel.key(), message, caller, place, waker)
+        });
         let accepted = ready!(accepted);
         *place = Place::Gone;
         let Accepted { tag, charge } = match accepted {

@@ -129,6 +129,7 @@ impl Session {
     }
 
     fn note_block(&mut self, reason: Option<ShortStr>) {
+        self.effects.counts.touch();
         self.block_watch.reason = reason;
         self.block_watch.version += 1;
         self.effects.wake_all(self.block_watch.waiters.take_all());

@@ -15,6 +15,7 @@ use tracing::level_filters::LevelFilter;
 use tracing::{Level, Span};
 
 use crate::error::CloseReason;
+use crate::measure::Counts;
 use crate::outcome::Event;
 use crate::session::Caller;
 use crate::session::consume::backlog::Queued;
@@ -22,9 +23,17 @@ use crate::session::output::chunk::Chunk;
 use crate::session::output::outbox::LargeItem;
 use crate::session::publish::Message;
 
-/// Wakers to wake and values to drop, both outside the lock.
+/// What operations leave behind.
 #[derive(Default)]
 pub(crate) struct Effects {
+    due: Due,
+    /// What is measured. It is taken by the driver, and not when the lock is released.
+    pub(in crate::session) counts: Counts,
+}
+
+/// Wakers to wake and values to drop, both outside the lock.
+#[derive(Default)]
+pub(crate) struct Due {
     driver: Option<Waker>,
     first: Option<Waker>,
     wakers: Vec<Waker>,
@@ -67,22 +76,26 @@ impl Effects {
     /// Whether there is nothing to do.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.driver.is_none()
-            && self.first.is_none()
-            && self.wakers.is_empty()
-            && self.garbage.is_empty()
+        let Due { driver, first, wakers, garbage, .. } = &self.due;
+        driver.is_none() && first.is_none() && wakers.is_empty() && garbage.is_empty()
+    }
+
+    /// What has to be done once the lock is released.
+    #[inline]
+    pub(crate) fn take_due(&mut self) -> Option<Due> {
+        (!self.is_empty()).then(|| std::mem::take(&mut self.due))
     }
 
     pub(crate) fn wake_driver(&mut self, waker: Waker) {
-        self.driver = Some(waker);
+        self.due.driver = Some(waker);
     }
 
     #[inline]
     pub(crate) fn wake(&mut self, waker: Option<Waker>) {
-        match (waker, &self.first) {
+        match (waker, &self.due.first) {
             (None, _) => {}
-            (waker, None) => self.first = waker,
-            (Some(waker), Some(_)) => self.wakers.push(waker),
+            (waker, None) => self.due.first = waker,
+            (Some(waker), Some(_)) => self.due.wakers.push(waker),
         }
     }
 
@@ -105,13 +118,13 @@ impl Effects {
     }
 
     pub(crate) fn discard(&mut self, garbage: Garbage) {
-        self.garbage.push(garbage);
+        self.due.garbage.push(garbage);
     }
 
     /// Has something logged, if anybody listens at all to what is of this level.
     pub(crate) fn log(&mut self, level: Level, log: impl FnOnce() + Send + 'static) {
         if level <= LevelFilter::current() {
-            self.noted = true;
+            self.due.noted = true;
             self.discard(Garbage::Note(Note(Some(Box::new(log)))));
         }
     }
@@ -119,10 +132,12 @@ impl Effects {
     /// Keeps a replaced waker alive until after the unlock.
     pub(crate) fn discard_waker(&mut self, waker: Option<Waker>) {
         if let Some(waker) = waker {
-            self.garbage.push(Garbage::Waker(waker));
+            self.discard(Garbage::Waker(waker));
         }
     }
+}
 
+impl Due {
     /// Wakes and drops everything, and logs what is to be logged in the connection's span. Must not be called under
     /// the lock.
     pub(crate) fn run(self, span: &Span) {

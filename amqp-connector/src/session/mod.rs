@@ -13,6 +13,7 @@ mod calls;
 mod channel;
 mod close;
 mod consume;
+mod counted;
 mod effects;
 mod events;
 mod incoming;
@@ -47,7 +48,7 @@ pub(crate) use consume::backlog::Queued;
 pub(crate) use consume::in_flight::InFlight;
 pub(crate) use consume::settle::Settle;
 pub(crate) use consume::unread::{Keeps, Unread};
-pub(crate) use effects::{Effects, Garbage};
+pub(crate) use effects::{Due, Effects, Garbage};
 #[cfg(feature = "testing")]
 pub use leftovers::Leftovers;
 pub(crate) use output::chunk::{Chunk, Segment, WriteQueue};
@@ -184,6 +185,8 @@ pub(crate) enum Line {
 
 impl Session {
     pub(crate) fn new(options: Options, tuning: Tuning, now: Instant) -> Self {
+        let mut effects = Effects::default();
+        effects.counts.opened();
         Self {
             channels: ChannelTable::new(tuning.channel_max),
             heartbeat: Heartbeat::new(tuning.heartbeat, now),
@@ -231,15 +234,15 @@ impl Session {
             driver: None,
             recovery: None,
             republishing: VecDeque::new(),
-            effects: Effects::default(),
+            effects,
             options,
         }
     }
 
     /// What has to be done once the lock is released.
     #[inline]
-    pub(crate) fn take_effects(&mut self) -> Option<Effects> {
-        (!self.effects.is_empty()).then(|| std::mem::take(&mut self.effects))
+    pub(crate) fn take_effects(&mut self) -> Option<Due> {
+        self.effects.take_due()
     }
 
     /// Remembers whom to wake when there is something to write.

@@ -27,6 +27,8 @@ mod hostile;
 mod limits;
 mod lock_rules;
 mod logging;
+#[cfg(feature = "metrics")]
+mod measuring;
 mod memory_broker;
 mod no_wait;
 mod numbers;

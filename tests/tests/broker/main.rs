@@ -23,6 +23,9 @@ mod heartbeats;
 mod leaks;
 mod life;
 mod limits;
+amqp_connector::amqp_types::if_spec! { confirm.select => {
+    mod measuring;
+} else {} }
 mod observing;
 mod opening;
 mod poison;

@@ -80,17 +80,21 @@ enum Known {
 
 /// handles -> session <- driver. Modules that are not listed (how to reach a broker, what ties it
 /// all together) may know any.
-const CONNECTOR: [(&str, Known); 21] = [
+const CONNECTOR: [(&str, Known); 22] = [
     ("error", Known::Only(&["error"])),
     ("options", Known::Only(&["error", "options"])),
     ("outcome", Known::Only(&["error", "outcome"])),
     ("arguments", Known::Only(&["arguments", "error"])),
-    ("session", Known::Only(&["session", "error", "options", "outcome"])),
-    ("shared", Known::Only(&["session", "shared", "error", "options", "turn"])),
+    ("session", Known::Only(&["session", "error", "options", "outcome", "measure"])),
+    ("shared", Known::Only(&["session", "shared", "error", "options", "turn", "measure"])),
     ("codec", Known::Only(&["codec", "error", "tap"])),
     ("tap", Known::Only(&["tap"])),
+    ("measure", Known::Only(&["measure"])),
     ("trace_context", Known::Only(&["trace_context", "consumer"])),
-    ("driver", Known::Only(&["driver", "codec", "session", "shared", "error", "options"])),
+    (
+        "driver",
+        Known::Only(&["driver", "codec", "session", "shared", "error", "options", "measure"]),
+    ),
     ("channel", DRIVER_SIDE),
     ("connection", DRIVER_SIDE),
     ("call", DRIVER_SIDE),

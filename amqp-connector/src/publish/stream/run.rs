@@ -18,6 +18,7 @@ use crate::call::ChannelOpen;
 use crate::deadline::Deadline;
 use crate::error::{BrokenStream, Error, ErrorKind, Result, StreamFault};
 use crate::handle::{ChannelHandle, ConnectionHandle};
+use crate::measure::Stamp;
 use crate::outcome::Outcome;
 use crate::publish::Confirmation;
 use crate::session::{Place, StreamHead, after};
@@ -264,7 +265,11 @@ impl Run<'_> {
         piece: &mut Bytes,
     ) -> Result<Option<u64>> {
         let key = self.channel.key();
-        self.channel.shared().with(|session| session.push_piece(key, head, begun, piece))
+        let now = Stamp::now();
+        self.channel.shared().with(|session| {
+            session.publish_at(now);
+            session.push_piece(key, head, begun, piece)
+        })
     }
 
     /// The source broke its promise.

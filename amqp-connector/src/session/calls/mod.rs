@@ -176,6 +176,7 @@ impl Session {
                 if let Some(consumer) = self.channels.get(key).and_then(|it| it.consumers.by_id(id))
                 {
                     consumer.phase = Phase::Active;
+                    self.effects.counts.touch();
                 }
             }
             (Method::Basic(basic::Method::Cancel(_)), Some(id)) => {
@@ -305,6 +306,8 @@ impl Session {
             self.note_answered(key, &call);
         }
         if let Method::Basic(basic::Method::GetOk(got)) = &method {
+            let octets = content.as_ref().map_or(0, |(_, body)| body.len());
+            self.effects.counts.delivered(octets, got.redelivered);
             let (tag, open) = (got.delivery_tag, call.undo == Undo::Requeue);
             self.note_told(key, |coalescer| coalescer.delivered(tag, open));
         }
@@ -369,6 +372,7 @@ impl Session {
             if channel.own {
                 return;
             }
+            self.effects.counts.touch();
             self.effects.log(Level::DEBUG, move || {
                 tracing::debug!(channel = key.id, "a channel is open");
             });
@@ -397,6 +401,7 @@ impl Session {
         };
         consumer.tag = ok.consumer_tag.clone();
         consumer.phase = Phase::Active;
+        self.effects.counts.touch();
         // It may have gone over its budget, or its channel begun to close, before it had a name to cancel.
         if consumer.end.is_some() || draining {
             consumer.phase = Phase::Cancelling;

@@ -183,6 +183,7 @@ impl Session {
     ) {
         let Some(channel) = self.channels.get(key) else { return };
         let reason = channel.close_reason().cloned().unwrap_or(reason);
+        self.effects.counts.touch();
         // Those that end with their connection are not told of one by one, nor is what nobody was told to be open.
         let known = !channel.own
             && !std::mem::take(&mut channel.reopening)

@@ -299,6 +299,7 @@ impl Session {
     fn wake_closed(&mut self) {
         if let Phase::Closed(reason) = &self.phase {
             let reason = reason.clone();
+            self.effects.counts.ended(reason.initiator() == Initiator::Application);
             self.log_closed(reason.clone());
             self.record(|| Event::Closed { reason });
         }

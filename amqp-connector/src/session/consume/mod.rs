@@ -161,6 +161,7 @@ impl Session {
             consumer.end = Some(end);
         }
         self.effects.wake(consumer.waker.take());
+        self.effects.counts.touch();
         let mut unseen = Vec::new();
         if give_back && (!consumer.no_ack || !consumer.owned) {
             unseen = consumer.backlog.clear(&mut self.crowd);
@@ -195,6 +196,7 @@ impl Session {
         let Some(consumer) = channel.consumers.by_id(id) else { return };
         consumer.phase = Phase::Cancelled;
         consumer.gathers = false;
+        self.effects.counts.touch();
         let start = consumer.start.take();
         let end = match &channel.phase {
             ChannelPhase::Draining(reason) => ConsumerEnd::Closed(reason.clone()),
@@ -232,6 +234,7 @@ impl Session {
         let Some(channel) = self.channels.get(key) else { return Ok(()) };
         if let Some(consumer) = channel.consumers.by_tag(&cancel.consumer_tag) {
             consumer.end.get_or_insert(ConsumerEnd::CancelledByPeer);
+            self.effects.counts.touch();
             // Our own cancel, if it is on its way, is answered all the same.
             let mut start = None;
             if consumer.phase != Phase::Cancelling {
@@ -284,6 +287,7 @@ pub(in crate::session) fn deliver(
     effects: &mut Effects,
 ) -> Delivered {
     let delivery_tag = deliver.delivery_tag;
+    effects.counts.delivered(content.body.len(), deliver.redelivered);
     let mut receiver = consumers.receiver(&deliver.consumer_tag);
     if let Some(coalescer) = coalescer {
         let open = receiver.as_ref().is_none_or(|consumer| !consumer.no_ack);

@@ -117,10 +117,14 @@ impl Session {
             }
         };
         let sent = put_content(&mut self.outbox, channel, frame_max, method, header, body);
+        let counts = &mut self.effects.counts;
+        if sent.is_ok() {
+            counts.published(size, channel.confirms.is_some());
+        }
         let tag = match (&sent, &mut channel.confirms) {
             (Ok(()), Some(confirms)) => {
                 let octets = self.outbox.outstanding() - before;
-                Some(confirms.publish(message, octets, caller))
+                Some(confirms.publish(message, octets, caller, counts.stamp()))
             }
             (Ok(()), None) => {
                 if !matches!(channel.sent, Sent::Many) {

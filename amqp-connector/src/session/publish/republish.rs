@@ -99,6 +99,7 @@ impl Session {
         });
         if let Some(tag) = put {
             confirms.went_again(tag);
+            self.effects.counts.republished();
         }
         channel.confirms = Some(confirms);
         put.is_some()

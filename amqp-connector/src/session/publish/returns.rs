@@ -21,6 +21,7 @@ impl Session {
     /// there is no publish that it fits.
     pub(in crate::session) fn handle_return(&mut self, key: ChannelKey, returned: Returned) {
         let Some(channel) = self.channels.get(key) else { return };
+        self.effects.counts.returned();
         let unpaired = match &mut channel.confirms {
             Some(confirms) => confirms.returned(returned),
             None => Some(returned),

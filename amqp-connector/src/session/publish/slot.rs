@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use crate::error::CloseReason;
+use crate::measure::{Answer, Stamp};
 use crate::outcome::{Outcome, Returned, UnknownReason};
 use crate::session::consume::backlog::content_cost;
 use crate::session::effects::Effects;
@@ -26,6 +27,8 @@ pub(super) struct Slot {
     pub(super) republished: u16,
     /// What it counts in the limit of octets.
     pub(super) octets: u32,
+    /// When it was published for the first time.
+    pub(super) published: Stamp,
 }
 
 #[derive(Default)]
@@ -83,12 +86,13 @@ impl Slot {
     /// The broker has answered an open one.
     #[inline(always)]
     pub(super) fn resolve(&mut self, positive: bool, verdict: Verdict, effects: &mut Effects) {
-        let outcome = match verdict {
-            _ if !positive => Outcome::Nacked,
-            Verdict::Plain => Outcome::Acked,
-            Verdict::Returned(returned) => Outcome::Returned(returned),
-            Verdict::Doubt => Outcome::Unknown(UnknownReason::UnmatchedReturn),
+        let (outcome, answer) = match verdict {
+            _ if !positive => (Outcome::Nacked, Answer::Nacked),
+            Verdict::Plain => (Outcome::Acked, Answer::Acked),
+            Verdict::Returned(returned) => (Outcome::Returned(returned), Answer::Returned),
+            Verdict::Doubt => (Outcome::Unknown(UnknownReason::UnmatchedReturn), Answer::Doubt),
         };
+        effects.counts.answered(self.published, answer);
         self.state = State::Done(self.marked(outcome));
         effects.wake(self.waker.take());
     }

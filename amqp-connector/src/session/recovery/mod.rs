@@ -138,6 +138,7 @@ impl Session {
     /// The transport is of no use any more.
     pub(in crate::session) fn lose(&mut self, reason: Arc<CloseReason>) {
         self.phase = Phase::Lost(reason.clone());
+        self.effects.counts.ended(false);
         self.republishing.clear();
         let position = self.outbox.position();
         if let Some(recovery) = &mut self.recovery {
@@ -188,6 +189,7 @@ impl Session {
         self.outbox.restart();
         (self.close_deadline, self.pause, self.answers) = (None, None, 0);
         self.phase = Phase::Open;
+        self.effects.counts.reopened();
         self.wake_every_room();
         self.channels.set_max(tuning.channel_max);
         for key in self.channels.keys() {
@@ -214,6 +216,7 @@ impl Session {
         }
         channel.phase = ChannelPhase::Restoring(Restoring::Waiting, reason.clone());
         channel.lost = Some(reason.clone());
+        self.effects.counts.touch();
         channel.assembler = assembler;
         channel.unanswered = Vec::new();
         channel.giving = Vec::new();
@@ -296,6 +299,7 @@ impl Session {
             true => ChannelPhase::Streaming(Streaming { consuming, ..Streaming::default() }),
             false => ChannelPhase::Open,
         };
+        self.effects.counts.touch();
         let active = |consumer: &&ConsumerState| consumer.phase == ConsumerPhase::Active;
         let restored = Restored {
             consumers: channel.consumers.iter().filter(active).count(),

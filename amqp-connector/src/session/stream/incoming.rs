@@ -111,6 +111,7 @@ impl Session {
         let Some(channel) = self.channels.get(key) else { return };
         let Some(bodies) = &mut channel.bodies else { return };
         let Some(consumer) = bodies.current() else { return };
+        self.effects.counts.piece_delivered(piece.len());
         let pause = bodies.push(piece, rest, &mut self.crowd, &mut self.effects, now);
         let budget = channel.consumers.by_id(consumer).map(|consumer| consumer.budget);
         let budget = budget.unwrap_or(self.options.consumer_budget);

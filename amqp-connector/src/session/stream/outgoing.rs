@@ -360,10 +360,12 @@ impl Session {
         if channel.confirms.is_none() {
             channel.note_sent(&head.address, head.place);
         }
+        let counts = &mut self.effects.counts;
+        counts.published(usize::try_from(length).unwrap_or(usize::MAX), channel.confirms.is_some());
         let tag = channel
             .confirms
             .as_mut()
-            .map(|confirms| confirms.publish_streamed(&mut head.address, length, head.place));
+            .map(|it| it.publish_streamed(&mut head.address, length, head.place, counts.stamp()));
         self.outbox.queued_large(key.id, octets, was_empty);
         Ok(tag)
     }

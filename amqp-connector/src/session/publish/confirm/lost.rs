@@ -74,6 +74,7 @@ impl Confirms {
 
     /// All that is unanswered becomes unknown, but for what is to go `again`.
     fn give_up(&mut self, reason: &Arc<CloseReason>, again: &VecDeque<u64>, effects: &mut Effects) {
+        effects.counts.unanswered(self.open - again.len());
         (self.open, self.open_octets) = (0, 0);
         self.keep.give_up_returns();
         self.collect_strays();
@@ -137,6 +138,7 @@ impl Confirms {
         let Some(reason) = self.again.as_ref().map(|again| again.reason.clone()) else { return };
         self.leave_todo(tag, false);
         self.tally.break_off(1);
+        effects.counts.unanswered(1);
         self.open -= 1;
         if let Some(slot) = self.slot(tag) {
             slot.end(&reason);

@@ -17,6 +17,7 @@ use std::panic::Location;
 
 use amqp_types::protocol::basic;
 
+use crate::measure::Stamp;
 use crate::outcome::{ConfirmCounts, Outcome, Returned};
 use crate::session::Caller;
 use crate::session::effects::{Effects, Garbage};
@@ -144,8 +145,9 @@ impl Confirms {
         message: &mut Message,
         octets: usize,
         place: &'static Location<'static>,
+        published: Stamp,
     ) -> u64 {
-        let tag = self.push(u32::try_from(octets).unwrap_or(u32::MAX));
+        let tag = self.push(u32::try_from(octets).unwrap_or(u32::MAX), published);
         let publish = &mut message.publish;
         if publish.mandatory || publish.immediate || self.keep.retains {
             self.origins.note_kept(tag, publish, place);
@@ -162,19 +164,20 @@ impl Confirms {
         publish: &mut basic::Publish,
         octets: u64,
         place: &'static Location<'static>,
+        published: Stamp,
     ) -> u64 {
-        let tag = self.push(u32::try_from(octets).unwrap_or(u32::MAX));
+        let tag = self.push(u32::try_from(octets).unwrap_or(u32::MAX), published);
         self.origins.note(tag, publish, place);
         tag
     }
 
     #[inline]
-    fn push(&mut self, octets: u32) -> u64 {
+    fn push(&mut self, octets: u32, published: Stamp) -> u64 {
         if self.ring.len() == self.ring.capacity() {
             self.thin_out();
         }
         let tag = self.next_tag();
-        self.ring.push_back(Slot { octets, ..Slot::default() });
+        self.ring.push_back(Slot { octets, published, ..Slot::default() });
         self.held += 1;
         self.open += 1;
         self.open_octets += octets as usize;
